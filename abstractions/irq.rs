@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interrupts of PCI devices: vectors with affinity, and handlers with names made at run time.
+//!
+//! What [`kernel::irq`] and [`kernel::pci::IrqVector`] lack for a virtio transport: names that are
+//! not static, `struct irq_affinity`, a handler that is a C function, and INTx without an
+//! allocation.
+//!
+//! C header: [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
+
+use kernel::{
+    bindings,
+    cpumask::{
+        Cpumask,
+        CpumaskVar, //
+    },
+    error::to_result,
+    prelude::*,
+    str::CString,
+    sync::Arc, //
+};
+
+use super::pci;
+
+pub(crate) use kernel::irq::IrqReturn;
+
+/// How the vectors of a device are to be spread over the processors.
+#[derive(Clone, Copy)]
+pub(crate) struct Affinity(bindings::irq_affinity);
+
+impl Affinity {
+    /// Copies `raw`.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be null or valid for a read.
+    pub(super) unsafe fn from_raw(raw: *const bindings::irq_affinity) -> Option<Self> {
+        // SAFETY: By the safety requirements.
+        unsafe { raw.as_ref() }.map(|&raw| Self(raw))
+    }
+
+    /// With `count` more vectors in front that are not to be spread.
+    pub(crate) fn with_reserved(mut self, count: u32) -> Self {
+        self.0.pre_vectors = self.0.pre_vectors.saturating_add(count);
+        self
+    }
+}
+
+/// The MSI-X vectors of a device.
+///
+/// # Invariants
+///
+/// `count` MSI-X vectors of `pci` are allocated, by this.
+pub(crate) struct Vectors {
+    pci: Arc<pci::Device>,
+    count: u16,
+}
+
+impl Vectors {
+    /// Allocates `count` vectors and enables MSI-X.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` if the device has fewer vectors, otherwise that of the PCI core.
+    pub(crate) fn allocate(
+        pci: Arc<pci::Device>,
+        count: u16,
+        affinity: Option<Affinity>,
+    ) -> Result<Self> {
+        let (flags, mut affinity) = match affinity {
+            Some(affinity) => (
+                bindings::PCI_IRQ_MSIX | bindings::PCI_IRQ_AFFINITY,
+                affinity.0,
+            ),
+            None => (bindings::PCI_IRQ_MSIX, pin_init::zeroed()),
+        };
+        let descriptor = if flags & bindings::PCI_IRQ_AFFINITY != 0 {
+            &raw mut affinity
+        } else {
+            core::ptr::null_mut()
+        };
+
+        // SAFETY: The device is valid, and so is the descriptor or null for this call.
+        let allocated = unsafe {
+            bindings::pci_alloc_irq_vectors_affinity(
+                pci.as_raw(),
+                count.into(),
+                count.into(),
+                flags,
+                descriptor,
+            )
+        };
+        to_result(allocated)?;
+
+        // INVARIANT: The minimum and the maximum were `count`, and it did not fail.
+        Ok(Self { pci, count })
+    }
+
+    /// The Linux interrupt number of `vector`.
+    fn irq(&self, vector: u16) -> Result<c_uint> {
+        if vector >= self.count {
+            return Err(EINVAL);
+        }
+        // SAFETY: The device is valid.
+        let irq = unsafe { bindings::pci_irq_vector(self.pci.as_raw(), vector.into()) };
+        to_result(irq)?;
+        Ok(irq.unsigned_abs())
+    }
+}
+
+impl Drop for Vectors {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant, the vectors are ours. Each `Irq` that uses one of them
+        // holds a reference to this, hence all handlers are freed.
+        unsafe { bindings::pci_free_irq_vectors(self.pci.as_raw()) };
+    }
+}
+
+/// One of the [`Vectors`] of a device.
+#[derive(Clone)]
+pub(crate) struct Vector {
+    /// The vectors it is one of.
+    pub(crate) vectors: Arc<Vectors>,
+    /// Its number.
+    pub(crate) number: u16,
+}
+
+impl Vector {
+    /// The processors that the interrupt core has spread the vector to, or null.
+    pub(super) fn spread(&self) -> *const bindings::cpumask {
+        // SAFETY: The device is valid, and a number without a vector gives null.
+        unsafe { bindings::pci_irq_get_affinity(self.vectors.pci.as_raw(), self.number.into()) }
+    }
+}
+
+/// Where interrupts come from.
+#[derive(Clone)]
+pub(crate) enum Line {
+    /// An MSI-X vector.
+    Vector(Vector),
+    /// The INTx pin of a device, shared with other devices.
+    Intx(Arc<pci::Device>),
+}
+
+impl Line {
+    /// The INTx pin of `pci`, if it is connected.
+    pub(crate) fn intx(pci: &Arc<pci::Device>) -> Option<Self> {
+        // SAFETY: The device is valid, and its number is fixed while it is enabled.
+        (unsafe { (*pci.as_raw()).irq } != 0).then(|| Self::Intx(pci.clone()))
+    }
+
+    fn number_and_flags(&self) -> Result<(c_uint, usize)> {
+        match self {
+            Self::Vector(Vector { vectors, number }) => Ok((vectors.irq(*number)?, 0)),
+            // SAFETY: The device is valid, and its number is fixed while it is enabled.
+            Self::Intx(pci) => Ok((
+                unsafe { (*pci.as_raw()).irq },
+                usize::try_from(bindings::IRQF_SHARED)?,
+            )),
+        }
+    }
+}
+
+/// Something that handles interrupts.
+///
+/// # Safety
+///
+/// [`Target::HANDLER`] must be safe to call, in interrupt context and on any processor, with
+/// [`Target::cookie`] for as long as the [`Arc`] is held.
+pub(crate) unsafe trait Target: Send + Sync {
+    /// The function that the interrupt core calls.
+    const HANDLER: unsafe extern "C" fn(c_int, *mut c_void) -> bindings::irqreturn_t;
+
+    /// What it is called with.
+    fn cookie(this: &Arc<Self>) -> *mut c_void;
+}
+
+/// A handler of interrupts in Rust.
+pub(crate) trait Handler: Send + Sync {
+    /// Handles an interrupt, in interrupt context.
+    fn handle(&self) -> IrqReturn;
+}
+
+// SAFETY: The cookie is a shared reference to a `T`, which may be used by any thread.
+unsafe impl<T: Handler> Target for T {
+    const HANDLER: unsafe extern "C" fn(c_int, *mut c_void) -> bindings::irqreturn_t =
+        handle_callback::<T>;
+
+    fn cookie(this: &Arc<Self>) -> *mut c_void {
+        Arc::as_ptr(this).cast_mut().cast()
+    }
+}
+
+/// # Safety
+///
+/// Only for use as [`Target::HANDLER`] of `T`.
+unsafe extern "C" fn handle_callback<T: Handler>(
+    _irq: c_int,
+    cookie: *mut c_void,
+) -> bindings::irqreturn_t {
+    // SAFETY: By the safety requirements, `cookie` is that of a `T` that is kept alive.
+    let handler = unsafe { &*cookie.cast_const().cast::<T>() };
+    bindings::irqreturn_t(handler.handle() as c_uint)
+}
+
+/// A handler that is registered with the interrupt core.
+///
+/// # Invariants
+///
+/// `T::HANDLER` is registered for interrupt `number` with the name `name` and `target`'s cookie.
+pub(crate) struct Irq<T: Target> {
+    number: c_uint,
+    target: Arc<T>,
+    /// What the affinity hint points to, once there is one; boxed, so that it does not move.
+    hint: KBox<CpumaskVar>,
+    hinted: bool,
+    _name: CString,
+    _line: Line,
+}
+
+// SAFETY: All fields are data that may be used by any thread.
+unsafe impl<T: Target> Send for Irq<T> {}
+
+impl<T: Target> Irq<T> {
+    /// Has `target` handle the interrupts of `line`; `name` is for `/proc/interrupts`.
+    pub(crate) fn request(line: Line, name: CString, target: Arc<T>) -> Result<Self> {
+        let (number, flags) = line.number_and_flags()?;
+        let hint = KBox::new(CpumaskVar::new_zero(GFP_KERNEL)?, GFP_KERNEL)?;
+
+        // SAFETY: By the contract of `Target`, the handler may be called with the cookie as long
+        // as `target` is held. `name` is on the heap and does not move. Both are kept in `Self`,
+        // whose `Drop` frees the interrupt first.
+        to_result(unsafe {
+            bindings::request_irq(
+                number,
+                Some(T::HANDLER),
+                flags,
+                name.as_char_ptr(),
+                T::cookie(&target),
+            )
+        })?;
+
+        // INVARIANT: The handler was registered above.
+        Ok(Self {
+            number,
+            target,
+            hint,
+            hinted: false,
+            _name: name,
+            _line: line,
+        })
+    }
+
+    /// Waits until no handler of this interrupt runs any more.
+    pub(crate) fn synchronize(&self) {
+        // SAFETY: By the type invariant, `number` is a registered interrupt.
+        unsafe { bindings::synchronize_irq(self.number) };
+    }
+
+    /// Sets the affinity and its hint to `mask`, or removes the hint.
+    pub(crate) fn set_affinity(&mut self, mask: Option<&Cpumask>) {
+        self.clear_hint();
+        if let Some(mask) = mask {
+            mask.copy(&mut self.hint);
+            self.hinted = true;
+            // SAFETY: By the type invariant, `number` is a registered interrupt. The mask is valid
+            // until the hint is removed, at the latest in `Drop`. As in C, a mask that the
+            // interrupt controller refuses stays a hint.
+            unsafe { bindings::__irq_apply_affinity_hint(self.number, self.hint.as_raw(), true) };
+        }
+    }
+
+    fn clear_hint(&mut self) {
+        if core::mem::take(&mut self.hinted) {
+            // SAFETY: By the type invariant, `number` is a registered interrupt.
+            unsafe { bindings::__irq_apply_affinity_hint(self.number, core::ptr::null(), false) };
+        }
+    }
+}
+
+impl<T: Target> Drop for Irq<T> {
+    fn drop(&mut self) {
+        // The interrupt core warns of a handler that is freed with a hint.
+        self.clear_hint();
+        // SAFETY: By the type invariant, the handler is registered with this cookie.
+        unsafe { bindings::free_irq(self.number, T::cookie(&self.target)) };
+    }
+}

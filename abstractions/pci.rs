@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! PCI drivers with power management, reset and shutdown callbacks.
+//!
+//! [`kernel::pci::Adapter`] has probe and remove only. [`Adapter`] follows it and adds
+//! `dev_pm_ops`, `pci_error_handlers` and `shutdown`.
+//!
+//! C header: [`include/linux/pci.h`](srctree/include/linux/pci.h)
+
+use kernel::{
+    bindings,
+    device::{
+        self,
+        CoreInternal, //
+    },
+    driver,
+    error::{
+        from_result,
+        to_result, //
+    },
+    pci,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            AtomicFlag,
+            Full,
+            Relaxed, //
+        },
+    },
+    types::Opaque,
+    ThisModule, //
+};
+
+/// The callbacks of a PCI driver.
+///
+/// All but [`Driver::probe`] are called for a device that was probed with success, with the data
+/// that its probe returned, and never two of them at a time for a device: the driver core holds
+/// the device lock.
+pub(crate) trait Driver {
+    /// What the driver keeps for a device it is bound to.
+    type Data: Send + Sync + 'static;
+
+    /// The devices that this driver may be tried on.
+    const ID_TABLE: pci::IdTable<()>;
+
+    /// Binds the driver to `pdev`.
+    fn probe(pdev: &pci::Device) -> Result<Self::Data>;
+
+    /// Unbinds the driver; the data is dropped when this has returned.
+    fn remove(data: &Self::Data);
+
+    /// The system is shut down or restarted.
+    fn shutdown(data: &Self::Data);
+
+    /// The system goes to sleep, its memory stays.
+    fn suspend(data: &Self::Data) -> Result;
+
+    /// The system wakes up, its memory has stayed.
+    fn resume(data: &Self::Data) -> Result;
+
+    /// An image of the memory is about to be made, or to be loaded.
+    fn freeze(data: &Self::Data) -> Result;
+
+    /// The image of the memory was made, or could not be loaded.
+    fn thaw(data: &Self::Data) -> Result;
+
+    /// The image was saved, the system is powered off.
+    fn poweroff(data: &Self::Data) -> Result;
+
+    /// The system runs from the image again.
+    fn restore(data: &Self::Data) -> Result;
+
+    /// The device is about to be reset by the PCI core.
+    fn reset_prepare(data: &Self::Data);
+
+    /// The device was reset by the PCI core.
+    fn reset_done(data: &Self::Data);
+}
+
+/// An adapter for the registration of a [`Driver`] with [`driver::Registration`].
+pub(crate) struct Adapter<T: Driver>(T);
+
+// SAFETY:
+// - `bindings::pci_driver` is a C type declared as `repr(C)`.
+// - `T::Data` is the type of the driver's device private data.
+// - `struct pci_driver` embeds a `struct device_driver` at `DEVICE_DRIVER_OFFSET`.
+unsafe impl<T: Driver> driver::DriverLayout for Adapter<T> {
+    type DriverType = bindings::pci_driver;
+    type DriverData<'bound> = T::Data;
+    const DEVICE_DRIVER_OFFSET: usize = core::mem::offset_of!(bindings::pci_driver, driver);
+}
+
+// SAFETY: `unregister` undoes exactly what a successful `register` did.
+unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
+    unsafe fn register(
+        pdrv: &Opaque<bindings::pci_driver>,
+        name: &'static CStr,
+        module: &'static ThisModule,
+    ) -> Result {
+        // SAFETY: `pdrv` is valid and not registered yet, hence nobody else accesses it. The
+        // tables are `'static`.
+        unsafe {
+            let pdrv = pdrv.get();
+            (*pdrv).name = name.as_char_ptr();
+            (*pdrv).probe = Some(Self::probe_callback);
+            (*pdrv).remove = Some(Self::remove_callback);
+            (*pdrv).shutdown = Some(Self::shutdown_callback);
+            (*pdrv).id_table = T::ID_TABLE.as_ptr();
+            (*pdrv).err_handler = &Self::ERROR_HANDLERS;
+            (*pdrv).driver.pm = &Self::PM_OPS;
+        }
+
+        // SAFETY: `pdrv` is filled in and stays pinned until `unregister`.
+        to_result(unsafe {
+            bindings::__pci_register_driver(pdrv.get(), module.as_ptr(), name.as_char_ptr())
+        })
+    }
+
+    unsafe fn unregister(pdrv: &Opaque<bindings::pci_driver>) {
+        // SAFETY: By the safety requirements, `pdrv` was registered.
+        unsafe { bindings::pci_unregister_driver(pdrv.get()) }
+    }
+}
+
+/// Defines trampolines for callbacks of `struct dev_pm_ops`.
+macro_rules! pm_callbacks {
+    ($($callback:ident => $method:ident),* $(,)?) => {$(
+        /// # Safety
+        ///
+        /// Only for use in [`Adapter::PM_OPS`]: `dev` is that of a PCI device bound to this driver.
+        unsafe extern "C" fn $callback(dev: *mut bindings::device) -> c_int {
+            // SAFETY: By the safety requirements.
+            from_result(|| T::$method(unsafe { Self::data(dev) }).map(|()| 0))
+        }
+    )*};
+}
+
+impl<T: Driver> Adapter<T> {
+    const PM_OPS: bindings::dev_pm_ops = bindings::dev_pm_ops {
+        suspend: Some(Self::suspend_callback),
+        resume: Some(Self::resume_callback),
+        freeze: Some(Self::freeze_callback),
+        thaw: Some(Self::thaw_callback),
+        poweroff: Some(Self::poweroff_callback),
+        restore: Some(Self::restore_callback),
+        ..pin_init::zeroed()
+    };
+
+    const ERROR_HANDLERS: bindings::pci_error_handlers = bindings::pci_error_handlers {
+        reset_prepare: Some(Self::reset_prepare_callback),
+        reset_done: Some(Self::reset_done_callback),
+        ..pin_init::zeroed()
+    };
+
+    pm_callbacks! {
+        suspend_callback => suspend,
+        resume_callback => resume,
+        freeze_callback => freeze,
+        thaw_callback => thaw,
+        poweroff_callback => poweroff,
+        restore_callback => restore,
+    }
+
+    /// Borrows the driver's data of `dev`.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must be valid and bound to this driver for `'a`.
+    unsafe fn data<'a>(dev: *mut bindings::device) -> &'a T::Data {
+        // SAFETY: By the safety requirements, `dev` is valid and bound.
+        let dev = unsafe { device::Device::<CoreInternal<'a>>::from_raw(dev) };
+
+        // SAFETY: A device is bound only after `probe_callback` has stored a `T::Data`, which the
+        // driver core drops after the device was unbound.
+        unsafe { dev.drvdata_borrow::<T::Data>() }.get_ref()
+    }
+
+    /// # Safety
+    ///
+    /// Only for use as `pci_driver::probe`.
+    unsafe extern "C" fn probe_callback(
+        pdev: *mut bindings::pci_dev,
+        _id: *const bindings::pci_device_id,
+    ) -> c_int {
+        // SAFETY: The PCI core calls this with a valid device, which stays valid meanwhile.
+        // CAST: `pci::Device` is a transparent wrapper of `struct pci_dev`.
+        let pdev = unsafe { &*pdev.cast::<pci::Device<CoreInternal<'_>>>() };
+
+        from_result(|| {
+            let data: Result<T::Data> = T::probe(pdev);
+            pdev.as_ref().set_drvdata(data)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Only for use as `pci_driver::remove`.
+    unsafe extern "C" fn remove_callback(pdev: *mut bindings::pci_dev) {
+        // SAFETY: The PCI core calls this with a valid device that is bound to this driver.
+        T::remove(unsafe { Self::data(&raw mut (*pdev).dev) });
+    }
+
+    /// # Safety
+    ///
+    /// Only for use as `pci_driver::shutdown`.
+    unsafe extern "C" fn shutdown_callback(pdev: *mut bindings::pci_dev) {
+        // SAFETY: The PCI core calls this with a valid device that is bound to this driver.
+        T::shutdown(unsafe { Self::data(&raw mut (*pdev).dev) });
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::ERROR_HANDLERS`].
+    unsafe extern "C" fn reset_prepare_callback(pdev: *mut bindings::pci_dev) {
+        // SAFETY: The PCI core calls this with a valid device that is bound to this driver.
+        T::reset_prepare(unsafe { Self::data(&raw mut (*pdev).dev) });
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::ERROR_HANDLERS`].
+    unsafe extern "C" fn reset_done_callback(pdev: *mut bindings::pci_dev) {
+        // SAFETY: The PCI core calls this with a valid device that is bound to this driver.
+        T::reset_done(unsafe { Self::data(&raw mut (*pdev).dev) });
+    }
+}
+
+/// A capability in the configuration space of a device.
+#[derive(Clone, Copy)]
+pub(crate) struct Capability {
+    position: u8,
+    id: c_int,
+}
+
+/// A PCI device that is bound to this driver, with an enable count that is always balanced.
+pub(crate) struct Device {
+    pdev: ARef<pci::Device>,
+    enabled: AtomicFlag,
+}
+
+impl Device {
+    /// Takes hold of `pdev`, which is not enabled by this.
+    pub(crate) fn new(pdev: &pci::Device) -> Self {
+        Self {
+            pdev: pdev.into(),
+            enabled: AtomicFlag::new(false),
+        }
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::pci_dev {
+        // CAST: `pci::Device` is a transparent wrapper of `Opaque<struct pci_dev>`.
+        core::ptr::from_ref::<pci::Device>(&self.pdev)
+            .cast::<bindings::pci_dev>()
+            .cast_mut()
+    }
+
+    pub(super) fn as_raw_dev(&self) -> *mut bindings::device {
+        // SAFETY: `as_raw` is valid, this only computes an address in it.
+        unsafe { &raw mut (*self.as_raw()).dev }
+    }
+
+    /// The device as the kernel crate has it, for its identification and resources.
+    pub(crate) fn pdev(&self) -> &pci::Device {
+        &self.pdev
+    }
+
+    /// Enables I/O ports and memory, if that was not done yet.
+    pub(crate) fn enable(&self) -> Result {
+        if self.is_enabled() {
+            return Ok(());
+        }
+        // SAFETY: `as_raw` is valid, and a PCI device may be enabled at any time.
+        to_result(unsafe { bindings::pci_enable_device(self.as_raw()) })?;
+        self.enabled.store(true, Relaxed);
+        Ok(())
+    }
+
+    /// Disables the device and its bus mastering, if [`Device::enable`] was successful before.
+    pub(crate) fn disable(&self) {
+        if self.enabled.xchg(false, Full) {
+            // SAFETY: `as_raw` is valid, and this undoes one `pci_enable_device`.
+            unsafe { bindings::pci_disable_device(self.as_raw()) };
+        }
+    }
+
+    /// Lets the device access memory.
+    pub(crate) fn set_master(&self) {
+        // SAFETY: `as_raw` is valid.
+        unsafe { bindings::pci_set_master(self.as_raw()) };
+    }
+
+    /// Keeps the device from accessing memory.
+    pub(crate) fn clear_master(&self) {
+        // SAFETY: `as_raw` is valid.
+        unsafe { bindings::pci_clear_master(self.as_raw()) };
+    }
+
+    /// Whether the device is enabled by this driver.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled.load(Relaxed)
+    }
+
+    /// Whether the device still answers to reads of its configuration space.
+    pub(crate) fn is_present(&self) -> bool {
+        // SAFETY: `as_raw` is valid.
+        unsafe { bindings::pci_device_is_present(self.as_raw()) }
+    }
+
+    /// Sets the masks for streaming and for coherent DMA to that many address bits.
+    ///
+    /// # Errors
+    ///
+    /// The platform cannot do DMA with such addresses.
+    pub(crate) fn set_dma_bits(&self, streaming: u32, coherent: u32) -> Result {
+        let mask = |bits: u32| 1u64.checked_shl(bits).map_or(u64::MAX, |end| end - 1);
+        // SAFETY: The device is being probed, hence no DMA mapping of it exists yet.
+        to_result(unsafe { bindings::dma_set_mask(self.as_raw_dev(), mask(streaming)) })?;
+        // SAFETY: As above.
+        to_result(unsafe { bindings::dma_set_coherent_mask(self.as_raw_dev(), mask(coherent)) })
+    }
+
+    /// The name of the device on its bus, such as `0000:00:05.0`.
+    pub(crate) fn name(&self) -> &CStr {
+        // SAFETY: `as_raw_dev` is valid, and the name of a PCI device does not change.
+        unsafe { CStr::from_char_ptr(bindings::dev_name(self.as_raw_dev())) }
+    }
+
+    /// Whether the device has an MSI-X capability.
+    pub(crate) fn has_msix(&self) -> bool {
+        // SAFETY: `as_raw` is valid, and the field was set when the device was found.
+        unsafe { (*self.as_raw()).msix_cap != 0 }
+    }
+
+    /// The first vendor-specific capability.
+    pub(crate) fn first_vendor_capability(&self) -> Option<Capability> {
+        self.find_capability(bindings::PCI_CAP_ID_VNDR, |pdev, id| {
+            // SAFETY: `pdev` is valid.
+            unsafe { bindings::pci_find_capability(pdev, id) }
+        })
+    }
+
+    /// The next capability of the same kind.
+    pub(crate) fn next_capability(&self, last: Capability) -> Option<Capability> {
+        let id = last.id.unsigned_abs();
+        self.find_capability(id, |pdev, id| {
+            // SAFETY: `pdev` is valid.
+            unsafe { bindings::pci_find_next_capability(pdev, last.position, id) }
+        })
+    }
+
+    fn find_capability(
+        &self,
+        id: u32,
+        find: impl FnOnce(*mut bindings::pci_dev, c_int) -> u8,
+    ) -> Option<Capability> {
+        let id = c_int::try_from(id).ok()?;
+        match find(self.as_raw(), id) {
+            0 => None,
+            position => Some(Capability { position, id }),
+        }
+    }
+
+    /// Reads the byte at `offset` in a capability.
+    pub(crate) fn read_capability(&self, capability: Capability, offset: u8) -> Result<u8> {
+        let position = c_int::from(capability.position) + c_int::from(offset);
+        let mut value = 0;
+        // SAFETY: `as_raw` is valid, and `value` is valid for a write.
+        to_result(unsafe { bindings::pci_read_config_byte(self.as_raw(), position, &mut value) })?;
+        Ok(value)
+    }
+
+    /// Whether a transition from D3 to D0 keeps the state of the device (No_Soft_Reset).
+    ///
+    /// # Errors
+    ///
+    /// `ENXIO` if the device does not answer.
+    pub(crate) fn keeps_state_in_d3(&self) -> Result<bool> {
+        // SAFETY: `as_raw` is valid, and the field was set when the device was found.
+        let pm_cap = unsafe { (*self.as_raw()).pm_cap };
+        if pm_cap == 0 {
+            return Ok(false);
+        }
+        let register = c_int::from(pm_cap) + c_int::try_from(bindings::PCI_PM_CTRL)?;
+        let mut pmcsr: u16 = 0;
+        // SAFETY: `as_raw` is valid, and `pmcsr` is valid for a write.
+        unsafe { bindings::pci_read_config_word(self.as_raw(), register, &mut pmcsr) };
+        if pmcsr == u16::MAX {
+            return Err(ENXIO);
+        }
+        Ok(u32::from(pmcsr) & bindings::PCI_PM_CTRL_NO_SOFT_RESET != 0)
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.disable();
+    }
+}
+
+impl AsRef<device::Device> for Device {
+    fn as_ref(&self) -> &device::Device {
+        self.pdev.as_ref()
+    }
+}

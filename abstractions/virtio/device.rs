@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The virtio device.
+
+use core::ptr::NonNull;
+
+use kernel::{
+    bindings as kernel_bindings,
+    container_of,
+    device,
+    error::to_result,
+    prelude::*,
+    sync::aref::AlwaysRefCounted,
+    types::Opaque, //
+};
+
+use crate::bindings;
+
+/// A `struct virtio_device`.
+///
+/// # Invariants
+///
+/// The device is initialised by `register_virtio_device` and its reference count is not 0.
+#[repr(transparent)]
+pub(crate) struct Device(Opaque<bindings::virtio_device>);
+
+// SAFETY: The virtio core lets the device be used and released by any thread.
+unsafe impl Send for Device {}
+
+// SAFETY: All methods are C functions that may be called by any thread, or reads of fields that do
+// not change while the callback runs in which they are read.
+unsafe impl Sync for Device {}
+
+// SAFETY: The embedded `struct device` counts references to the whole.
+unsafe impl AlwaysRefCounted for Device {
+    fn inc_ref(&self) {
+        // SAFETY: By the type invariant, the count is not 0.
+        unsafe { kernel_bindings::get_device(self.as_raw_dev()) };
+    }
+
+    unsafe fn dec_ref(this: NonNull<Self>) {
+        // SAFETY: By the safety requirements, there is a reference to drop.
+        unsafe { kernel_bindings::put_device(this.as_ref().as_raw_dev()) };
+    }
+}
+
+impl AsRef<device::Device> for Device {
+    fn as_ref(&self) -> &device::Device {
+        // SAFETY: By the type invariant, the device is valid for as long as `self` is.
+        unsafe { device::Device::from_raw(self.as_raw_dev()) }
+    }
+}
+
+impl Device {
+    /// Makes a reference of a pointer.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be a registered virtio device with a reference that is held for `'a`.
+    pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::virtio_device) -> &'a Self {
+        // SAFETY: By the safety requirements.
+        // CAST: `Self` is a transparent wrapper.
+        unsafe { &*raw.cast() }
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::virtio_device {
+        self.0.get()
+    }
+
+    fn as_raw_dev(&self) -> *mut kernel_bindings::device {
+        // SAFETY: By the type invariant, this computes an address inside of a device.
+        unsafe { &raw mut (*self.as_raw()).dev }
+    }
+
+    /// The virtio driver that is bound, if any.
+    ///
+    /// The driver stays for as long as the result is used: binding and unbinding are excluded
+    /// while the virtio core calls the transport for it, and while the system sleeps.
+    fn driver(&self) -> Option<&bindings::virtio_driver> {
+        // SAFETY: By the type invariant, the device is valid.
+        let driver = unsafe { (*self.as_raw_dev()).driver };
+        if driver.is_null() {
+            return None;
+        }
+        // SAFETY: The drivers of virtio devices are embedded in a `struct virtio_driver`, and stay
+        // for as long as said above.
+        unsafe { container_of!(driver, bindings::virtio_driver, driver).as_ref() }
+    }
+
+    /// Whether a virtio driver is bound.
+    pub(crate) fn has_driver(&self) -> bool {
+        self.driver().is_some()
+    }
+
+    /// The name of the virtio driver that is bound, such as `virtio_blk`.
+    pub(crate) fn driver_name(&self) -> Option<&CStr> {
+        let name = self.driver()?.driver.name;
+        // SAFETY: The names of drivers are valid strings for as long as the driver is registered.
+        (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
+    }
+
+    /// The name of the device, such as `virtio0`.
+    pub(crate) fn name(&self) -> &CStr {
+        // SAFETY: By the type invariant, the device is valid and has got its name.
+        unsafe { CStr::from_char_ptr(kernel_bindings::dev_name(self.as_raw_dev())) }
+    }
+
+    /// The features that the virtio driver and the device have in common.
+    pub(crate) fn features(&self) -> u64 {
+        // SAFETY: By the type invariant, the device is valid; all views of the union are integers.
+        unsafe { (*self.as_raw()).__bindgen_anon_1.features }
+    }
+
+    /// Removes the transport features that the virtqueues of the virtio core do not support.
+    pub(crate) fn accept_ring_features(&self) {
+        // SAFETY: By the type invariant, the device is valid.
+        unsafe { bindings::vring_transport_features(self.as_raw()) };
+    }
+
+    /// Tells the virtio driver, now or when it wants to know, that the configuration has changed.
+    pub(crate) fn config_changed(&self) {
+        // SAFETY: By the type invariant, the device is valid.
+        unsafe { bindings::virtio_config_changed(self.as_raw()) };
+    }
+
+    /// Marks all virtqueues broken, so that virtio drivers stop to wait for the device.
+    pub(crate) fn break_virtqueues(&self) {
+        // SAFETY: By the type invariant, the device is valid.
+        unsafe { bindings::virtio_break_device(self.as_raw()) };
+    }
+
+    /// Whether FAILED was set when the device was frozen or prepared for a reset.
+    pub(crate) fn failed_before(&self) -> bool {
+        // SAFETY: By the type invariant, the device is valid.
+        unsafe { (*self.as_raw()).failed }
+    }
+
+    /// Freezes the virtio driver and holds back changes of the configuration.
+    pub(crate) fn freeze(&self) -> Result {
+        // SAFETY: By the type invariant, the device is valid.
+        to_result(unsafe { bindings::virtio_device_freeze(self.as_raw()) })
+    }
+
+    /// Calls the virtio driver's `restore`, if it has one.
+    pub(crate) fn restore_driver(&self) -> Result {
+        let restore = self.driver().and_then(|driver| driver.restore);
+        // SAFETY: By the type invariant, the device is valid.
+        restore.map_or(Ok(()), |restore| {
+            to_result(unsafe { restore(self.as_raw()) })
+        })
+    }
+
+    /// Calls the virtio driver's `reset_prepare` and holds back changes of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` if the virtio driver does not support resets.
+    pub(crate) fn prepare_reset(&self) -> Result {
+        // SAFETY: By the type invariant, the device is valid.
+        to_result(unsafe { bindings::virtio_device_reset_prepare(self.as_raw()) })
+    }
+
+    /// Calls the virtio driver's `reset_done`.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` if the virtio driver does not support resets.
+    pub(crate) fn reset_done_driver(&self) -> Result {
+        let reset_done = self.driver().and_then(|driver| driver.reset_done);
+        // SAFETY: By the type invariant, the device is valid.
+        reset_done.map_or(Err(EOPNOTSUPP), |reset_done| {
+            to_result(unsafe { reset_done(self.as_raw()) })
+        })
+    }
+
+    /// Delivers changes of the configuration again, and one that was held back.
+    ///
+    /// C: `virtio_config_core_enable()`, which is not exported.
+    pub(crate) fn deliver_config_changes(&self) {
+        let raw = self.as_raw();
+        // SAFETY: By the type invariant, the device and its lock are initialised. Interrupt
+        // handlers take the lock too, so it is taken with interrupts disabled.
+        let pending = unsafe {
+            kernel_bindings::spin_lock_irq_disable(&raw mut (*raw).config_lock);
+            (*raw).config_core_enabled = true;
+            let pending = (*raw).config_change_pending;
+            kernel_bindings::spin_unlock_irq_enable(&raw mut (*raw).config_lock);
+            pending
+        };
+        if pending {
+            self.config_changed();
+        }
+    }
+}

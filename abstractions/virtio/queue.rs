@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Virtqueues.
+
+use core::ptr::NonNull;
+
+use kernel::{
+    bindings as kernel_bindings,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        new_spinlock_irq,
+        Arc,
+        SpinLockIrq, //
+    }, //
+};
+
+use super::Device;
+use crate::{
+    abstractions::{
+        io::Bar,
+        irq, //
+    },
+    bindings, //
+};
+
+/// A virtqueue that a virtio driver asks for.
+pub(crate) struct Request<'a>(&'a bindings::virtqueue_info);
+
+impl Request<'_> {
+    /// The name, if the driver wants this virtqueue at all.
+    pub(crate) fn name(&self) -> Option<&CStr> {
+        // SAFETY: The virtio driver gives a valid string or null.
+        (!self.0.name.is_null()).then(|| unsafe { CStr::from_char_ptr(self.0.name) })
+    }
+
+    /// Whether the driver wants to know of used buffers.
+    pub(crate) fn has_callback(&self) -> bool {
+        self.0.callback.is_some()
+    }
+}
+
+/// The virtqueues that a virtio driver asks for, in order, and the room for the answers.
+pub(crate) struct Wanted<'a> {
+    requests: &'a [bindings::virtqueue_info],
+    answers: &'a mut [*mut bindings::virtqueue],
+}
+
+impl<'a> Wanted<'a> {
+    /// # Safety
+    ///
+    /// `requests` must be valid for reads, `answers` for writes of `count` elements, for `'a`.
+    pub(super) unsafe fn from_raw(
+        count: usize,
+        answers: *mut *mut bindings::virtqueue,
+        requests: *const bindings::virtqueue_info,
+    ) -> Self {
+        if count == 0 {
+            return Self {
+                requests: &[],
+                answers: &mut [],
+            };
+        }
+        // SAFETY: By the safety requirements. Any pointers are valid as initial answers.
+        unsafe {
+            core::ptr::write_bytes(answers, 0, count);
+            Self {
+                requests: core::slice::from_raw_parts(requests, count),
+                answers: core::slice::from_raw_parts_mut(answers, count),
+            }
+        }
+    }
+
+    /// The virtqueues that the driver wants, without the places that it leaves out.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = Request<'a>> + use<'a> {
+        self.requests
+            .iter()
+            .map(Request)
+            .filter(|request| request.name().is_some())
+    }
+
+    /// Gives the driver its virtqueues, in the order of [`Wanted::requests`].
+    ///
+    /// The driver may use them until it has them deleted by
+    /// [`super::Transport::delete_virtqueues`].
+    pub(crate) fn answer<'b>(&mut self, virtqueues: impl Iterator<Item = &'b Arc<Virtqueue>>) {
+        let named = self
+            .requests
+            .iter()
+            .zip(self.answers.iter_mut())
+            .filter(|(request, _)| !request.name.is_null());
+        for ((_, answer), virtqueue) in named.zip(virtqueues) {
+            *answer = virtqueue.raw.as_ptr();
+        }
+    }
+}
+
+/// A virtqueue with a split ring in memory.
+///
+/// # Invariants
+///
+/// `raw` was made by `vring_create_virtqueue` and is deleted by nobody else.
+pub(crate) struct Virtqueue {
+    raw: NonNull<bindings::virtqueue>,
+    num: u16,
+    /// What `raw` belongs to.
+    _device: ARef<Device>,
+    /// Where `raw` notifies the device.
+    _bar: Arc<Bar>,
+}
+
+// SAFETY: The virtio core lets a virtqueue be used and deleted by any thread.
+unsafe impl Send for Virtqueue {}
+
+// SAFETY: The methods only read what does not change, or may be called by any thread.
+unsafe impl Sync for Virtqueue {}
+
+impl Virtqueue {
+    /// Makes virtqueue `index` of `device`, with a ring of `num` entries that is aligned to
+    /// `align` bytes, for a driver that asks for it by `request`.
+    ///
+    /// The device is notified by a 16-bit write of the index to offset `notify` of `bar`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, or `EINVAL` if `notify` is not inside of `bar`.
+    pub(crate) fn new(
+        device: &Device,
+        index: u16,
+        num: u16,
+        align: u32,
+        request: &Request<'_>,
+        bar: &Arc<Bar>,
+        notify: usize,
+    ) -> Result<Self> {
+        let notify = bar.address::<u16>(notify).ok_or(EINVAL)?;
+
+        // SAFETY: The device is valid and registered. The request is that of its driver, whose
+        // name and callback are valid for as long as it is bound.
+        let raw = unsafe {
+            bindings::vring_create_virtqueue(
+                index.into(),
+                num.into(),
+                align,
+                device.as_raw(),
+                true,
+                false,
+                request.0.ctx,
+                Some(notify_callback),
+                request.0.callback,
+                request.0.name,
+            )
+        };
+        let raw = NonNull::new(raw).ok_or(ENOMEM)?;
+
+        // SAFETY: The virtqueue was just made and nobody else knows it yet.
+        unsafe {
+            (*raw.as_ptr()).num_max = num.into();
+            (*raw.as_ptr()).priv_ = notify;
+        }
+
+        // INVARIANT: See above.
+        Ok(Self {
+            raw,
+            num,
+            _device: device.into(),
+            _bar: bar.clone(),
+        })
+    }
+
+    /// Number of entries.
+    pub(crate) fn num(&self) -> u16 {
+        self.num
+    }
+
+    /// DMA address of the ring.
+    pub(crate) fn ring_address(&self) -> u64 {
+        // SAFETY: By the type invariant, the virtqueue is valid.
+        unsafe { bindings::virtqueue_get_desc_addr(self.raw.as_ptr()) }
+    }
+
+    /// Calls the driver's callback if the device has used buffers; whether it had.
+    fn interrupt(&self) -> bool {
+        // SAFETY: By the type invariant, the virtqueue is valid; the C function is the handler of
+        // interrupts and ignores their number.
+        let handled = unsafe { bindings::vring_interrupt(0, self.raw.as_ptr().cast()) };
+        handled == kernel_bindings::irqreturn::IRQ_HANDLED
+    }
+}
+
+impl Drop for Virtqueue {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant, the virtqueue is valid and ours to delete.
+        unsafe { bindings::vring_del_virtqueue(self.raw.as_ptr()) };
+    }
+}
+
+// SAFETY: `vring_interrupt` is made to be an interrupt handler with a virtqueue as its cookie,
+// which stays valid for as long as the `Arc` is held.
+unsafe impl irq::Target for Virtqueue {
+    const HANDLER: unsafe extern "C" fn(c_int, *mut c_void) -> kernel_bindings::irqreturn_t =
+        bindings::vring_interrupt;
+
+    fn cookie(this: &Arc<Self>) -> *mut c_void {
+        this.raw.as_ptr().cast()
+    }
+}
+
+/// Notifies the device that a virtqueue has available buffers.
+///
+/// # Safety
+///
+/// Only for use by virtqueues that [`Virtqueue::new`] has made.
+unsafe extern "C" fn notify_callback(vq: *mut bindings::virtqueue) -> bool {
+    // SAFETY: By the safety requirements, `vq` is valid and `priv` is an I/O mapping, which the
+    // `Virtqueue` keeps.
+    unsafe {
+        let index = (*vq).index as u16; // CAST: The index was made from a `u16`.
+        kernel_bindings::iowrite16(index, (*vq).priv_);
+    }
+    true
+}
+
+/// The virtqueues that share an interrupt.
+#[pin_data]
+pub(crate) struct Callbacks {
+    #[pin]
+    virtqueues: SpinLockIrq<KVec<Arc<Virtqueue>>>,
+}
+
+impl Callbacks {
+    /// Starts without virtqueues.
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                virtqueues <- new_spinlock_irq!(KVec::new()),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Replaces the virtqueues, and returns those of before.
+    ///
+    /// When this returns, no callback of those runs any more.
+    pub(crate) fn replace(&self, virtqueues: KVec<Arc<Virtqueue>>) -> KVec<Arc<Virtqueue>> {
+        core::mem::replace(&mut *self.virtqueues.lock(), virtqueues)
+    }
+
+    /// Calls the callbacks of all virtqueues that have used buffers; whether one had.
+    pub(crate) fn interrupt(&self) -> bool {
+        let mut handled = false;
+        for virtqueue in self.virtqueues.lock().iter() {
+            handled |= virtqueue.interrupt();
+        }
+        handled
+    }
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Virtio transports: `struct virtio_config_ops`.
+
+use kernel::{
+    bindings as kernel_bindings,
+    cpumask::Cpumask,
+    error::from_result,
+    prelude::*, //
+};
+
+use super::{
+    registration::Allocation,
+    Device,
+    Wanted, //
+};
+use crate::{
+    abstractions::irq::{
+        Affinity,
+        Vector, //
+    },
+    bindings, //
+};
+
+/// What the virtio core and virtio drivers have a transport do.
+///
+/// All are called in process context for a registered device.
+pub(crate) trait Transport: Send + Sync + 'static {
+    /// Reads the device configuration from `offset` on.
+    fn read_config(&self, offset: usize, buffer: &mut [u8]);
+
+    /// Writes the device configuration from `offset` on.
+    fn write_config(&self, offset: usize, buffer: &[u8]);
+
+    /// Reads the device status.
+    fn status(&self) -> u8;
+
+    /// Writes the device status.
+    fn set_status(&self, status: u8);
+
+    /// Resets the device, and waits until no virtqueue callback runs any more.
+    fn reset(&self);
+
+    /// Makes the virtqueues that a driver wants, and shows them to the device.
+    fn find_virtqueues(
+        &self,
+        device: &Device,
+        wanted: &mut Wanted<'_>,
+        affinity: Option<Affinity>,
+    ) -> Result;
+
+    /// Deletes all virtqueues.
+    fn delete_virtqueues(&self, device: &Device);
+
+    /// Waits until no virtqueue callback runs any more.
+    fn synchronize_callbacks(&self);
+
+    /// The features that the device offers.
+    fn features(&self) -> u64;
+
+    /// Has the device accept [`Device::features`].
+    fn finalize_features(&self, device: &Device) -> Result;
+
+    /// The name of the device on its bus.
+    fn bus_name(&self) -> &CStr;
+
+    /// Sets, or removes, the affinity of virtqueue `index`.
+    fn set_affinity(&self, index: usize, mask: Option<&Cpumask>) -> Result;
+
+    /// The vector that virtqueue `index` has for itself.
+    fn vector(&self, index: usize) -> Option<Vector>;
+}
+
+/// The virtio core's view of a [`Transport`].
+pub(super) struct Ops<T: Transport>(T);
+
+impl<T: Transport> Ops<T> {
+    pub(super) const VTABLE: bindings::virtio_config_ops = bindings::virtio_config_ops {
+        get: Some(Self::get_callback),
+        set: Some(Self::set_callback),
+        get_status: Some(Self::get_status_callback),
+        set_status: Some(Self::set_status_callback),
+        reset: Some(Self::reset_callback),
+        find_vqs: Some(Self::find_vqs_callback),
+        del_vqs: Some(Self::del_vqs_callback),
+        synchronize_cbs: Some(Self::synchronize_cbs_callback),
+        get_features: Some(Self::get_features_callback),
+        finalize_features: Some(Self::finalize_features_callback),
+        bus_name: Some(Self::bus_name_callback),
+        set_vq_affinity: Some(Self::set_vq_affinity_callback),
+        get_vq_affinity: Some(Self::get_vq_affinity_callback),
+        ..pin_init::zeroed()
+    };
+
+    /// The transport of `vdev`.
+    ///
+    /// # Safety
+    ///
+    /// `vdev` must be the device of a [`super::Registration`] of `T` for `'a`.
+    unsafe fn transport<'a>(vdev: *mut bindings::virtio_device) -> &'a T {
+        // SAFETY: By the safety requirements, `vdev` is the first field of an `Allocation<T>`,
+        // whose transport the registration keeps.
+        unsafe { &*(*vdev.cast::<Allocation<T>>()).transport }
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn get_callback(
+        vdev: *mut bindings::virtio_device,
+        offset: c_uint,
+        buf: *mut c_void,
+        len: c_uint,
+    ) {
+        if len == 0 {
+            return;
+        }
+        // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
+        let (offset, len) = (offset as usize, len as usize);
+        // SAFETY: The virtio core gives the device and a buffer of `len` bytes, which are zeroed
+        // here since they may not be initialised.
+        let (transport, buffer) = unsafe {
+            core::ptr::write_bytes(buf.cast::<u8>(), 0, len);
+            (
+                Self::transport(vdev),
+                core::slice::from_raw_parts_mut(buf.cast::<u8>(), len),
+            )
+        };
+        transport.read_config(offset, buffer);
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn set_callback(
+        vdev: *mut bindings::virtio_device,
+        offset: c_uint,
+        buf: *const c_void,
+        len: c_uint,
+    ) {
+        if len == 0 {
+            return;
+        }
+        // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
+        let (offset, len) = (offset as usize, len as usize);
+        // SAFETY: The virtio core gives the device and an initialised buffer of `len` bytes.
+        let (transport, buffer) = unsafe {
+            (
+                Self::transport(vdev),
+                core::slice::from_raw_parts(buf.cast::<u8>(), len),
+            )
+        };
+        transport.write_config(offset, buffer);
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn get_status_callback(vdev: *mut bindings::virtio_device) -> u8 {
+        // SAFETY: The virtio core gives the device.
+        unsafe { Self::transport(vdev) }.status()
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn set_status_callback(vdev: *mut bindings::virtio_device, status: u8) {
+        // SAFETY: The virtio core gives the device.
+        unsafe { Self::transport(vdev) }.set_status(status);
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn reset_callback(vdev: *mut bindings::virtio_device) {
+        // SAFETY: The virtio core gives the device.
+        unsafe { Self::transport(vdev) }.reset();
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn find_vqs_callback(
+        vdev: *mut bindings::virtio_device,
+        nvqs: c_uint,
+        vqs: *mut *mut bindings::virtqueue,
+        vqs_info: *mut bindings::virtqueue_info,
+        desc: *mut kernel_bindings::irq_affinity,
+    ) -> c_int {
+        // SAFETY: The virtio core gives the device, `nvqs` requests and room for as many answers,
+        // and a descriptor or null.
+        // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
+        let (transport, device, mut wanted, affinity) = unsafe {
+            (
+                Self::transport(vdev),
+                Device::from_raw(vdev),
+                Wanted::from_raw(nvqs as usize, vqs, vqs_info),
+                Affinity::from_raw(desc),
+            )
+        };
+        from_result(|| {
+            transport.find_virtqueues(device, &mut wanted, affinity)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn del_vqs_callback(vdev: *mut bindings::virtio_device) {
+        // SAFETY: The virtio core gives the device.
+        let (transport, device) = unsafe { (Self::transport(vdev), Device::from_raw(vdev)) };
+        transport.delete_virtqueues(device);
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn synchronize_cbs_callback(vdev: *mut bindings::virtio_device) {
+        // SAFETY: The virtio core gives the device.
+        unsafe { Self::transport(vdev) }.synchronize_callbacks();
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn get_features_callback(vdev: *mut bindings::virtio_device) -> u64 {
+        // SAFETY: The virtio core gives the device.
+        unsafe { Self::transport(vdev) }.features()
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn finalize_features_callback(vdev: *mut bindings::virtio_device) -> c_int {
+        // SAFETY: The virtio core gives the device.
+        let (transport, device) = unsafe { (Self::transport(vdev), Device::from_raw(vdev)) };
+        from_result(|| {
+            transport.finalize_features(device)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn bus_name_callback(vdev: *mut bindings::virtio_device) -> *const c_char {
+        // SAFETY: The virtio core gives the device.
+        unsafe { Self::transport(vdev) }.bus_name().as_char_ptr()
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn set_vq_affinity_callback(
+        vq: *mut bindings::virtqueue,
+        mask: *const kernel_bindings::cpumask,
+    ) -> c_int {
+        // SAFETY: The virtio core gives a virtqueue of the device, and a mask or null. `Cpumask`
+        // is a transparent wrapper.
+        let (transport, index, has_callback, mask) = unsafe {
+            (
+                Self::transport((*vq).vdev),
+                (*vq).index,
+                (*vq).callback.is_some(),
+                mask.cast::<Cpumask>().as_ref(),
+            )
+        };
+        from_result(|| {
+            if !has_callback {
+                return Err(EINVAL);
+            }
+            // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
+            transport.set_affinity(index as usize, mask)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::VTABLE`].
+    unsafe extern "C" fn get_vq_affinity_callback(
+        vdev: *mut bindings::virtio_device,
+        index: c_int,
+    ) -> *const kernel_bindings::cpumask {
+        // SAFETY: The virtio core gives the device.
+        let transport = unsafe { Self::transport(vdev) };
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| transport.vector(index))
+            .map_or(core::ptr::null(), |vector| vector.spread())
+    }
+}
