@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The device configuration.
+
+use kernel::{
+    prelude::*,
+    sync::atomic::Full, //
+};
+
+use super::{
+    access::{
+        Access,
+        Plan,
+        Widths, //
+    },
+    regs,
+    transport::Transport,
+};
+use crate::module_parameters;
+
+/// How often a range that changes while it is read is read again.
+const RETRIES: usize = 8;
+
+impl Transport {
+    /// Reads the device configuration from `offset` on.
+    ///
+    /// A range that takes several accesses is read until two reads agree. What is outside of BAR0
+    /// reads as zeros.
+    pub(super) fn get_config(&self, offset: usize, buffer: &mut [u8]) {
+        buffer.fill(0);
+        let Some(plan) = self.plan_config(offset, buffer.len()) else {
+            return;
+        };
+        self.read_plan(&plan, offset, buffer);
+        if plan.is_atomic() {
+            return;
+        }
+        for _ in 0..RETRIES {
+            if !self.read_plan(&plan, offset, buffer) {
+                return;
+            }
+        }
+        dev_warn!(
+            self.pci(),
+            "device configuration at {offset:#x} changes with each of {RETRIES} reads\n"
+        );
+    }
+
+    /// Writes the device configuration from `offset` on; nothing if it is outside of BAR0.
+    pub(super) fn set_config(&self, offset: usize, buffer: &[u8]) {
+        let Some(plan) = self.plan_config(offset, buffer.len()) else {
+            return;
+        };
+        let base = regs::config_offset(self.has_vector_registers());
+        for Access { offset: at, width } in plan {
+            let Some(bytes) = buffer.get(at - offset..at - offset + width) else {
+                return;
+            };
+            // The C helpers convert from the byte order of the processor to little-endian, so
+            // bytes that are taken as little-endian keep their order on the device.
+            let _ = match *bytes {
+                [a] => self.bar.write(base + at, a),
+                [a, b] => self.bar.write(base + at, u16::from_le_bytes([a, b])),
+                [a, b, c, d] => self.bar.write(base + at, u32::from_le_bytes([a, b, c, d])),
+                _ => None,
+            };
+        }
+    }
+
+    /// Reads what `plan` covers from `offset` on; whether it differs from what was in `buffer`.
+    fn read_plan(&self, plan: &Plan, offset: usize, buffer: &mut [u8]) -> bool {
+        let base = regs::config_offset(self.has_vector_registers());
+        let mut differs = false;
+        for Access { offset: at, width } in plan.clone() {
+            let Some(bytes) = buffer.get_mut(at - offset..at - offset + width) else {
+                return differs;
+            };
+            let value = match width {
+                1 => self.bar.read::<u8>(base + at).map(u32::from),
+                2 => self.bar.read::<u16>(base + at).map(u32::from),
+                _ => self.bar.read::<u32>(base + at),
+            };
+            for (byte, new) in bytes.iter_mut().zip(value.unwrap_or(0).to_le_bytes()) {
+                differs |= *byte != new;
+                *byte = new;
+            }
+        }
+        differs
+    }
+
+    /// Plans the access to a range, and reports the first one that is outside of BAR0.
+    fn plan_config(&self, offset: usize, len: usize) -> Option<Plan> {
+        let base = regs::config_offset(self.has_vector_registers());
+        let limit = self.bar.len().saturating_sub(base);
+        let widths = if module_parameters::byte_config.value() {
+            Widths::Byte
+        } else {
+            Widths::Natural
+        };
+        let plan = Plan::new(offset, len, limit, widths);
+        if plan.is_none() && !self.range_reported.xchg(true, Full) {
+            dev_warn!(
+                self.pci(),
+                "device configuration has {limit} bytes, {len} at {offset:#x} are outside\n"
+            );
+        }
+        plan
+    }
+}

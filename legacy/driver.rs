@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The PCI driver.
+//!
+//! C: `virtio_pci_probe()` in drivers/virtio/virtio_pci_common.c and `vp_legacy_probe()` in
+//! drivers/virtio/virtio_pci_legacy_dev.c.
+
+use kernel::{
+    pci::{
+        DeviceId,
+        IdTable,
+        Vendor, //
+    },
+    prelude::*,
+    sync::Arc, //
+};
+
+use super::{
+    identity::{
+        self,
+        Identity, //
+    },
+    power::{
+        Asleep,
+        Bound, //
+    },
+    transport::{
+        reset_errno,
+        Transport, //
+    }, //
+};
+use crate::{
+    abstractions::{
+        io::Bar,
+        pci,
+        virtio::{
+            Id,
+            Registration, //
+        },
+    },
+    module_parameters, //
+};
+
+/// The base address register with the legacy registers.
+const BAR: u32 = 0;
+
+/// In a vendor-specific capability of a virtio device: which structure it is about.
+const CAPABILITY_CFG_TYPE: u8 = 3;
+
+/// The capability is about the common configuration (`VIRTIO_PCI_CAP_COMMON_CFG`), which each
+/// device with the modern interface has.
+const CFG_TYPE_COMMON: u8 = 1;
+
+/// Address bits that a ring may have: 32 bits for the page, 12 for the offset.
+const RING_ADDRESS_BITS: u32 = 44;
+
+/// The PCI driver for legacy virtio devices.
+pub(crate) struct Legacy;
+
+kernel::pci_device_table!(
+    PCI_TABLE,
+    (),
+    [(DeviceId::from_id(Vendor::REDHAT_QUMRANET, !0), ())]
+);
+
+impl Legacy {
+    /// Refuses devices that are not for this transport, with one line that says why.
+    fn check_identity(pci: &pci::Device) -> Result {
+        let pdev = pci.pdev();
+        let identity = Identity {
+            device: pdev.device_id(),
+            revision: pdev.revision_id(),
+            bar0_len: pdev.resource_len(BAR)?,
+            has_msix: pci.has_msix(),
+            is_transitional: Self::has_modern_interface(pci),
+        };
+        identity::check(&identity, module_parameters::transitional.value()).map_err(|refusal| {
+            dev_info!(pci, "not driven: {refusal}\n");
+            ENODEV
+        })
+    }
+
+    /// Whether the device has the capabilities of the modern interface.
+    fn has_modern_interface(pci: &pci::Device) -> bool {
+        let first = pci.first_vendor_capability();
+        core::iter::successors(first, |&last| pci.next_capability(last)).any(|capability| {
+            pci.read_capability(capability, CAPABILITY_CFG_TYPE)
+                .is_ok_and(|cfg_type| cfg_type == CFG_TYPE_COMMON)
+        })
+    }
+
+    /// Sets the DMA masks: rings are limited, buffers are not.
+    ///
+    /// As in C, a platform that cannot do with any mask is only warned of.
+    fn set_dma_masks(pci: &pci::Device) {
+        if pci
+            .set_dma_bits(64, RING_ADDRESS_BITS)
+            .or_else(|_| pci.set_dma_bits(32, 32))
+            .is_err()
+        {
+            dev_warn!(pci, "neither 64-bit nor 32-bit DMA: this may not work\n");
+        }
+    }
+}
+
+impl pci::Driver for Legacy {
+    type Data = Bound;
+
+    const ID_TABLE: IdTable<()> = &PCI_TABLE;
+
+    fn probe(pdev: &kernel::pci::Device) -> Result<Bound> {
+        let pci = Arc::new(pci::Device::new(pdev), GFP_KERNEL)?;
+        Self::check_identity(&pci)?;
+        pci.enable()?;
+        Self::set_dma_masks(&pci);
+
+        let bar = Bar::request(pci.clone(), BAR, c"virtio-pci-legacy")
+            .inspect_err(|error| dev_err!(&*pci, "BAR0 cannot be used: {error:?}\n"))?;
+        let transport = Transport::new(pci.clone(), Arc::new(bar, GFP_KERNEL)?)?;
+        pci.set_master();
+
+        let id = Id {
+            device: pdev.subsystem_device_id().into(),
+            vendor: pdev.subsystem_vendor_id().into(),
+        };
+        let registration = Registration::new(&pci, id, transport)
+            .inspect_err(|error| dev_err!(&*pci, "virtio device not registered: {error:?}\n"))?;
+
+        // The virtio core resets the device when it is registered, and does not ask how it went.
+        let reset_error = registration.transport().known.lock().reset_error;
+        if let Some(error) = reset_error {
+            return Err(reset_errno(error));
+        }
+
+        Ok(Bound {
+            registration,
+            pci,
+            asleep: Asleep::new(),
+        })
+    }
+
+    fn remove(bound: &Bound) {
+        bound.remove();
+    }
+
+    fn shutdown(bound: &Bound) {
+        bound.shutdown();
+    }
+
+    fn suspend(bound: &Bound) -> Result {
+        bound.suspend()
+    }
+
+    fn resume(bound: &Bound) -> Result {
+        bound.resume()
+    }
+
+    fn freeze(bound: &Bound) -> Result {
+        bound.freeze()
+    }
+
+    fn thaw(bound: &Bound) -> Result {
+        bound.restore()
+    }
+
+    fn poweroff(bound: &Bound) -> Result {
+        bound.freeze()
+    }
+
+    fn restore(bound: &Bound) -> Result {
+        bound.restore()
+    }
+
+    fn reset_prepare(bound: &Bound) {
+        bound.reset_prepare();
+    }
+
+    fn reset_done(bound: &Bound) {
+        bound.reset_done();
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interrupt handlers that are not those of a single virtqueue.
+//!
+//! C: `vp_config_changed()`, `vp_vring_interrupt()` and `vp_interrupt()`.
+
+use kernel::sync::{
+    aref::ARef,
+    Arc, //
+};
+
+use super::regs;
+use crate::abstractions::{
+    io::Bar,
+    irq::{
+        Handler,
+        IrqReturn, //
+    },
+    virtio::{
+        Callbacks,
+        Device, //
+    }, //
+};
+
+/// Handles the vector for configuration changes.
+pub(super) struct ConfigChange {
+    pub(super) device: ARef<Device>,
+}
+
+impl Handler for ConfigChange {
+    fn handle(&self) -> IrqReturn {
+        self.device.config_changed();
+        IrqReturn::Handled
+    }
+}
+
+/// Handles the vector that all virtqueues share.
+pub(super) struct SharedVirtqueues {
+    pub(super) callbacks: Arc<Callbacks>,
+}
+
+impl Handler for SharedVirtqueues {
+    fn handle(&self) -> IrqReturn {
+        if self.callbacks.interrupt() {
+            IrqReturn::Handled
+        } else {
+            IrqReturn::None
+        }
+    }
+}
+
+/// Handles INTx.
+pub(super) struct Intx {
+    pub(super) bar: Arc<Bar>,
+    pub(super) device: ARef<Device>,
+    pub(super) callbacks: Arc<Callbacks>,
+}
+
+impl Handler for Intx {
+    fn handle(&self) -> IrqReturn {
+        // This read clears the register and with it the interrupt, so there is just one.
+        let isr: u8 = self.bar.read(regs::ISR.offset()).unwrap_or(0);
+        if isr == 0 {
+            // Another device on the same line.
+            return IrqReturn::None;
+        }
+        if isr & regs::ISR_CONFIG != 0 {
+            self.device.config_changed();
+        }
+        self.callbacks.interrupt();
+        IrqReturn::Handled
+    }
+}

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sleep, hibernation and resets of a device that is in use.
+//!
+//! C: `virtio_pci_freeze()` and what follows it in drivers/virtio/virtio_pci_common.c, and
+//! `virtio_device_restore_priv()` in drivers/virtio/virtio.c.
+
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            AtomicFlag,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
+};
+
+use super::{
+    features::legacy_features,
+    handshake::Device as _,
+    status::Status,
+    transport::Transport, //
+};
+use crate::abstractions::{
+    pci,
+    virtio::{
+        Device,
+        Registration, //
+    }, //
+};
+
+/// A device that this transport is bound to.
+///
+/// Fields are dropped in order: the virtio device is unregistered before the PCI device is
+/// disabled.
+pub(crate) struct Bound {
+    pub(super) registration: Registration<Transport>,
+    pub(super) pci: Arc<pci::Device>,
+    pub(super) asleep: Asleep,
+}
+
+/// What is remembered from falling asleep for waking up.
+pub(super) struct Asleep {
+    /// Number of virtqueues that the virtio driver had.
+    queues: Atomic<usize>,
+    /// Whether the device was reset because its driver cannot be frozen.
+    parked: AtomicFlag,
+    /// Whether the device keeps its state and was left alone.
+    left_alone: AtomicFlag,
+}
+
+impl Asleep {
+    pub(super) fn new() -> Self {
+        Self {
+            queues: Atomic::new(0),
+            parked: AtomicFlag::new(false),
+            left_alone: AtomicFlag::new(false),
+        }
+    }
+}
+
+impl Bound {
+    pub(super) fn device(&self) -> &Device {
+        self.registration.device()
+    }
+
+    pub(super) fn transport(&self) -> &Transport {
+        self.registration.transport()
+    }
+
+    /// Freezes the virtio driver and disables the device.
+    pub(super) fn freeze(&self) -> Result {
+        let transport = self.transport();
+        self.asleep.queues.store(transport.queue_count(), Relaxed);
+        self.device().freeze()?;
+        if transport.has_rings() {
+            self.park();
+        }
+        self.pci.disable();
+        Ok(())
+    }
+
+    /// Enables the device, and takes it and its virtio driver through the whole handshake.
+    pub(super) fn restore(&self) -> Result {
+        self.enable()?;
+        self.bring_back(|| self.device().restore_driver())
+    }
+
+    /// Freezes the device for a sleep that it may get through by itself.
+    pub(super) fn suspend(&self) -> Result {
+        let keeps_state = self.pci.keeps_state_in_d3().unwrap_or_else(|_| {
+            dev_err!(self.pci(), "PMCSR reads as all ones\n");
+            false
+        });
+        self.asleep.left_alone.store(keeps_state, Relaxed);
+        if keeps_state {
+            Ok(())
+        } else {
+            self.freeze()
+        }
+    }
+
+    /// Restores the device after [`Bound::suspend`].
+    pub(super) fn resume(&self) -> Result {
+        if self.asleep.left_alone.load(Relaxed) {
+            Ok(())
+        } else {
+            self.restore()
+        }
+    }
+
+    /// Prepares for a reset by the PCI core, if the virtio driver supports it.
+    pub(super) fn reset_prepare(&self) {
+        let queues = self.transport().queue_count();
+        match self.device().prepare_reset() {
+            Ok(()) => {
+                self.asleep.queues.store(queues, Relaxed);
+                self.pci.disable();
+            }
+            Err(error) if error == EOPNOTSUPP => {}
+            Err(error) => dev_warn!(self.pci(), "reset not prepared: {error:?}\n"),
+        }
+    }
+
+    /// Brings the device back after a reset by the PCI core that was prepared.
+    pub(super) fn reset_done(&self) {
+        if self.pci.is_enabled() {
+            return;
+        }
+        let result = self
+            .enable()
+            .and_then(|()| self.bring_back(|| self.device().reset_done_driver()));
+        if let Err(error) = result {
+            dev_warn!(self.pci(), "not brought back after a reset: {error:?}\n");
+        }
+    }
+
+    /// Stops a live device for good, so that it leaves the memory alone.
+    ///
+    /// The virtio core has done so already, unless the virtio driver has a `shutdown` of its own
+    /// that does not.
+    pub(super) fn shutdown(&self) {
+        let transport = self.transport();
+        if transport.written_status().contains(Status::DRIVER_OK) {
+            self.device().break_virtqueues();
+            // There is nobody left to tell.
+            let _ = transport.reset_device();
+        }
+    }
+
+    /// Takes the device from its virtio driver, and disables it.
+    pub(super) fn remove(&self) {
+        if !self.pci.is_present() {
+            // Nobody is to wait for a device that was pulled out.
+            self.device().break_virtqueues();
+        }
+        self.registration.unregister();
+        self.pci.disable();
+    }
+
+    fn pci(&self) -> &pci::Device {
+        &self.pci
+    }
+
+    fn enable(&self) -> Result {
+        self.pci
+            .enable()
+            .inspect_err(|error| dev_err!(self.pci(), "not enabled: {error:?}\n"))?;
+        self.pci.set_master();
+        Ok(())
+    }
+
+    /// Resets a device whose driver has virtqueues but no `freeze`, so that it does not write to a
+    /// memory image that is being saved.
+    fn park(&self) {
+        let name = self
+            .device()
+            .driver_name()
+            .and_then(|name| name.to_str().ok());
+        dev_warn!(
+            self.pci(),
+            "driver {} cannot be frozen: the device is reset and stays so, bind it anew\n",
+            name.unwrap_or("?")
+        );
+        self.device().break_virtqueues();
+        self.asleep.parked.store(true, Relaxed);
+        // An error is reported, and bus mastering is off in any case.
+        let _ = self.transport().reset_device();
+    }
+
+    /// The handshake after the device was reset, with `restore` for the virtio driver.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the device is gone, `EIO` if it does not complete the reset or if virtqueues are
+    /// missing, `ENOTSUPP` if it does not offer the features any more, `EPROTO` if `restore` undoes
+    /// the handshake, or the error of `restore`.
+    fn bring_back(&self, restore: impl FnOnce() -> Result) -> Result {
+        let (device, transport) = (self.device(), self.transport());
+        if !self.pci.is_present() {
+            dev_err!(self.pci(), "device is gone\n");
+            return Err(ENODEV);
+        }
+
+        let acknowledged = transport
+            .begin_handshake()?
+            .acknowledge(device.failed_before());
+        if !device.has_driver() || self.asleep.parked.load(Relaxed) {
+            acknowledged.stop();
+            return Ok(());
+        }
+
+        let features = legacy_features(transport, device)?;
+        let accepted = acknowledged
+            .driver()
+            .accept_features(features)
+            .map_err(|error| {
+                dev_err!(self.pci(), "{error}\n");
+                ENOTSUPP
+            })?;
+        accepted
+            .restore_queues(|| {
+                restore().inspect_err(|error| {
+                    dev_err!(self.pci(), "virtio driver not restored: {error:?}\n");
+                })?;
+                self.check_queues()
+            })?
+            .live()
+            .map_err(|error| {
+                dev_err!(self.pci(), "{error}\n");
+                EPROTO
+            })?;
+
+        device.deliver_config_changes();
+        Ok(())
+    }
+
+    /// Checks that the virtio driver has all its virtqueues again.
+    fn check_queues(&self) -> Result {
+        let before = self.asleep.queues.load(Relaxed);
+        let now = self.transport().queue_count();
+        if now < before {
+            dev_err!(self.pci(), "{now} of {before} virtqueues restored\n");
+            return Err(EIO);
+        }
+        Ok(())
+    }
+}

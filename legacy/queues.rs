@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Virtqueues and their interrupts: `find_vqs` and `del_vqs`.
+//!
+//! C: `vp_find_vqs()` and `vp_del_vqs()` in drivers/virtio/virtio_pci_common.c, `setup_vq()` and
+//! `del_vq()` in drivers/virtio/virtio_pci_legacy.c.
+
+use kernel::{
+    alloc::AllocError,
+    cpumask::Cpumask,
+    fmt,
+    prelude::*,
+    str::CString,
+    sync::{
+        atomic::Relaxed,
+        Arc, //
+    }, //
+};
+
+use super::{
+    handshake,
+    interrupts::{
+        ConfigChange,
+        Intx,
+        SharedVirtqueues, //
+    },
+    regs::{
+        self,
+        Register, //
+    },
+    ring,
+    status::Status,
+    transport::{
+        Negotiated,
+        Transport, //
+    },
+    vectors::{
+        Dealer,
+        Policy,
+        CONFIG_VECTOR,
+        NO_VECTOR,
+        SHARED_VECTOR, //
+    }, //
+};
+use crate::abstractions::{
+    irq::{
+        Affinity,
+        Irq,
+        Line,
+        Vector,
+        Vectors, //
+    },
+    virtio::{
+        Callbacks,
+        Device,
+        Request,
+        Virtqueue,
+        Wanted, //
+    }, //
+};
+
+/// All virtqueues of a device, with the interrupts that their policy needs.
+///
+/// Fields are dropped in order: a virtqueue is deleted when its handlers are freed, and vectors
+/// are freed when no handler uses them.
+pub(super) struct Queues {
+    interrupts: Interrupts,
+    queues: KVec<Queue>,
+    vectors: Option<Arc<Vectors>>,
+    callbacks: Arc<Callbacks>,
+    policy: Policy,
+}
+
+/// The interrupts of the device, beside those that virtqueues have for themselves.
+enum Interrupts {
+    Msix {
+        config: Irq<ConfigChange>,
+        shared: Option<Irq<SharedVirtqueues>>,
+    },
+    Intx(Irq<Intx>),
+}
+
+struct Queue {
+    irq: Option<Irq<Virtqueue>>,
+    virtqueue: Arc<Virtqueue>,
+    vector: u16,
+}
+
+/// The policies that could not be used, with the reasons.
+#[derive(Default)]
+struct Refused([Option<(Policy, Error)>; Policy::BEST_FIRST.len()]);
+
+impl Refused {
+    fn add(&mut self, policy: Policy, error: Error) {
+        if let Some(free) = self.0.iter_mut().find(|entry| entry.is_none()) {
+            *free = Some((policy, error));
+        }
+    }
+
+    fn last(&self) -> Option<Error> {
+        self.0.iter().flatten().last().map(|(_, error)| *error)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .flatten()
+            .try_for_each(|(policy, error)| write!(f, "; not {policy}: {error:?}"))
+    }
+}
+
+/// Why a policy could not be used.
+enum Failure {
+    /// The next policy may do better.
+    Interrupts(Error),
+    /// No policy will do.
+    Virtqueues(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Virtqueues(error)
+    }
+}
+
+impl From<AllocError> for Failure {
+    fn from(error: AllocError) -> Self {
+        Self::Virtqueues(error.into())
+    }
+}
+
+impl Queues {
+    pub(super) fn synchronize(&self) {
+        match &self.interrupts {
+            Interrupts::Msix { config, shared } => {
+                config.synchronize();
+                if let Some(shared) = shared {
+                    shared.synchronize();
+                }
+            }
+            Interrupts::Intx(irq) => irq.synchronize(),
+        }
+        for irq in self.queues.iter().filter_map(|queue| queue.irq.as_ref()) {
+            irq.synchronize();
+        }
+    }
+
+    /// Number of virtqueues.
+    pub(super) fn len(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// Sets the affinity of the vector of virtqueue `index`, also if it is shared; INTx has none.
+    pub(super) fn set_affinity(&mut self, index: usize, mask: Option<&Cpumask>) -> Result {
+        let queue = self.queues.get_mut(index).ok_or(EINVAL)?;
+        match (&mut queue.irq, &mut self.interrupts) {
+            (Some(irq), _) => irq.set_affinity(mask),
+            (
+                None,
+                Interrupts::Msix {
+                    shared: Some(irq), ..
+                },
+            ) => irq.set_affinity(mask),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The vector that virtqueue `index` has for itself.
+    pub(super) fn vector(&self, index: usize) -> Option<Vector> {
+        let queue = self.queues.get(index)?;
+        queue.irq.as_ref()?;
+        Some(Vector {
+            vectors: self.vectors.clone()?,
+            number: queue.vector,
+        })
+    }
+}
+
+impl Drop for Queues {
+    fn drop(&mut self) {
+        // Handlers that are shared find no virtqueue from here on.
+        drop(self.callbacks.replace(KVec::new()));
+    }
+}
+
+impl Transport {
+    /// Makes the virtqueues that a driver wants, with the best interrupt policy that works.
+    ///
+    /// # Errors
+    ///
+    /// `EPROTO` before the features are accepted, `EBUSY` if there are virtqueues already,
+    /// `ENOENT` if the device lacks a virtqueue or has it in use, `EINVAL` for a size that is not
+    /// a power of two, `E2BIG` for a ring out of the device's reach, `ENOMEM`, or the error of the
+    /// last interrupt policy.
+    pub(super) fn find_queues(
+        &self,
+        device: &Device,
+        wanted: &mut Wanted<'_>,
+        affinity: Option<Affinity>,
+    ) -> Result {
+        let mut negotiated = self.negotiated().inspect_err(|_| {
+            dev_err!(
+                self.pci(),
+                "virtqueues before DRIVER and accepted features\n"
+            );
+        })?;
+        let mut place = self.queues.lock();
+        if place.is_some() {
+            dev_err!(self.pci(), "virtqueues are there already\n");
+            return Err(EBUSY);
+        }
+
+        let mut refused = Refused::default();
+        for policy in Policy::BEST_FIRST {
+            match self.try_policy(&negotiated, device, wanted, affinity, policy) {
+                Ok(queues) => {
+                    self.report_policy(device, policy, &refused);
+                    wanted.answer(queues.queues.iter().map(|queue| &queue.virtqueue));
+                    *place = Some(queues);
+                    return Ok(());
+                }
+                Err(Failure::Virtqueues(error)) => return Err(error),
+                Err(Failure::Interrupts(error)) => refused.add(policy, error),
+            }
+            negotiated = self.negotiated()?;
+        }
+        let error = refused.last().unwrap_or(ENODEV);
+        dev_err!(
+            self.pci(),
+            "{}: no interrupts{refused}\n",
+            device.name().to_str()?
+        );
+        Err(error)
+    }
+
+    /// Deletes all virtqueues, after the device has forgotten them.
+    pub(super) fn delete_queues(&self) {
+        let queues = self.queues.lock().take();
+        self.forget_rings();
+        drop(queues);
+        self.msix_enabled.store(false, Relaxed);
+    }
+
+    /// Number of virtqueues that the driver has.
+    pub(super) fn queue_count(&self) -> usize {
+        self.queues.lock().as_ref().map_or(0, Queues::len)
+    }
+
+    /// Says which policy is used and why the better ones are not, unless it is that of before.
+    fn report_policy(&self, device: &Device, policy: Policy, refused: &Refused) {
+        let before = self.known.lock().policy.replace(policy);
+        if before != Some(policy) {
+            let name = device.name().to_str().unwrap_or_default();
+            dev_info!(self.pci(), "{name}: {policy}{refused}\n");
+        }
+    }
+
+    /// Makes the device forget the rings that it was shown, with a reset, and takes it through the
+    /// handshake again as far as it was.
+    ///
+    /// C writes 0 to QUEUE_PFN instead. QEMU takes that for a reset of the whole device, after
+    /// which the status and the features are not those that the virtio driver believes in.
+    fn forget_rings(&self) {
+        if !self.has_rings() {
+            return;
+        }
+        let (failed, negotiated) = (
+            handshake::Device::written_status(self).contains(Status::FAILED),
+            self.negotiated(),
+        );
+        let Ok(reset) = self.begin_handshake() else {
+            return;
+        };
+        let acknowledged = reset.acknowledge(failed);
+        let Ok(Negotiated { features }) = negotiated else {
+            return acknowledged.stop();
+        };
+        match acknowledged.driver().accept_features(features) {
+            Ok(accepted) => accepted.hand_over(),
+            Err(error) => dev_err!(self.pci(), "{error}\n"),
+        }
+    }
+
+    /// Makes the virtqueues with the interrupts of `policy`, or leaves everything as it was.
+    fn try_policy(
+        &self,
+        negotiated: &Negotiated,
+        device: &Device,
+        wanted: &Wanted<'_>,
+        affinity: Option<Affinity>,
+        policy: Policy,
+    ) -> Result<Queues, Failure> {
+        let mut queues = self.without_virtqueues(device, wanted, affinity, policy)?;
+        match self.add_virtqueues(&mut queues, negotiated, device, wanted) {
+            Ok(()) => Ok(queues),
+            Err(failure) => {
+                self.forget_rings();
+                drop(queues);
+                self.msix_enabled.store(false, Relaxed);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Gets the vectors and handlers of `policy` that are not those of a single virtqueue.
+    fn without_virtqueues(
+        &self,
+        device: &Device,
+        wanted: &Wanted<'_>,
+        affinity: Option<Affinity>,
+        policy: Policy,
+    ) -> Result<Queues, Failure> {
+        let with_callback = wanted.requests().filter(Request::has_callback).count();
+        let needed = policy
+            .vectors_needed(with_callback)
+            .ok_or(Failure::Interrupts(ENOSPC))?;
+        let callbacks = Callbacks::new()?;
+
+        if needed == 0 {
+            let line = Line::intx(&self.pci).ok_or(Failure::Interrupts(ENXIO))?;
+            let handler = Arc::new(
+                Intx {
+                    bar: self.bar.clone(),
+                    device: device.into(),
+                    callbacks: callbacks.clone(),
+                },
+                GFP_KERNEL,
+            )?;
+            let name = CString::try_from(device.name())?;
+            let irq = Irq::request(line, name, handler).map_err(Failure::Interrupts)?;
+            return Ok(Queues {
+                interrupts: Interrupts::Intx(irq),
+                queues: KVec::new(),
+                vectors: None,
+                callbacks,
+                policy,
+            });
+        }
+
+        // The vector for configuration changes is not to be spread.
+        let affinity = affinity
+            .filter(|_| policy == Policy::PerQueue)
+            .map(|affinity| affinity.with_reserved(1));
+        let vectors =
+            Vectors::allocate(self.pci.clone(), needed, affinity).map_err(Failure::Interrupts)?;
+        let vectors = Arc::new(vectors, GFP_KERNEL)?;
+        let line = |number| {
+            Line::Vector(Vector {
+                vectors: vectors.clone(),
+                number,
+            })
+        };
+
+        let handler = Arc::new(
+            ConfigChange {
+                device: device.into(),
+            },
+            GFP_KERNEL,
+        )?;
+        let name = interrupt_name(device, c"config")?;
+        let config =
+            Irq::request(line(CONFIG_VECTOR), name, handler).map_err(Failure::Interrupts)?;
+
+        let shared = if policy == Policy::Shared {
+            let handler = Arc::new(
+                SharedVirtqueues {
+                    callbacks: callbacks.clone(),
+                },
+                GFP_KERNEL,
+            )?;
+            let name = interrupt_name(device, c"virtqueues")?;
+            let irq = Irq::request(line(SHARED_VECTOR), name, handler);
+            Some(irq.map_err(Failure::Interrupts)?)
+        } else {
+            None
+        };
+
+        // MSI-X is enabled from here on, and with it the vector registers.
+        self.msix_enabled.store(true, Relaxed);
+        if let Err(failure) = self.set_vector(&regs::MSI_CONFIG_VECTOR, CONFIG_VECTOR) {
+            self.msix_enabled.store(false, Relaxed);
+            return Err(failure);
+        }
+        Ok(Queues {
+            interrupts: Interrupts::Msix { config, shared },
+            queues: KVec::new(),
+            vectors: Some(vectors),
+            callbacks,
+            policy,
+        })
+    }
+
+    /// Makes the virtqueues and shows them to the device.
+    fn add_virtqueues(
+        &self,
+        queues: &mut Queues,
+        negotiated: &Negotiated,
+        device: &Device,
+        wanted: &Wanted<'_>,
+    ) -> Result<(), Failure> {
+        let mut dealer = Dealer::new(queues.policy);
+        let mut shared = KVec::new();
+        for (index, request) in wanted.requests().enumerate() {
+            let index = u16::try_from(index).map_err(|_| Failure::Virtqueues(EINVAL))?;
+            let vector = dealer.deal(request.has_callback());
+            let virtqueue = self.make_virtqueue(device, index, &request)?;
+
+            let own_vector = queues
+                .vectors
+                .as_ref()
+                .filter(|_| queues.policy == Policy::PerQueue && vector != NO_VECTOR);
+            let irq = match own_vector {
+                Some(vectors) => {
+                    let line = Line::Vector(Vector {
+                        vectors: vectors.clone(),
+                        number: vector,
+                    });
+                    let name = interrupt_name(device, request.name().unwrap_or_default())?;
+                    let irq = Irq::request(line, name, virtqueue.clone());
+                    Some(irq.map_err(Failure::Interrupts)?)
+                }
+                None => None,
+            };
+            if irq.is_none() && request.has_callback() {
+                shared.push(virtqueue.clone(), GFP_KERNEL)?;
+            }
+            queues.queues.push(
+                Queue {
+                    irq,
+                    virtqueue: virtqueue.clone(),
+                    vector,
+                },
+                GFP_KERNEL,
+            )?;
+            self.show_virtqueue(negotiated, index, &virtqueue, vector)?;
+        }
+        drop(queues.callbacks.replace(shared));
+        Ok(())
+    }
+
+    /// Makes virtqueue `index`, which is selected in the device when this returns.
+    fn make_virtqueue(
+        &self,
+        device: &Device,
+        index: u16,
+        request: &Request<'_>,
+    ) -> Result<Arc<Virtqueue>> {
+        let report = |error: ring::RingError| {
+            dev_err!(self.pci(), "virtqueue {index}: {error}\n");
+            errno(error)
+        };
+        self.write(&regs::QUEUE_SEL, index);
+        let num = self.read(&regs::QUEUE_NUM, 0);
+        ring::check_size(num).map_err(report)?;
+        ring::check_unused(self.read(&regs::QUEUE_PFN, 0)).map_err(report)?;
+
+        let virtqueue = Virtqueue::new(
+            device,
+            index,
+            num,
+            ring::ALIGN,
+            request,
+            &self.bar,
+            regs::QUEUE_NOTIFY.offset(),
+        )?;
+        Ok(Arc::new(virtqueue, GFP_KERNEL)?)
+    }
+
+    /// Shows the selected virtqueue to the device, with its vector.
+    fn show_virtqueue(
+        &self,
+        _negotiated: &Negotiated,
+        index: u16,
+        virtqueue: &Virtqueue,
+        vector: u16,
+    ) -> Result<(), Failure> {
+        let pfn = ring::pfn(virtqueue.ring_address(), virtqueue.num()).map_err(|error| {
+            dev_err!(self.pci(), "virtqueue {index}: {error}\n");
+            errno(error)
+        })?;
+        self.known.lock().has_rings = true;
+        self.write(&regs::QUEUE_PFN, pfn);
+        if vector != NO_VECTOR {
+            self.set_vector(&regs::MSI_QUEUE_VECTOR, vector)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a vector and makes sure that the device has accepted it.
+    ///
+    /// Virtio 1.x, 4.1.5.1.2: a driver must verify the mapping by reading it back.
+    fn set_vector(&self, register: &Register<u16>, vector: u16) -> Result<(), Failure> {
+        self.write(register, vector);
+        if self.read(register, NO_VECTOR) == vector {
+            Ok(())
+        } else {
+            Err(Failure::Interrupts(EBUSY))
+        }
+    }
+}
+
+/// The error code for a virtqueue that cannot be used; that of C, where C has one.
+fn errno(error: ring::RingError) -> Error {
+    match error {
+        ring::RingError::Absent | ring::RingError::InUse(_) => ENOENT,
+        ring::RingError::BadSize(_) => EINVAL,
+        ring::RingError::BadAddress { .. } => E2BIG,
+    }
+}
+
+/// The name of an interrupt in `/proc/interrupts`.
+fn interrupt_name(device: &Device, what: &CStr) -> Result<CString> {
+    CString::try_from_fmt(fmt!("{}-{}", device.name().to_str()?, what.to_str()?))
+}

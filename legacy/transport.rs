@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The transport of one device: its registers, and what is known of its state.
+
+use kernel::{
+    cpumask::Cpumask,
+    prelude::*,
+    sync::{
+        atomic::{
+            AtomicFlag,
+            Relaxed, //
+        },
+        new_mutex,
+        Arc,
+        Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
+};
+
+use super::{
+    handshake::{
+        self,
+        Handshake,
+        ResetError, //
+    },
+    queues::Queues,
+    regs::{
+        self,
+        Register, //
+    },
+    status::{
+        self,
+        Status, //
+    },
+    vectors::Policy, //
+};
+use crate::{
+    abstractions::{
+        io::{
+            Bar,
+            Value, //
+        },
+        irq::{
+            Affinity,
+            Vector, //
+        },
+        pci,
+        virtio::{
+            self,
+            Device,
+            Wanted, //
+        },
+    },
+    module_parameters, //
+};
+
+/// A legacy virtio PCI device.
+///
+/// Lock order: [`Transport::queues`], then [`Transport::known`]. Neither is held while a virtio
+/// driver is called.
+#[pin_data]
+pub(super) struct Transport {
+    pub(super) pci: Arc<pci::Device>,
+    pub(super) bar: Arc<Bar>,
+    /// Whether MSI-X is enabled, which moves the device configuration.
+    pub(super) msix_enabled: AtomicFlag,
+    /// Whether an access outside of the device configuration was reported.
+    pub(super) range_reported: AtomicFlag,
+    /// What was written to the device, and what came of it.
+    #[pin]
+    pub(super) known: Mutex<Known>,
+    /// The virtqueues of the virtio driver.
+    #[pin]
+    pub(super) queues: Mutex<Option<Queues>>,
+}
+
+/// The error code for a reset that was not seen complete.
+pub(super) fn reset_errno(error: ResetError) -> Error {
+    match error {
+        ResetError::Gone => ENODEV,
+        ResetError::Incomplete(_) => EIO,
+    }
+}
+
+/// What is known of the device.
+pub(super) struct Known {
+    /// The status that was written last.
+    status: Status,
+    /// The features that were accepted since the last reset.
+    features: Option<u32>,
+    /// Whether the device was shown a virtqueue since the last reset.
+    pub(super) has_rings: bool,
+    /// Why the last reset was not seen complete.
+    pub(super) reset_error: Option<ResetError>,
+    /// The interrupt policy that was used last.
+    pub(super) policy: Option<Policy>,
+}
+
+/// Proof that virtqueues may be set up: the device has a driver and accepted features.
+pub(super) struct Negotiated {
+    /// The features.
+    pub(super) features: u32,
+}
+
+impl Transport {
+    /// Starts with a device of which nothing is known.
+    pub(super) fn new(pci: Arc<pci::Device>, bar: Arc<Bar>) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                pci,
+                bar,
+                msix_enabled: AtomicFlag::new(false),
+                range_reported: AtomicFlag::new(false),
+                known <- new_mutex!(Known {
+                    status: Status::RESET,
+                    features: None,
+                    has_rings: false,
+                    reset_error: None,
+                    policy: None,
+                }),
+                queues <- new_mutex!(None),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Reads a register; `absent` is what one that BAR0 does not have reads as.
+    ///
+    /// Probe has refused devices that lack one.
+    pub(super) fn read<T: Value>(&self, register: &Register<T>, absent: T) -> T {
+        self.bar.read(register.offset()).unwrap_or(absent)
+    }
+
+    /// Writes a register.
+    pub(super) fn write<T: Value>(&self, register: &Register<T>, value: T) {
+        // Probe has refused devices that lack one.
+        let _ = self.bar.write(register.offset(), value);
+    }
+
+    /// Whether the handshake has come so far that virtqueues may be set up.
+    ///
+    /// # Errors
+    ///
+    /// `EPROTO` if it has not.
+    pub(super) fn negotiated(&self) -> Result<Negotiated> {
+        let known = self.known.lock();
+        match known.features {
+            Some(features) if known.status.contains(Status::DRIVER) => Ok(Negotiated { features }),
+            _ => Err(EPROTO),
+        }
+    }
+
+    /// Resets the device and makes sure that no callback runs any more.
+    ///
+    /// If the device does not complete the reset, it is kept from accessing memory.
+    pub(super) fn reset_device(&self) -> Result<(), ResetError> {
+        let result = handshake::reset(self);
+        self.note_reset(result.err());
+        self.synchronize();
+        result
+    }
+
+    /// Begins a handshake: resets the device, and takes back an INTx interrupt that it may have
+    /// left asserted.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if it is gone, `EIO` if it does not complete the reset.
+    pub(super) fn begin_handshake(&self) -> Result<Handshake<'_, Self, handshake::Reset>> {
+        let result = Handshake::begin(self);
+        self.note_reset(result.as_ref().err().copied());
+        if result.is_ok() && self.known.lock().policy == Some(Policy::Intx) {
+            let _ = self.read(&regs::ISR, 0);
+        }
+        result.map_err(reset_errno)
+    }
+
+    /// Remembers how a reset went, and reports it if it went wrong.
+    fn note_reset(&self, error: Option<ResetError>) {
+        if let Some(error) = error {
+            dev_err!(self.pci(), "{error}\n");
+            self.pci.clear_master();
+        }
+        let mut known = self.known.lock();
+        known.reset_error = error;
+        // What cannot be reset, cannot be told of a ring's end either.
+        known.has_rings = false;
+    }
+
+    /// Whether the device was shown a virtqueue since the last reset.
+    pub(super) fn has_rings(&self) -> bool {
+        self.known.lock().has_rings
+    }
+
+    fn synchronize(&self) {
+        if let Some(queues) = &*self.queues.lock() {
+            queues.synchronize();
+        }
+    }
+
+    /// The PCI device, which messages are about.
+    pub(super) fn pci(&self) -> &pci::Device {
+        &self.pci
+    }
+}
+
+impl handshake::Device for Transport {
+    fn read_status(&self) -> Status {
+        Status::from_raw(self.read(&regs::STATUS, Status::GONE.raw()))
+    }
+
+    fn write_status(&self, status: Status) {
+        self.write(&regs::STATUS, status.raw());
+        let mut known = self.known.lock();
+        known.status = status;
+        if status == Status::RESET {
+            known.features = None;
+        }
+    }
+
+    fn written_status(&self) -> Status {
+        self.known.lock().status
+    }
+
+    fn offered_features(&self) -> u32 {
+        self.read(&regs::HOST_FEATURES, 0)
+    }
+
+    fn accept_features(&self, features: u32) {
+        self.write(&regs::GUEST_FEATURES, features);
+        self.known.lock().features = Some(features);
+    }
+
+    fn wait_for_reset(&self, attempt: u32) -> bool {
+        let wait = attempt < module_parameters::reset_timeout_ms.value();
+        if wait {
+            fsleep(Delta::from_millis(1));
+        }
+        wait
+    }
+}
+
+impl virtio::Transport for Transport {
+    fn read_config(&self, offset: usize, buffer: &mut [u8]) {
+        self.get_config(offset, buffer);
+    }
+
+    fn write_config(&self, offset: usize, buffer: &[u8]) {
+        self.set_config(offset, buffer);
+    }
+
+    fn status(&self) -> u8 {
+        handshake::Device::read_status(self).raw()
+    }
+
+    fn set_status(&self, status: u8) {
+        let wanted = Status::from_raw(status);
+        let (current, accepted) = {
+            let known = self.known.lock();
+            (known.status, known.features.is_some())
+        };
+        match status::check_write(current, accepted, wanted) {
+            Ok(()) => handshake::Device::write_status(self, wanted),
+            Err(refusal) => dev_warn!(
+                self.pci(),
+                "status {wanted} not written after {current}: {refusal}\n"
+            ),
+        }
+    }
+
+    fn reset(&self) {
+        // The virtio core does not ask how it went; `finalize_features` tells.
+        let _ = self.reset_device();
+    }
+
+    fn find_virtqueues(
+        &self,
+        device: &Device,
+        wanted: &mut Wanted<'_>,
+        affinity: Option<Affinity>,
+    ) -> Result {
+        self.find_queues(device, wanted, affinity)
+    }
+
+    fn delete_virtqueues(&self, _device: &Device) {
+        self.delete_queues();
+    }
+
+    fn synchronize_callbacks(&self) {
+        self.synchronize();
+    }
+
+    fn features(&self) -> u64 {
+        handshake::Device::offered_features(self).into()
+    }
+
+    fn finalize_features(&self, device: &Device) -> Result {
+        self.accept_features_of(device)
+    }
+
+    fn bus_name(&self) -> &CStr {
+        self.pci.name()
+    }
+
+    fn set_affinity(&self, index: usize, mask: Option<&Cpumask>) -> Result {
+        match &mut *self.queues.lock() {
+            Some(queues) => queues.set_affinity(index, mask),
+            None => Err(EINVAL),
+        }
+    }
+
+    fn vector(&self, index: usize) -> Option<Vector> {
+        self.queues.lock().as_ref()?.vector(index)
+    }
+}
+
+impl Transport {
+    /// Whether the device configuration begins behind the vector registers.
+    pub(super) fn has_vector_registers(&self) -> bool {
+        self.msix_enabled.load(Relaxed)
+    }
+}
