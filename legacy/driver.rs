@@ -114,8 +114,9 @@ impl pci::Driver for Legacy {
         pci.enable()?;
         Self::set_dma_masks(&pci);
 
-        let bar = Bar::request(pci.clone(), BAR, c"virtio-pci-legacy")
-            .inspect_err(|error| dev_err!(&*pci, "BAR0 cannot be used: {error:?}\n"))?;
+        let bar = Bar::request(pci.clone(), BAR, c"virtio-pci-legacy").inspect_err(|error| {
+            dev_err!(&*pci, "BAR0 cannot be used: error {}\n", error.to_errno())
+        })?;
         let transport = Transport::new(pci.clone(), Arc::new(bar, GFP_KERNEL)?)?;
         pci.set_master();
 
@@ -123,8 +124,13 @@ impl pci::Driver for Legacy {
             device: pdev.subsystem_device_id().into(),
             vendor: pdev.subsystem_vendor_id().into(),
         };
-        let registration = Registration::new(&pci, id, transport)
-            .inspect_err(|error| dev_err!(&*pci, "virtio device not registered: {error:?}\n"))?;
+        let registration = Registration::new(&pci, id, transport).inspect_err(|error| {
+            dev_err!(
+                &*pci,
+                "virtio device not registered: error {}\n",
+                error.to_errno()
+            )
+        })?;
 
         // The virtio core resets the device when it is registered, and does not ask how it went.
         let reset_error = registration.transport().known.lock().reset_error;

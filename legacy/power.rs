@@ -120,7 +120,11 @@ impl Bound {
                 self.pci.disable();
             }
             Err(error) if error == EOPNOTSUPP => {}
-            Err(error) => dev_warn!(self.pci(), "reset not prepared: {error:?}\n"),
+            Err(error) => dev_warn!(
+                self.pci(),
+                "reset not prepared: error {}\n",
+                error.to_errno()
+            ),
         }
     }
 
@@ -133,7 +137,11 @@ impl Bound {
             .enable()
             .and_then(|()| self.bring_back(|| self.device().reset_done_driver()));
         if let Err(error) = result {
-            dev_warn!(self.pci(), "not brought back after a reset: {error:?}\n");
+            dev_warn!(
+                self.pci(),
+                "not brought back after a reset: error {}\n",
+                error.to_errno()
+            );
         }
     }
 
@@ -165,9 +173,9 @@ impl Bound {
     }
 
     fn enable(&self) -> Result {
-        self.pci
-            .enable()
-            .inspect_err(|error| dev_err!(self.pci(), "not enabled: {error:?}\n"))?;
+        self.pci.enable().inspect_err(|error| {
+            dev_err!(self.pci(), "not enabled: error {}\n", error.to_errno())
+        })?;
         self.pci.set_master();
         Ok(())
     }
@@ -223,7 +231,11 @@ impl Bound {
         accepted
             .restore_queues(|| {
                 restore().inspect_err(|error| {
-                    dev_err!(self.pci(), "virtio driver not restored: {error:?}\n");
+                    dev_err!(
+                        self.pci(),
+                        "virtio driver not restored: error {}\n",
+                        error.to_errno()
+                    );
                 })?;
                 self.check_queues()
             })?

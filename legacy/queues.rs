@@ -107,7 +107,7 @@ impl fmt::Display for Refused {
         self.0
             .iter()
             .flatten()
-            .try_for_each(|(policy, error)| write!(f, "; not {policy}: {error:?}"))
+            .try_for_each(|(policy, error)| write!(f, "; not {policy}: error {}", error.to_errno()))
     }
 }
 

@@ -144,8 +144,8 @@ impl Device {
     /// Calls the virtio driver's `restore`, if it has one.
     pub(crate) fn restore_driver(&self) -> Result {
         let restore = self.driver().and_then(|driver| driver.restore);
-        // SAFETY: By the type invariant, the device is valid.
         restore.map_or(Ok(()), |restore| {
+            // SAFETY: By the type invariant, the device is valid.
             to_result(unsafe { restore(self.as_raw()) })
         })
     }
@@ -167,8 +167,8 @@ impl Device {
     /// `EOPNOTSUPP` if the virtio driver does not support resets.
     pub(crate) fn reset_done_driver(&self) -> Result {
         let reset_done = self.driver().and_then(|driver| driver.reset_done);
-        // SAFETY: By the type invariant, the device is valid.
         reset_done.map_or(Err(EOPNOTSUPP), |reset_done| {
+            // SAFETY: By the type invariant, the device is valid.
             to_result(unsafe { reset_done(self.as_raw()) })
         })
     }
