@@ -60,6 +60,14 @@ impl Status {
         self.0 & other.0 == other.0
     }
 
+    /// What to make of this status when the device gives it and `written` was written last.
+    ///
+    /// Only the device sets NEEDS_RESET, and both sides set FAILED. Any other bit that was not
+    /// written is not true, and the virtio core warns of some.
+    pub(crate) const fn believable(self, written: Self) -> Self {
+        Self(self.0 & (written.0 | Self::NEEDS_RESET.0 | Self::FAILED.0))
+    }
+
     /// This status with the bits of `other` added.
     pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -253,7 +253,14 @@ impl virtio::Transport for Transport {
     }
 
     fn status(&self) -> u8 {
-        handshake::Device::read_status(self).raw()
+        let written = handshake::Device::written_status(self);
+        if written == Status::RESET {
+            // Whatever the device says, nothing was set since its reset.
+            return Status::RESET.raw();
+        }
+        handshake::Device::read_status(self)
+            .believable(written)
+            .raw()
     }
 
     fn set_status(&self, status: u8) {
