@@ -19,7 +19,11 @@ use kernel::{
 
 use super::{
     features::legacy_features,
-    handshake::Device as _,
+    handshake::{
+        Acknowledged,
+        Device as _,
+        Handshake, //
+    },
     status::Status,
     transport::Transport, //
 };
@@ -45,7 +49,7 @@ pub(crate) struct Bound {
 pub(super) struct Asleep {
     /// Number of virtqueues that the virtio driver had.
     queues: Atomic<usize>,
-    /// Whether the device was reset because its driver cannot be frozen.
+    /// Whether the virtio driver could not be frozen and the device stays reset.
     parked: AtomicFlag,
     /// Whether the device keeps its state and was left alone.
     left_alone: AtomicFlag,
@@ -75,7 +79,10 @@ impl Bound {
         let transport = self.transport();
         self.asleep.queues.store(transport.queue_count(), Relaxed);
         self.device().freeze()?;
-        if transport.has_rings() {
+        // A driver that was frozen has deleted its virtqueues.
+        let parked = transport.queue_count() > 0;
+        self.asleep.parked.store(parked, Relaxed);
+        if parked && transport.has_rings() {
             self.park();
         }
         self.pci.disable();
@@ -85,6 +92,9 @@ impl Bound {
     /// Enables the device, and takes it and its virtio driver through the whole handshake.
     pub(super) fn restore(&self) -> Result {
         self.enable()?;
+        if self.asleep.parked.load(Relaxed) {
+            return self.acknowledge().map(Handshake::stop);
+        }
         self.bring_back(|| self.device().restore_driver())
     }
 
@@ -193,7 +203,6 @@ impl Bound {
             name.unwrap_or("?")
         );
         self.device().break_virtqueues();
-        self.asleep.parked.store(true, Relaxed);
         // An error is reported, and bus mastering is off in any case.
         let _ = self.transport().reset_device();
     }
@@ -202,20 +211,13 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the device is gone, `EIO` if it does not complete the reset or if virtqueues are
-    /// missing, `ENOTSUPP` if it does not offer the features any more, `EPROTO` if `restore` undoes
-    /// the handshake, or the error of `restore`.
+    /// That of [`Bound::acknowledge`], `EIO` if virtqueues are missing, `ENOTSUPP` if the device
+    /// does not offer the features any more, `EPROTO` if `restore` undoes the handshake, or the
+    /// error of `restore`.
     fn bring_back(&self, restore: impl FnOnce() -> Result) -> Result {
         let (device, transport) = (self.device(), self.transport());
-        if !self.pci.is_present() {
-            dev_err!(self.pci(), "device is gone\n");
-            return Err(ENODEV);
-        }
-
-        let acknowledged = transport
-            .begin_handshake()?
-            .acknowledge(device.failed_before());
-        if !device.has_driver() || self.asleep.parked.load(Relaxed) {
+        let acknowledged = self.acknowledge()?;
+        if !device.has_driver() {
             acknowledged.stop();
             return Ok(());
         }
@@ -247,6 +249,20 @@ impl Bound {
 
         device.deliver_config_changes();
         Ok(())
+    }
+
+    /// Begins the handshake.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the device is gone, `EIO` if it does not complete the reset.
+    fn acknowledge(&self) -> Result<Handshake<'_, Transport, Acknowledged>> {
+        if !self.pci.is_present() {
+            dev_err!(self.pci(), "device is gone\n");
+            return Err(ENODEV);
+        }
+        let reset = self.transport().begin_handshake()?;
+        Ok(reset.acknowledge(self.device().failed_before()))
     }
 
     /// Checks that the virtio driver has all its virtqueues again.

@@ -292,7 +292,7 @@ impl virtio::Transport for Transport {
         self.find_queues(device, wanted, affinity)
     }
 
-    fn delete_virtqueues(&self, _device: &Device) {
+    fn delete_virtqueues(&self) {
         self.delete_queues();
     }
 

@@ -50,7 +50,7 @@ pub(crate) trait Transport: Send + Sync + 'static {
     ) -> Result;
 
     /// Deletes all virtqueues.
-    fn delete_virtqueues(&self, device: &Device);
+    fn delete_virtqueues(&self);
 
     /// Waits until no virtqueue callback runs any more.
     fn synchronize_callbacks(&self);
@@ -209,8 +209,7 @@ impl<T: Transport> Ops<T> {
     /// Only for use in [`Self::VTABLE`].
     unsafe extern "C" fn del_vqs_callback(vdev: *mut bindings::virtio_device) {
         // SAFETY: The virtio core gives the device.
-        let (transport, device) = unsafe { (Self::transport(vdev), Device::from_raw(vdev)) };
-        transport.delete_virtqueues(device);
+        unsafe { Self::transport(vdev) }.delete_virtqueues();
     }
 
     /// # Safety
