@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0
+
+# A thin wrapper around Kbuild, plus the entry points of the tests. "make help" lists the targets.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := module
+
+# Kbuild takes these from the command line only.
+given = $(if $(filter command,$(origin $(1))),$($(1)))
+
+# The kernel's own compiler, unless CC= or LLVM= names another.
+compiler := $(if $(LLVM),LLVM='$(LLVM)') $(if $(call given,CC),CC='$(CC)')
+ifeq ($(strip $(compiler)),)
+cc-text := $(shell sed -n 's/^CONFIG_CC_VERSION_TEXT=//p' '$(KDIR)/include/config/auto.conf' 2>/dev/null)
+clang := $(shell echo '$(cc-text)' | sed -n 's/.*clang version \([0-9]*\).*/\1/p')
+ifneq ($(clang),)
+compiler := LLVM=$(if $(shell command -v clang-$(clang)),-$(clang),1)
+else ifneq ($(cc-text),)
+compiler := CC=$(firstword $(subst ",,$(cc-text)))
+endif
+endif
+
+kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler)
+workspace := --manifest-path tools/Cargo.toml
+
+PHONY := module
+module: check-build ## Build virtio_pci_rs.ko for the kernel in KDIR (default)
+	@$(kbuild) modules
+
+PHONY += modules_install
+modules_install: ## Install the module, under INSTALL_MOD_PATH if given
+	@$(kbuild) modules_install
+
+PHONY += clean
+clean: ## Remove what a build of the module left (tools/target stays)
+	@find . \( -name .git -o -name target -o -name logs \) -prune -o -type f \
+		\( -name '*.[ao]' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '*.rmeta' \
+		-o -name '.*.cmd' -o -name '.*.d' -o -name modules.order -o -name Module.symvers \
+		-o -name virtio_generated.rs -o -name rust-project.json \) -exec rm -f {} +
+	@rm -rf target
+
+PHONY += fmt
+fmt: cargo ## Format the module and the host tools
+	rustfmt --edition 2021 virtio_pci_rs.rs
+	cargo fmt $(workspace) --all
+
+PHONY += fmtcheck
+fmtcheck: cargo ## Check the format of the module and the host tools
+	rustfmt --edition 2021 --check virtio_pci_rs.rs
+	cargo fmt $(workspace) --all --check
+
+PHONY += lint
+lint: cargo check-build ## Clippy on the module and the host tools, warnings are errors
+	@$(kbuild) CLIPPY=1 virtio_pci_rs.o
+	cargo clippy -q $(workspace) --workspace --all-targets -- -D warnings
+
+PHONY += doc
+doc: check-build ## Document the module, private items included, in target/doc
+	@$(kbuild) RUSTDOC_MODULE=y
+
+PHONY += rust-analyzer
+rust-analyzer: check-build ## Write rust-project.json for rust-analyzer
+	@$(kbuild) rust-analyzer
+
+PHONY += test
+test: cargo ## Run the tests that need no VM: host logic, compile-fail, tools, check-build
+	cargo test -q $(workspace) --workspace
+	tests/build/check-build-test
+
+PHONY += setup
+setup: cargo ## Set up the test machine: packages, kernel, QEMU
+	scripts/setup
+
+# Tests run on the kernel that the machine crate provides, or on KDIR= if the user gives one.
+with-module = set -e; machine=$$(cargo run -q $(workspace) -p machine -- env); \
+	(set -a; eval "$$machine"; $(MAKE) module);
+vmtest = cargo run --release -q $(workspace) -p vmtest -- $@ $(ARGS)
+
+PHONY += vm
+vm: cargo ## Main test: devices, I/O, every kind of sleep, comparison with the C driver
+	@$(with-module) $(vmtest)
+
+PHONY += matrix
+matrix: cargo ## All devices, interrupt modes, machines and sleep cycles
+	@$(with-module) $(vmtest)
+
+PHONY += compare
+compare: cargo ## Compare the handshakes of the Rust and of the C driver
+	@$(with-module) $(vmtest)
+
+PHONY += check
+check: cargo ## Everything: format, lints, host tests, VM tests, comparison
+	@$(with-module) $(vmtest)
+
+PHONY += run
+run: cargo ## Run tests by name: NAME="blk sleep"
+	@$(with-module) $(vmtest) $(NAME)
+
+PHONY += shell
+shell: cargo ## A shell in the VM with the module loaded
+	@$(with-module) $(vmtest)
+
+PHONY += list
+list: cargo ## List the VM tests
+	@$(vmtest)
+
+PHONY += check-build
+check-build:
+	@KDIR='$(KDIR)' RUSTC='$(call given,RUSTC)' BINDGEN='$(call given,BINDGEN)' \
+		LLVM= CC= $(compiler) scripts/check-build
+
+PHONY += cargo
+cargo:
+	@command -v cargo >/dev/null || { \
+		echo "cargo is missing: install Rust (rustup, or the packages cargo and rustc)" >&2; exit 1; }
+
+PHONY += help
+help: ## This list
+	@sed -n 's/^\([a-z_-]*\):[^#]*## \(.*\)/\1@\2/p' Makefile | \
+		while IFS=@ read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo "  KDIR=DIR         kernel to build for: a built tree with Rust [$(KDIR)]"
+	@echo "  LLVM=, CC=       compiler, as in the kernel's own build [the kernel's compiler]"
+	@echo "  DRIVER=c         test the C driver instead"
+	@echo "  ARGS=...         more arguments for the test runner"
+
+.PHONY: $(PHONY)
