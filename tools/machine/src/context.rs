@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What every step of the set-up is given: the cache, its locks, and a way to talk to people.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use fs4::FileExt;
+use sha2::{Digest, Sha256};
+
+/// The surroundings of a step.
+pub(crate) struct Context<'a> {
+    /// Root of the cache.
+    pub(crate) cache: PathBuf,
+    /// The clone, where commands of the Rust toolchain run: its toolchain file counts.
+    pub(crate) repository: PathBuf,
+    /// Whether to look for newer versions of what the cache has.
+    pub(crate) update: bool,
+    /// Whether this run has tried to fetch package lists.
+    pub(crate) lists_tried: bool,
+    say: &'a mut dyn FnMut(&str),
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(
+        cache: PathBuf,
+        repository: PathBuf,
+        update: bool,
+        say: &'a mut dyn FnMut(&str),
+    ) -> Self {
+        Self {
+            cache,
+            repository,
+            update,
+            lists_tried: false,
+            say,
+        }
+    }
+
+    /// Says one line to people.
+    pub(crate) fn say(&mut self, line: impl AsRef<str>) {
+        (self.say)(line.as_ref());
+    }
+
+    /// Takes the lock `name` of the cache: two clones never make the same thing at once.
+    pub(crate) fn lock(&mut self, name: &str) -> Result<Lock> {
+        let path = self.cache.join("locks").join(name);
+        let file = create_dir(&self.cache.join("locks"))
+            .and_then(|()| Ok(File::create(&path)?))
+            .with_context(|| format!("cannot open the lock {}", path.display()))?;
+        if FileExt::try_lock(&file).is_err() {
+            self.say(format!(
+                "waiting: another set-up holds {} (stop this one with Ctrl-C if that is wrong)",
+                path.display()
+            ));
+            FileExt::lock(&file).with_context(|| format!("cannot lock {}", path.display()))?;
+        }
+        Ok(Lock { _file: file })
+    }
+
+    /// Makes the directory `target` all or nothing: `fill` works beside it, success renames.
+    pub(crate) fn fill(
+        &mut self,
+        target: &Path,
+        fill: impl FnOnce(&mut Self, &Path) -> Result<()>,
+    ) -> Result<()> {
+        let mut partial = target.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        remove_dir(&partial)?;
+        create_dir(&partial)?;
+        fill(self, &partial)?;
+        remove_dir(target)?;
+        fs::rename(&partial, target)
+            .with_context(|| format!("cannot move {} into place", target.display()))
+    }
+
+    /// Path of the log `name`, in a directory that is there.
+    pub(crate) fn log(&self, name: &str) -> Result<PathBuf> {
+        let directory = self.cache.join("logs");
+        create_dir(&directory)?;
+        Ok(directory.join(format!("{name}.log")))
+    }
+}
+
+/// A lock of the cache, held while this lives.
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Creates `path` and its parents.
+pub(crate) fn create_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))
+}
+
+/// Removes the directory `path` if it is there.
+pub(crate) fn remove_dir(path: &Path) -> Result<()> {
+    if path.exists() {
+        fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Reads the text file `path`.
+pub(crate) fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Writes `text` to `path`.
+pub(crate) fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A short name for `text`, the same for the same text only.
+pub(crate) fn digest(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    digest[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Finds the cache's root from the values of the three variables that may name it.
+pub(crate) fn cache_root(
+    own: Option<PathBuf>,
+    xdg: Option<PathBuf>,
+    home: Option<PathBuf>,
+) -> Result<PathBuf> {
+    let set = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+    let root = set(own)
+        .or_else(|| set(xdg).map(|path| path.join("virtio_pci_rs")))
+        .or_else(|| set(home).map(|path| path.join(".cache/virtio_pci_rs")))
+        .context("no cache directory: set VIRTIO_PCI_RS_CACHE or HOME")?;
+    std::path::absolute(&root).with_context(|| format!("cannot use {}", root.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_is_where_the_environment_says() {
+        let path = |text: &str| Some(PathBuf::from(text));
+        let root = |own, xdg, home| cache_root(own, xdg, home).unwrap();
+        assert_eq!(
+            root(path("/own"), path("/xdg"), path("/home/me")),
+            PathBuf::from("/own")
+        );
+        assert_eq!(
+            root(path(""), path("/xdg"), path("/home/me")),
+            PathBuf::from("/xdg/virtio_pci_rs")
+        );
+        assert_eq!(
+            root(None, None, path("/home/me")),
+            PathBuf::from("/home/me/.cache/virtio_pci_rs")
+        );
+        assert!(cache_root(None, path(""), None).is_err());
+    }
+
+    #[test]
+    fn an_unfinished_directory_is_never_taken_for_a_finished_one() {
+        let root = std::env::temp_dir().join(format!("machine-fill-{}", std::process::id()));
+        let mut quiet = |_: &str| {};
+        let mut cx = Context::new(root.clone(), root.clone(), false, &mut quiet);
+        let target = root.join("thing-1.2");
+        let failed = cx.fill(&target, |_, partial| {
+            write(&partial.join("half"), "")?;
+            anyhow::bail!("broken off")
+        });
+        assert!(failed.is_err() && !target.exists());
+        cx.fill(&target, |_, partial| write(&partial.join("whole"), ""))
+            .unwrap();
+        assert!(target.join("whole").exists() && !target.join("half").exists());
+        fs::remove_dir_all(root).unwrap();
+    }
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel's source: the distribution's newest package of the series, unpacked in the cache.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Context as _, Result};
+
+use crate::apt::{Apt, Candidate};
+use crate::command::{command, elapsed, output, run_long};
+use crate::context::{remove_dir, Context};
+use crate::version::{upstream, Version};
+
+/// The kernel series that the module is written for.
+const SERIES: &str = "7.3";
+
+/// A kernel source tree.
+pub(crate) struct Source {
+    pub(crate) tree: PathBuf,
+    /// What tells this source from others; a tree of the user's is told by its path too.
+    pub(crate) identity: String,
+    /// Whether the tree may change between two builds.
+    pub(crate) may_change: bool,
+}
+
+/// Finds the source that the user gave.
+pub(crate) fn given(tree: &Path) -> Result<Source> {
+    let tree = fs::canonicalize(tree)
+        .with_context(|| format!("KERNEL_SRC={} is not there", tree.display()))?;
+    if !tree.join("scripts/kconfig/merge_config.sh").exists() {
+        bail!("KERNEL_SRC={} is no kernel source tree", tree.display());
+    }
+    let version = output(
+        command("make")
+            .arg("-s")
+            .arg("-C")
+            .arg(&tree)
+            .arg("kernelversion"),
+    )?;
+    if version != SERIES && !version.starts_with(&format!("{SERIES}.")) {
+        bail!(
+            "KERNEL_SRC={} is Linux {version}; the module is for {SERIES}",
+            tree.display()
+        );
+    }
+    Ok(Source {
+        identity: format!("{version} {}", tree.display()),
+        tree,
+        may_change: true,
+    })
+}
+
+/// Makes sure that the distribution's source is in the cache.
+pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Source> {
+    let root = cx.cache.join("source");
+    if !cx.update {
+        if let Some(source) = newest_in(&root) {
+            return Ok(source);
+        }
+    }
+    let _lock = cx.lock("source")?;
+    if let (false, Some(source)) = (cx.update, newest_in(&root)) {
+        return Ok(source);
+    }
+    let apt = Apt::open(cx)?;
+    let package = format!("linux-source-{SERIES}");
+    let version = choose(&apt.versions(&package)?)?;
+    let tree = root.join(format!("linux-{version}"));
+    if !tree.exists() {
+        cx.say(format!(
+            "fetching {package} {version} (about 170 MB) and unpacking it (about 1.7 GB, 2 minutes)"
+        ));
+        cx.fill(&tree, |cx, partial| {
+            unpack(cx, &apt, &package, &version, partial)
+        })?;
+        cx.say(format!("kernel source: {}", tree.display()));
+    }
+    newest_in(&root).context("the kernel source vanished from the cache")
+}
+
+fn unpack(
+    cx: &mut Context<'_>,
+    apt: &Apt,
+    package: &str,
+    version: &str,
+    target: &Path,
+) -> Result<()> {
+    let files = target.join("package");
+    apt.unpack(cx, package, version, &files)?;
+    let archive = files.join(format!("usr/src/{package}.tar.xz"));
+    let log = cx.log("source")?;
+    let mut tar = command("tar");
+    tar.arg("-C").arg(target);
+    tar.args(["--strip-components=1", "-xf"]).arg(archive);
+    run_long(cx, &mut tar, &log, elapsed("unpacking the kernel source"))?;
+    remove_dir(&files)
+}
+
+/// The newest release among the versions of the package; release candidates do not count.
+fn choose(candidates: &[Candidate]) -> Result<String> {
+    let newest = candidates
+        .iter()
+        .rev()
+        .filter_map(|candidate| {
+            let version: Version = upstream(&candidate.version).parse().ok()?;
+            Some((version, candidate))
+        })
+        .max_by(|(a, _), (b, _)| a.cmp(b));
+    match newest {
+        Some((_, candidate)) => Ok(candidate.version.clone()),
+        None => bail!(
+            "Debian has no release of Linux {SERIES} now ({} pre-releases); give one by KERNEL_SRC=",
+            candidates.len()
+        ),
+    }
+}
+
+/// The newest complete source in the cache.
+fn newest_in(root: &Path) -> Option<Source> {
+    let entries = fs::read_dir(root).ok()?.flatten();
+    entries
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let debian = name.strip_prefix("linux-")?;
+            if debian.ends_with(".partial") {
+                return None;
+            }
+            let version: Version = upstream(debian).parse().ok()?;
+            Some(((version, debian.to_owned()), entry.path()))
+        })
+        .max_by(|(a, _), (b, _)| a.cmp(b))
+        .map(|((_, identity), tree)| Source {
+            tree,
+            identity,
+            may_change: false,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(versions: &[&str]) -> Vec<Candidate> {
+        let candidate = |version: &&str| Candidate {
+            version: (*version).to_owned(),
+            suite: "sid".to_owned(),
+        };
+        versions.iter().map(candidate).collect()
+    }
+
+    #[test]
+    fn the_newest_release_is_taken() {
+        let versions = ["7.3.10-1", "7.3.9-1~bpo13+1", "7.3~rc7-1~exp1"];
+        assert_eq!(choose(&candidates(&versions)).unwrap(), "7.3.10-1");
+        let versions = ["7.3.4-2", "7.3.4-1~bpo13+1"];
+        assert_eq!(choose(&candidates(&versions)).unwrap(), "7.3.4-2");
+    }
+
+    #[test]
+    fn a_release_candidate_is_no_release() {
+        let error = choose(&candidates(&["7.3~rc7-1~exp1"])).unwrap_err();
+        assert!(error.to_string().contains("KERNEL_SRC="), "{error}");
+    }
+
+    #[test]
+    fn unfinished_sources_in_the_cache_do_not_count() {
+        let root = std::env::temp_dir().join(format!("machine-source-{}", std::process::id()));
+        for name in [
+            "linux-7.3.4-1",
+            "linux-7.3.10-1~bpo13+1",
+            "linux-7.3.12-1.partial",
+            "x",
+        ] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        let source = newest_in(&root).unwrap();
+        assert_eq!(source.identity, "7.3.10-1~bpo13+1");
+        fs::remove_dir_all(&root).unwrap();
+        assert!(newest_in(&root).is_none());
+    }
+}

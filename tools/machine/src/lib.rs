@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sets up the test machine: packages, kernel, QEMU and the programs of the tests.
+//!
+//! [`ensure`] does what is missing and nothing else. Whatever it makes lies in one cache directory,
+//! `${VIRTIO_PCI_RS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtio_pci_rs}`, that all clones share.
+//! Root or sudo is used for one thing only, which is installing packages of the distribution.
+
+mod apt;
+mod bindgen;
+mod busybox;
+mod command;
+mod config;
+mod context;
+mod kernel;
+mod kernel_source;
+mod packages;
+mod qemu;
+mod rust;
+mod tools_disk;
+mod tree;
+mod version;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::bindgen::Bindgen;
+use crate::context::Context;
+use crate::rust::Rust;
+
+pub use crate::command::quote;
+
+/// What to set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The clone: its toolchain file decides which rustc is used.
+    pub repository: PathBuf,
+    /// A kernel source tree to build instead of the distribution's.
+    pub kernel_source: Option<PathBuf>,
+    /// A kernel tree that the user has built: no kernel is built then.
+    pub kdir: Option<PathBuf>,
+    /// Name of the kernel variant, part of the name of its build directory.
+    pub variant: String,
+    /// Configuration fragments of every variant.
+    pub fragments: Vec<PathBuf>,
+    /// More fragments, merged after those.
+    pub extra_fragments: Vec<PathBuf>,
+    /// Look for a newer kernel source and QEMU even if the cache has one.
+    pub update: bool,
+}
+
+impl Options {
+    /// The standard kernel for a clone at `repository`; `KERNEL_SRC` and `KDIR` are honoured.
+    pub fn new(repository: &Path) -> Self {
+        let given = |name| {
+            env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let fragment = |name: &str| repository.join("tests/kernel").join(name);
+        Self {
+            repository: repository.to_owned(),
+            kernel_source: given("KERNEL_SRC"),
+            kdir: given("KDIR"),
+            variant: "standard".to_owned(),
+            fragments: vec![
+                fragment("base.config"),
+                fragment("virtio.config"),
+                fragment("pm.config"),
+            ],
+            extra_fragments: Vec::new(),
+            update: false,
+        }
+    }
+}
+
+/// What [`ensure`] found or made.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// The directory that holds everything that was made.
+    pub cache: PathBuf,
+    /// Source of the kernel, where it is known.
+    pub kernel_source: Option<PathBuf>,
+    /// The built kernel tree (`O=`), to be given to the module's build as `KDIR=`.
+    pub kdir: PathBuf,
+    /// The kernel image.
+    pub bzimage: PathBuf,
+    /// What `uname -r` says in the VM.
+    pub kernel_release: String,
+    /// Modules of the C transport in the order of insmod.
+    pub c_driver: Vec<PathBuf>,
+    /// QEMU: the program and its leading arguments.
+    pub qemu: Vec<OsString>,
+    /// Version of QEMU, for example `11.1.3`.
+    pub qemu_version: String,
+    /// A statically linked busybox.
+    pub busybox: PathBuf,
+    /// Environment for `make KDIR=` of the module.
+    pub make_env: Vec<(String, OsString)>,
+    /// An ext4 image with fio and its libraries.
+    pub tools_disk: PathBuf,
+}
+
+/// Makes sure that all of the test machine is there; `say` gets each line meant for people.
+///
+/// # Errors
+///
+/// The first thing that could not be had, with the reason.
+pub fn ensure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Machine> {
+    let directory = |name| env::var_os(name).map(PathBuf::from);
+    let cache = context::cache_root(
+        directory("VIRTIO_PCI_RS_CACHE"),
+        directory("XDG_CACHE_HOME"),
+        directory("HOME"),
+    )?;
+    let repository = std::path::absolute(&options.repository)?;
+    let mut cx = Context::new(cache, repository, options.update, say);
+    let packages = packages::ensure(&mut cx)?;
+    let rust = rust::find(&cx)?;
+    let bindgen = bindgen::ensure(&mut cx)?;
+    let qemu = qemu::ensure(&mut cx)?;
+    let busybox = busybox::ensure(&mut cx)?;
+    let tools_disk = tools_disk::ensure(&mut cx)?;
+
+    let mut make_env = vec![
+        (
+            "PATH".to_owned(),
+            path(&rust, &bindgen, &env::var_os("PATH").unwrap_or_default())?,
+        ),
+        (
+            "LIBCLANG_PATH".to_owned(),
+            format!("/usr/lib/llvm-{}/lib", packages.llvm).into(),
+        ),
+    ];
+    let fragments = options
+        .fragments
+        .iter()
+        .chain(&options.extra_fragments)
+        .map(std::path::absolute)
+        .collect::<Result<Vec<_>, _>>()?;
+    let tree = match &options.kdir {
+        Some(kdir) => {
+            let tree = tree::open(kdir)?;
+            for line in config::unmet(&kernel::read_fragments(&fragments)?, &tree.config) {
+                cx.say(format!(
+                    "note: in KDIR, {line}; tests that need it will fail"
+                ));
+            }
+            let llvm = tree.llvm(|name| command::find_program(name).is_some());
+            make_env.extend(llvm.map(|llvm| ("LLVM".to_owned(), llvm.into())));
+            tree
+        }
+        None => {
+            let source = match &options.kernel_source {
+                Some(tree) => kernel_source::given(tree)?,
+                None => kernel_source::ensure(&mut cx)?,
+            };
+            let rust_src = rust::ensure_sources(&mut cx, &rust)?;
+            make_env.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
+            make_env.push(("LLVM".to_owned(), format!("-{}", packages.llvm).into()));
+            let inputs = kernel::Inputs {
+                variant: &options.variant,
+                source: &source,
+                fragments: &fragments,
+                tools: vec![
+                    rust.text.clone(),
+                    kernel::clang_version(packages.llvm)?,
+                    bindgen.text.clone(),
+                ],
+                environment: &make_env,
+            };
+            tree::open(&kernel::ensure(&mut cx, &inputs)?)?
+        }
+    };
+    tree.check_rustc(&rust)?;
+    Ok(Machine {
+        cache: cx.cache,
+        kernel_source: tree.source,
+        kdir: tree.kdir,
+        bzimage: tree.bzimage,
+        kernel_release: tree.release,
+        c_driver: tree.c_driver,
+        qemu: qemu.command,
+        qemu_version: qemu.version,
+        busybox,
+        make_env,
+        tools_disk,
+    })
+}
+
+/// `PATH` with the toolchain's own programs and bindgen first, whatever directory make runs in.
+///
+/// Directories that `PATH` has stay where they are: they may hold an old twin of the other tool.
+fn path(rust: &Rust, bindgen: &Bindgen, old: &OsStr) -> Result<OsString> {
+    let old: Vec<PathBuf> = env::split_paths(old).collect();
+    let toolchain = Some(rust.sysroot.join("bin")).filter(|path| !old.contains(path));
+    let first = bindgen.directory.clone().into_iter().chain(toolchain);
+    env::join_paths(first.chain(old.iter().cloned()))
+        .context("a directory of the toolchain cannot be put in PATH")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_gets_what_it_lacks_and_keeps_its_order() {
+        let rust = |sysroot: &str| Rust {
+            text: String::new(),
+            version: String::new(),
+            sysroot: sysroot.into(),
+        };
+        let bindgen = |directory: Option<&str>| Bindgen {
+            directory: directory.map(PathBuf::from),
+            text: String::new(),
+        };
+        let path = |sysroot, directory| {
+            path(
+                &rust(sysroot),
+                &bindgen(directory),
+                OsStr::new("/a:/usr/bin"),
+            )
+            .unwrap()
+        };
+        assert_eq!(path("/usr", None), "/a:/usr/bin");
+        assert_eq!(path("/usr", Some("/cache/bin")), "/cache/bin:/a:/usr/bin");
+        assert_eq!(
+            path("/r", Some("/cache/bin")),
+            "/cache/bin:/r/bin:/a:/usr/bin"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sets up the test machine from the command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use machine::{ensure, quote, Machine, Options};
+
+/// Sets up what the test VM needs: packages, kernel, QEMU, tools.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Do what is missing, and tell what there is.
+    Ensure(What),
+    /// Do what is missing, and print it as KEY=VALUE lines.
+    Env(What),
+}
+
+#[derive(Args)]
+struct What {
+    /// The clone.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    repository: PathBuf,
+    /// Build this kernel source; else KERNEL_SRC, else Debian's newest.
+    #[arg(long, value_name = "DIR")]
+    kernel_src: Option<PathBuf>,
+    /// Use this built kernel tree; else KDIR, else one is built.
+    #[arg(long, value_name = "DIR", conflicts_with = "kernel_src")]
+    kdir: Option<PathBuf>,
+    /// Look for a newer kernel source and a newer QEMU.
+    #[arg(long)]
+    update: bool,
+}
+
+impl What {
+    fn ensure(self) -> Result<Machine> {
+        let mut options = Options::new(&self.repository);
+        if self.kernel_src.is_some() || self.kdir.is_some() {
+            options.kernel_source = self.kernel_src;
+            options.kdir = self.kdir;
+        }
+        options.update = self.update;
+        ensure(&options, &mut |line| eprintln!("{line}"))
+    }
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Verb::Ensure(what) => what.ensure().map(|machine| tell(&machine)),
+        Verb::Env(what) => what.ensure().map(|machine| print_env(&machine)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("machine: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tell(machine: &Machine) {
+    println!(
+        "kernel  {} in {}",
+        machine.kernel_release,
+        machine.kdir.display()
+    );
+    if let Some(source) = &machine.kernel_source {
+        println!("source  {}", source.display());
+    }
+    println!("qemu    {}: {}", machine.qemu_version, qemu(machine));
+    println!("busybox {}", machine.busybox.display());
+    println!("tools   {}", machine.tools_disk.display());
+}
+
+fn print_env(machine: &Machine) {
+    let print = |name: &str, value: &str| println!("{name}={}", quote(value));
+    print("KDIR", &machine.kdir.to_string_lossy());
+    print("KERNEL_RELEASE", &machine.kernel_release);
+    print("BZIMAGE", &machine.bzimage.to_string_lossy());
+    print("BUSYBOX", &machine.busybox.to_string_lossy());
+    print("TOOLS_DISK", &machine.tools_disk.to_string_lossy());
+    print("QEMU", &qemu(machine));
+    for (name, value) in &machine.make_env {
+        print(name, &value.to_string_lossy());
+    }
+}
+
+fn qemu(machine: &Machine) -> String {
+    let words = machine
+        .qemu
+        .iter()
+        .map(|word| quote(&word.to_string_lossy()));
+    words.collect::<Vec<_>>().join(" ")
+}

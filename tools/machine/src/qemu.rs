@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! QEMU: the machine's own if it is new enough, else Debian's with its libraries, unpacked beside.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Context as _, Result};
+
+use crate::apt::{Apt, Candidate};
+use crate::command::{command, find_program, output};
+use crate::context::Context;
+use crate::version::{at_least, find_version, upstream, Version};
+
+/// The oldest QEMU that has all that the tests use.
+const LEAST: &str = "10.1";
+
+/// The package and its program.
+const PACKAGE: &str = "qemu-system-x86";
+const PROGRAM: &str = "qemu-system-x86_64";
+
+/// The suite that is preferred: its packages go with the libraries of a release.
+const SUITE: &str = "trixie-backports";
+
+/// A QEMU that runs.
+pub(crate) struct Qemu {
+    /// The program and its leading arguments.
+    pub(crate) command: Vec<OsString>,
+    pub(crate) version: String,
+}
+
+/// Makes sure that there is one.
+pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Qemu> {
+    let own = find_program(PROGRAM).and_then(|path| check(vec![path.into_os_string()]));
+    if let Some(own) = own {
+        return Ok(own);
+    }
+    let root = cx.cache.join("qemu");
+    if !cx.update {
+        if let Some(qemu) = newest_in(&root) {
+            return Ok(qemu);
+        }
+    }
+    let _lock = cx.lock("qemu")?;
+    if let (false, Some(qemu)) = (cx.update, newest_in(&root)) {
+        return Ok(qemu);
+    }
+    let apt = Apt::open(cx)?;
+    let candidate = choose(&apt.versions(PACKAGE)?)?;
+    let tree = root.join(upstream(&candidate.version));
+    if !tree.exists() {
+        cx.say(format!(
+            "fetching QEMU {} with its libraries (about 70 MB) and unpacking it",
+            candidate.version
+        ));
+        cx.fill(&tree, |cx, partial| {
+            apt.unpack_closure(cx, PACKAGE, &candidate, partial)
+        })?;
+    }
+    check(unpacked(&tree)).with_context(|| format!("QEMU in {} does not run here", tree.display()))
+}
+
+/// The version to fetch: of the preferred suite if that is new enough, else the newest.
+fn choose(candidates: &[Candidate]) -> Result<Candidate> {
+    let fits = |candidate: &&Candidate| at_least(upstream(&candidate.version), LEAST);
+    let preferred = candidates
+        .iter()
+        .filter(fits)
+        .find(|candidate| candidate.suite == SUITE);
+    match preferred.or_else(|| candidates.iter().find(fits)) {
+        Some(candidate) => Ok(candidate.clone()),
+        None => bail!("Debian's mirror has no {PACKAGE} of version {LEAST} or newer"),
+    }
+}
+
+fn newest_in(root: &Path) -> Option<Qemu> {
+    let entries = fs::read_dir(root).ok()?.flatten();
+    let mut trees: Vec<(Version, PathBuf)> = entries
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
+        .collect();
+    trees.sort();
+    trees
+        .iter()
+        .rev()
+        .find_map(|(_, tree)| check(unpacked(tree)))
+}
+
+/// The command for a QEMU unpacked in `tree`: run by its own dynamic linker, on its own libraries.
+fn unpacked(tree: &Path) -> Vec<OsString> {
+    let usr = tree.join("usr");
+    let share = usr.join("share");
+    vec![
+        usr.join("lib64/ld-linux-x86-64.so.2").into(),
+        "--library-path".into(),
+        usr.join("lib/x86_64-linux-gnu").into(),
+        usr.join("bin").join(PROGRAM).into(),
+        "-L".into(),
+        share.join("qemu").into(),
+        "-L".into(),
+        share.join("seabios").into(),
+    ]
+}
+
+/// Gives the QEMU that `words` start if it runs and is new enough.
+fn check(words: Vec<OsString>) -> Option<Qemu> {
+    let (program, arguments) = words.split_first()?;
+    let text = output(command(program).args(arguments).arg("--version")).ok()?;
+    let version = find_version(&text)?.to_owned();
+    at_least(&version, LEAST).then_some(Qemu {
+        command: words,
+        version,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(version: &str, suite: &str) -> Candidate {
+        Candidate {
+            version: version.to_owned(),
+            suite: suite.to_owned(),
+        }
+    }
+
+    #[test]
+    fn backports_are_preferred_while_they_are_new_enough() {
+        let sid = candidate("1:11.1.3+ds-1", "sid");
+        let backport = candidate("1:11.1.3+ds-1~bpo13+1", SUITE);
+        let release = candidate("1:10.0.13+ds-0+deb13u1", "trixie");
+        let all = [sid.clone(), backport.clone(), release.clone()];
+        assert_eq!(choose(&all).unwrap(), backport);
+        let old = candidate("1:10.0.13+ds-1~bpo13+1", SUITE);
+        assert_eq!(choose(&[sid.clone(), old, release.clone()]).unwrap(), sid);
+        assert!(choose(&[release]).is_err());
+    }
+}
