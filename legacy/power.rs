@@ -138,14 +138,14 @@ impl Bound {
         }
     }
 
-    /// Brings the device back after a reset by the PCI core that was prepared.
+    /// Brings the device back after a reset by the PCI core.
     pub(super) fn reset_done(&self) {
-        if self.pci.is_enabled() {
-            return;
-        }
-        let result = self
-            .enable()
-            .and_then(|()| self.bring_back(|| self.device().reset_done_driver()));
+        let result = if self.pci.is_enabled() {
+            self.reset_unprepared()
+        } else {
+            self.enable()
+                .and_then(|()| self.bring_back(|| self.device().reset_done_driver()))
+        };
         if let Err(error) = result {
             dev_warn!(
                 self.pci(),
@@ -188,6 +188,27 @@ impl Bound {
         })?;
         self.pci.set_master();
         Ok(())
+    }
+
+    /// Acknowledges a device again that was reset without its virtio driver's knowledge.
+    ///
+    /// C does nothing: the driver waits for ever, or the next one is bound to a device that was
+    /// not acknowledged.
+    fn reset_unprepared(&self) -> Result {
+        if self.transport().has_rings() {
+            dev_warn!(
+                self.pci(),
+                "driver {} does not support resets: bind it anew\n",
+                self.driver_name()
+            );
+            self.device().break_virtqueues();
+        }
+        self.acknowledge().map(Handshake::stop)
+    }
+
+    fn driver_name(&self) -> &str {
+        let name = self.device().driver_name();
+        name.and_then(|name| name.to_str().ok()).unwrap_or("?")
     }
 
     /// Resets a device whose driver has virtqueues but no `freeze`, so that it does not write to a
