@@ -91,7 +91,7 @@ impl Bar {
     ///
     /// `EBUSY` if somebody else has the region, `EIO` if it cannot be mapped.
     pub(crate) fn request(pci: Arc<pci::Device>, index: u32, name: &'static CStr) -> Result<Self> {
-        let len = usize::try_from(pci.pdev().resource_len(index)?)?;
+        let len = pci.resource_len(index)?;
         let index = c_int::try_from(index)?;
 
         // SAFETY: The device is valid, `resource_len` has checked `index`, and `name` is static.

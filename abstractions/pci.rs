@@ -11,6 +11,7 @@ use kernel::{
     bindings,
     device::{
         self,
+        Core,
         CoreInternal, //
     },
     driver,
@@ -32,6 +33,18 @@ use kernel::{
     ThisModule, //
 };
 
+pub(crate) use kernel::{
+    pci::{
+        DeviceId,
+        IdTable,
+        Vendor, //
+    },
+    pci_device_table, //
+};
+
+/// A PCI device that is being probed.
+pub(crate) type Probed<'a> = pci::Device<Core<'a>>;
+
 /// The callbacks of a PCI driver.
 ///
 /// All but [`Driver::probe`] are called for a device that was probed with success, with the data
@@ -42,10 +55,10 @@ pub(crate) trait Driver {
     type Data: Send + Sync + 'static;
 
     /// The devices that this driver may be tried on.
-    const ID_TABLE: pci::IdTable<()>;
+    const ID_TABLE: IdTable<()>;
 
     /// Binds the driver to `pdev`.
-    fn probe(pdev: &pci::Device) -> Result<Self::Data>;
+    fn probe(pdev: &Probed<'_>) -> Result<Self::Data>;
 
     /// Unbinds the driver; the data is dropped when this has returned.
     fn remove(data: &Self::Data);
@@ -234,7 +247,8 @@ pub(crate) struct Capability {
     id: c_int,
 }
 
-/// A PCI device that is bound to this driver, with an enable count that is always balanced.
+/// A PCI device that a driver of this module was or is bound to, with an enable count that is
+/// always balanced.
 pub(crate) struct Device {
     pdev: ARef<pci::Device>,
     enabled: AtomicFlag,
@@ -242,7 +256,8 @@ pub(crate) struct Device {
 
 impl Device {
     /// Takes hold of `pdev`, which is not enabled by this.
-    pub(crate) fn new(pdev: &pci::Device) -> Self {
+    pub(crate) fn new(pdev: &Probed<'_>) -> Self {
+        let pdev: &pci::Device = pdev;
         Self {
             pdev: pdev.into(),
             enabled: AtomicFlag::new(false),
@@ -261,9 +276,33 @@ impl Device {
         unsafe { &raw mut (*self.as_raw()).dev }
     }
 
-    /// The device as the kernel crate has it, for its identification and resources.
-    pub(crate) fn pdev(&self) -> &pci::Device {
-        &self.pdev
+    /// The PCI device id.
+    pub(crate) fn device_id(&self) -> u16 {
+        self.pdev.device_id()
+    }
+
+    /// The PCI revision.
+    pub(crate) fn revision_id(&self) -> u8 {
+        self.pdev.revision_id()
+    }
+
+    /// The PCI subsystem vendor id.
+    pub(crate) fn subsystem_vendor_id(&self) -> u16 {
+        self.pdev.subsystem_vendor_id()
+    }
+
+    /// The PCI subsystem device id.
+    pub(crate) fn subsystem_device_id(&self) -> u16 {
+        self.pdev.subsystem_device_id()
+    }
+
+    /// Length of base address register `bar` in bytes, 0 if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if no device has so many, `EOVERFLOW` if it has more than there are addresses.
+    pub(crate) fn resource_len(&self, bar: u32) -> Result<usize> {
+        Ok(usize::try_from(self.pdev.resource_len(bar)?)?)
     }
 
     /// Enables I/O ports and memory, if that was not done yet.
@@ -308,12 +347,18 @@ impl Device {
         unsafe { bindings::pci_device_is_present(self.as_raw()) }
     }
 
-    /// Sets the masks for streaming and for coherent DMA to that many address bits.
+    /// Sets the masks for streaming and for coherent DMA to that many address bits; `_probed`
+    /// shows that the device is being probed, hence does no DMA yet.
     ///
     /// # Errors
     ///
     /// The platform cannot do DMA with such addresses.
-    pub(crate) fn set_dma_bits(&self, streaming: u32, coherent: u32) -> Result {
+    pub(crate) fn set_dma_bits(
+        &self,
+        _probed: &Probed<'_>,
+        streaming: u32,
+        coherent: u32,
+    ) -> Result {
         let mask = |bits: u32| 1u64.checked_shl(bits).map_or(u64::MAX, |end| end - 1);
         // SAFETY: The device is being probed, hence no DMA mapping of it exists yet.
         to_result(unsafe { bindings::dma_set_mask(self.as_raw_dev(), mask(streaming)) })?;
@@ -362,13 +407,13 @@ impl Device {
         }
     }
 
-    /// Reads the byte at `offset` in a capability.
-    pub(crate) fn read_capability(&self, capability: Capability, offset: u8) -> Result<u8> {
+    /// Reads the byte at `offset` in a capability; all ones if the device does not answer.
+    pub(crate) fn read_capability(&self, capability: Capability, offset: u8) -> u8 {
         let position = c_int::from(capability.position) + c_int::from(offset);
         let mut value = 0;
         // SAFETY: `as_raw` is valid, and `value` is valid for a write.
-        to_result(unsafe { bindings::pci_read_config_byte(self.as_raw(), position, &mut value) })?;
-        Ok(value)
+        unsafe { bindings::pci_read_config_byte(self.as_raw(), position, &mut value) };
+        value
     }
 
     /// Whether a transition from D3 to D0 keeps the state of the device (No_Soft_Reset).

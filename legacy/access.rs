@@ -2,7 +2,7 @@
 
 //! How a range of the device configuration is accessed.
 //!
-//! Virtio 1.x, 4.1.4.10: a driver may access the device configuration of the legacy interface with
+//! Virtio 1.4, 4.1.4.10: a driver may access the device configuration of the legacy interface with
 //! any width. The widest aligned access is one exit to the hypervisor instead of four, and a field
 //! of up to four bytes is read in one piece. For longer ones see [`Plan::is_atomic`].
 

@@ -25,29 +25,52 @@ impl Transport {
     /// Reads the device configuration from `offset` on.
     ///
     /// A range that takes several accesses is read until two reads agree. What is outside of BAR0
-    /// reads as zeros.
+    /// reads as zeros, and a disconnected device as it did last.
     pub(super) fn get_config(&self, offset: usize, buffer: &mut [u8]) {
-        buffer.fill(0);
+        if !self.is_connected() {
+            if let Some(last) = self.last_config.lock().get(offset..offset + buffer.len()) {
+                buffer.copy_from_slice(last);
+            }
+            return;
+        }
         let Some(plan) = self.plan_config(offset, buffer.len()) else {
             return;
         };
-        self.read_plan(&plan, offset, buffer);
+        self.read_stable(&plan, offset, buffer);
+        if let Some(last) = self
+            .last_config
+            .lock()
+            .get_mut(offset..offset + buffer.len())
+        {
+            last.copy_from_slice(buffer);
+        }
+    }
+
+    /// Reads what `plan` covers from `offset` on, until two reads agree.
+    fn read_stable(&self, plan: &Plan, offset: usize, buffer: &mut [u8]) {
+        self.read_plan(plan, offset, buffer);
         if plan.is_atomic() {
             return;
         }
         for _ in 0..RETRIES {
-            if !self.read_plan(&plan, offset, buffer) {
+            if !self.read_plan(plan, offset, buffer) {
                 return;
             }
         }
-        dev_warn!(
-            self.pci(),
-            "device configuration at {offset:#x} changes with each of {RETRIES} reads\n"
-        );
+        if !self.unstable_reported.xchg(true, Full) {
+            dev_warn!(
+                self.pci(),
+                "device configuration at {offset:#x} changes with each of {RETRIES} reads\n"
+            );
+        }
     }
 
-    /// Writes the device configuration from `offset` on; nothing if it is outside of BAR0.
+    /// Writes the device configuration from `offset` on; nothing if it is outside of BAR0, or if the
+    /// device is disconnected.
     pub(super) fn set_config(&self, offset: usize, buffer: &[u8]) {
+        if !self.is_connected() {
+            return;
+        }
         let Some(plan) = self.plan_config(offset, buffer.len()) else {
             return;
         };

@@ -6,11 +6,6 @@
 //! drivers/virtio/virtio_pci_legacy_dev.c.
 
 use kernel::{
-    pci::{
-        DeviceId,
-        IdTable,
-        Vendor, //
-    },
     prelude::*,
     sync::Arc, //
 };
@@ -51,26 +46,28 @@ const CAPABILITY_CFG_TYPE: u8 = 3;
 /// device with the modern interface has.
 const CFG_TYPE_COMMON: u8 = 1;
 
+/// As many capabilities fit into the configuration space; a list that is longer has a loop.
+const CAPABILITIES_MAX: usize = 48;
+
 /// Address bits that a ring may have: 32 bits for the page, 12 for the offset.
 const RING_ADDRESS_BITS: u32 = 44;
 
 /// The PCI driver for legacy virtio devices.
 pub(crate) struct Legacy;
 
-kernel::pci_device_table!(
+pci::pci_device_table!(
     PCI_TABLE,
     (),
-    [(DeviceId::from_id(Vendor::REDHAT_QUMRANET, !0), ())]
+    [(pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, !0), ())]
 );
 
 impl Legacy {
     /// Refuses devices that are not for this transport, with one line that says why.
     fn check_identity(pci: &pci::Device) -> Result {
-        let pdev = pci.pdev();
         let identity = Identity {
-            device: pdev.device_id(),
-            revision: pdev.revision_id(),
-            bar0_len: pdev.resource_len(BAR)?,
+            device: pci.device_id(),
+            revision: pci.revision_id(),
+            bar0_len: pci.resource_len(BAR)?.try_into()?,
             has_msix: pci.has_msix(),
             is_transitional: Self::has_modern_interface(pci),
         };
@@ -83,19 +80,20 @@ impl Legacy {
     /// Whether the device has the capabilities of the modern interface.
     fn has_modern_interface(pci: &pci::Device) -> bool {
         let first = pci.first_vendor_capability();
-        core::iter::successors(first, |&last| pci.next_capability(last)).any(|capability| {
-            pci.read_capability(capability, CAPABILITY_CFG_TYPE)
-                .is_ok_and(|cfg_type| cfg_type == CFG_TYPE_COMMON)
-        })
+        core::iter::successors(first, |&last| pci.next_capability(last))
+            .take(CAPABILITIES_MAX)
+            .any(|capability| {
+                pci.read_capability(capability, CAPABILITY_CFG_TYPE) == CFG_TYPE_COMMON
+            })
     }
 
     /// Sets the DMA masks: rings are limited, buffers are not.
     ///
     /// As in C, a platform that cannot do with any mask is only warned of.
-    fn set_dma_masks(pci: &pci::Device) {
+    fn set_dma_masks(pci: &pci::Device, pdev: &pci::Probed<'_>) {
         if pci
-            .set_dma_bits(64, RING_ADDRESS_BITS)
-            .or_else(|_| pci.set_dma_bits(32, 32))
+            .set_dma_bits(pdev, 64, RING_ADDRESS_BITS)
+            .or_else(|_| pci.set_dma_bits(pdev, 32, 32))
             .is_err()
         {
             dev_warn!(pci, "neither 64-bit nor 32-bit DMA: this may not work\n");
@@ -106,23 +104,26 @@ impl Legacy {
 impl pci::Driver for Legacy {
     type Data = Bound;
 
-    const ID_TABLE: IdTable<()> = &PCI_TABLE;
+    const ID_TABLE: pci::IdTable<()> = &PCI_TABLE;
 
-    fn probe(pdev: &kernel::pci::Device) -> Result<Bound> {
+    fn probe(pdev: &pci::Probed<'_>) -> Result<Bound> {
         let pci = Arc::new(pci::Device::new(pdev), GFP_KERNEL)?;
         Self::check_identity(&pci)?;
-        pci.enable()?;
-        Self::set_dma_masks(&pci);
+        pci.enable().inspect_err(|error| {
+            dev_err!(&*pci, "not enabled: error {}\n", error.to_errno());
+        })?;
+        Self::set_dma_masks(&pci, pdev);
 
-        let bar = Bar::request(pci.clone(), BAR, c"virtio-pci-legacy").inspect_err(|error| {
-            dev_err!(&*pci, "BAR0 cannot be used: error {}\n", error.to_errno())
+        let bar = Bar::request(pci.clone(), BAR, c"virtio-pci-legacy").map_err(|error| {
+            dev_err!(&*pci, "not driven: BAR0 gives error {}\n", error.to_errno());
+            ENODEV
         })?;
         let transport = Transport::new(pci.clone(), Arc::new(bar, GFP_KERNEL)?)?;
         pci.set_master();
 
         let id = Id {
-            device: pdev.subsystem_device_id().into(),
-            vendor: pdev.subsystem_vendor_id().into(),
+            device: pci.subsystem_device_id().into(),
+            vendor: pci.subsystem_vendor_id().into(),
         };
         let registration = Registration::new(&pci, id, transport).inspect_err(|error| {
             dev_err!(

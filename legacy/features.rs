@@ -6,10 +6,7 @@ use kernel::prelude::*;
 
 use super::{
     handshake,
-    transport::{
-        reset_errno,
-        Transport, //
-    }, //
+    transport::Transport, //
 };
 use crate::abstractions::virtio::Device;
 
@@ -37,14 +34,42 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// `ENODEV` or `EIO` if the device did not complete its reset, `EINVAL` for features that do
-    /// not exist on the legacy interface.
+    /// `ENODEV` or `EIO` if the device does not complete its reset, `EINVAL` for features that do
+    /// not exist on the legacy interface, `EPROTO` before ACKNOWLEDGE and DRIVER.
     pub(super) fn accept_features_of(&self, device: &Device) -> Result {
-        if let Some(error) = self.known.lock().reset_error {
-            return Err(reset_errno(error));
+        if !self.is_connected() {
+            return Err(ENODEV);
         }
         let features = legacy_features(self, device)?;
+        let (reset_error, has_driver) = {
+            let known = self.known.lock();
+            (known.reset_error, known.has_driver())
+        };
+        if reset_error.is_some() {
+            // It may only have been slow.
+            return self.negotiate_anew(features);
+        }
+        if !has_driver {
+            dev_err!(self.pci(), "features before ACKNOWLEDGE and DRIVER\n");
+            return Err(EPROTO);
+        }
         handshake::Device::accept_features(self, features);
+        Ok(())
+    }
+
+    /// Takes a device that did not complete its last reset through the handshake again.
+    fn negotiate_anew(&self, features: u32) -> Result {
+        let accepted = self
+            .begin_handshake()?
+            .acknowledge(false)
+            .driver()
+            .accept_features(features)
+            .map_err(|error| {
+                dev_err!(self.pci(), "{error}\n");
+                ENODEV
+            })?;
+        accepted.hand_over();
+        self.pci.set_master();
         Ok(())
     }
 }

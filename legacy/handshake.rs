@@ -2,7 +2,7 @@
 
 //! The only way from a reset to a live device.
 //!
-//! Virtio 1.x, 3.1.2 "Legacy Interface: Device Initialization". Each state is a type, each step
+//! Virtio 1.4, 3.1.2 "Legacy Interface: Device Initialization". Each state is a type, each step
 //! consumes the state before it and does the register accesses of that step, so that code which
 //! sets up virtqueues before DRIVER and the accepted features, or which says DRIVER_OK before the
 //! virtio driver is restored, does not compile. A handshake that is dropped unfinished sets FAILED.
@@ -35,7 +35,7 @@ pub(crate) trait Device {
     /// Writes the accepted features.
     fn accept_features(&self, features: u32);
 
-    /// Waits a little for a reset to complete, the longer the higher `attempt` is.
+    /// Waits a little for a reset to complete.
     ///
     /// Returns `false` when the time for it is over, as it must be for some `attempt`.
     fn wait_for_reset(&self, attempt: u32) -> bool;
@@ -61,7 +61,7 @@ impl fmt::Display for ResetError {
 
 /// Resets the device and waits, for a bounded time, until it says that it is done.
 ///
-/// Virtio 1.x, 2.4 "Device Reset": a reset is complete when the status reads 0.
+/// Virtio 1.4, 2.4 "Device Reset": a reset is complete when the status reads 0.
 pub(crate) fn reset<D: Device>(device: &D) -> Result<(), ResetError> {
     device.write_status(Status::RESET);
     let mut attempt = 0;

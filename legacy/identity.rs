@@ -2,7 +2,7 @@
 
 //! Which devices this transport drives.
 //!
-//! Virtio 1.x, 4.1.2.3 "Legacy Interfaces: A Note on PCI Device Discovery".
+//! Virtio 1.4, 4.1.2.3 "Legacy Interfaces: A Note on PCI Device Discovery".
 
 use core::fmt;
 

@@ -9,7 +9,6 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            Atomic,
             AtomicFlag,
             Relaxed, //
         },
@@ -47,8 +46,6 @@ pub(crate) struct Bound {
 
 /// What is remembered from falling asleep for waking up.
 pub(super) struct Asleep {
-    /// Number of virtqueues that the virtio driver had.
-    queues: Atomic<usize>,
     /// Whether the virtio driver could not be frozen and the device stays reset.
     parked: AtomicFlag,
     /// Whether the device keeps its state and was left alone.
@@ -58,7 +55,6 @@ pub(super) struct Asleep {
 impl Asleep {
     pub(super) fn new() -> Self {
         Self {
-            queues: Atomic::new(0),
             parked: AtomicFlag::new(false),
             left_alone: AtomicFlag::new(false),
         }
@@ -77,7 +73,7 @@ impl Bound {
     /// Freezes the virtio driver and disables the device.
     pub(super) fn freeze(&self) -> Result {
         let transport = self.transport();
-        self.asleep.queues.store(transport.queue_count(), Relaxed);
+        transport.remember_sizes()?;
         self.device().freeze()?;
         // A driver that was frozen has deleted its virtqueues.
         let parked = transport.queue_count() > 0;
@@ -91,11 +87,7 @@ impl Bound {
 
     /// Enables the device, and takes it and its virtio driver through the whole handshake.
     pub(super) fn restore(&self) -> Result {
-        self.enable()?;
-        if self.asleep.parked.load(Relaxed) {
-            return self.acknowledge().map(Handshake::stop);
-        }
-        self.bring_back(|| self.device().restore_driver())
+        self.wake(|| self.device().restore_driver())
     }
 
     /// Freezes the device for a sleep that it may get through by itself.
@@ -123,10 +115,14 @@ impl Bound {
 
     /// Prepares for a reset by the PCI core, if the virtio driver supports it.
     pub(super) fn reset_prepare(&self) {
-        let queues = self.transport().queue_count();
-        match self.device().prepare_reset() {
+        let device = self.device();
+        let prepared = device.with_driver_held(|| {
+            self.transport().remember_sizes()?;
+            device.prepare_reset()
+        });
+        match prepared {
             Ok(()) => {
-                self.asleep.queues.store(queues, Relaxed);
+                self.asleep.parked.store(false, Relaxed);
                 self.pci.disable();
             }
             Err(error) if error == EOPNOTSUPP => {}
@@ -140,12 +136,14 @@ impl Bound {
 
     /// Brings the device back after a reset by the PCI core.
     pub(super) fn reset_done(&self) {
-        let result = if self.pci.is_enabled() {
-            self.reset_unprepared()
-        } else {
-            self.enable()
-                .and_then(|()| self.bring_back(|| self.device().reset_done_driver()))
-        };
+        let device = self.device();
+        let result = device.with_driver_held(|| {
+            if self.pci.is_enabled() {
+                self.reset_unprepared()
+            } else {
+                self.wake(|| device.reset_done_driver())
+            }
+        });
         if let Err(error) = result {
             dev_warn!(
                 self.pci(),
@@ -188,6 +186,56 @@ impl Bound {
         })?;
         self.pci.set_master();
         Ok(())
+    }
+
+    /// Brings the device back, with `restore` for the virtio driver, or disconnects it.
+    ///
+    /// # Errors
+    ///
+    /// That of [`Bound::bring_back`], with which the device was disconnected. A device that is
+    /// disconnected already is no error: nobody expects anything of it.
+    fn wake(&self, restore: impl Fn() -> Result) -> Result {
+        if !self.transport().is_connected() {
+            self.restore_disconnected(&restore);
+            return Ok(());
+        }
+        let result = self.enable().and_then(|()| {
+            if self.asleep.parked.load(Relaxed) {
+                self.acknowledge().map(Handshake::stop)
+            } else {
+                self.bring_back(&restore)
+            }
+        });
+        if result.is_err() {
+            dev_err!(
+                self.pci(),
+                "disconnected, virtio driver {} gets errors: bind the device anew\n",
+                self.driver_name()
+            );
+            self.pci.clear_master();
+            self.restore_disconnected(&restore);
+        }
+        result
+    }
+
+    /// Restores the virtio driver on a device that is not there any more, as far as it knows.
+    ///
+    /// Virtio drivers that were frozen must be restored before they are frozen again or removed:
+    /// virtio-rng, for one, frees its data in both.
+    fn restore_disconnected(&self, restore: impl Fn() -> Result) {
+        let (device, transport) = (self.device(), self.transport());
+        transport.disconnect(legacy_features(transport, device).unwrap_or(0));
+        if device.has_driver() && transport.queue_count() == 0 {
+            if let Err(error) = restore() {
+                dev_err!(
+                    self.pci(),
+                    "virtio driver {} not restored: error {}\n",
+                    self.driver_name(),
+                    error.to_errno()
+                );
+            }
+        }
+        device.break_virtqueues();
     }
 
     /// Acknowledges a device again that was reset without its virtio driver's knowledge.
@@ -288,9 +336,9 @@ impl Bound {
 
     /// Checks that the virtio driver has all its virtqueues again.
     fn check_queues(&self) -> Result {
-        let before = self.asleep.queues.load(Relaxed);
+        let before = self.transport().known.lock().sizes.len();
         let now = self.transport().queue_count();
-        if now < before {
+        if now < before || (now > 0 && !self.transport().has_rings()) {
             dev_err!(self.pci(), "{now} of {before} virtqueues restored\n");
             return Err(EIO);
         }

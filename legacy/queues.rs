@@ -73,6 +73,8 @@ pub(super) struct Queues {
 
 /// The interrupts of the device, beside those that virtqueues have for themselves.
 enum Interrupts {
+    /// The device is disconnected.
+    None,
     Msix {
         config: Irq<ConfigChange>,
         shared: Option<Irq<SharedVirtqueues>>,
@@ -134,6 +136,7 @@ impl From<AllocError> for Failure {
 impl Queues {
     pub(super) fn synchronize(&self) {
         match &self.interrupts {
+            Interrupts::None => {}
             Interrupts::Msix { config, shared } => {
                 config.synchronize();
                 if let Some(shared) = shared {
@@ -147,9 +150,8 @@ impl Queues {
         }
     }
 
-    /// Number of virtqueues.
-    pub(super) fn len(&self) -> usize {
-        self.queues.len()
+    fn virtqueues(&self) -> impl Iterator<Item = &Arc<Virtqueue>> {
+        self.queues.iter().map(|queue| &queue.virtqueue)
     }
 
     /// Sets the affinity of the vector of virtqueue `index`, also if it is shared; INTx has none.
@@ -212,13 +214,23 @@ impl Transport {
             dev_err!(self.pci(), "virtqueues are there already\n");
             return Err(EBUSY);
         }
+        if !self.is_connected() {
+            let queues = self.make_unconnected(device, wanted)?;
+            wanted.answer(queues.virtqueues())?;
+            *place = Some(queues);
+            device.break_virtqueues();
+            return Ok(());
+        }
 
         let mut refused = Refused::default();
         for policy in Policy::BEST_FIRST {
             match self.try_policy(&negotiated, device, wanted, affinity, policy) {
                 Ok(queues) => {
+                    if let Err(error) = wanted.answer(queues.virtqueues()) {
+                        self.forget_rings();
+                        return Err(error);
+                    }
                     self.report_policy(device, policy, &refused);
-                    wanted.answer(queues.queues.iter().map(|queue| &queue.virtqueue));
                     *place = Some(queues);
                     return Ok(());
                 }
@@ -246,7 +258,47 @@ impl Transport {
 
     /// Number of virtqueues that the driver has.
     pub(super) fn queue_count(&self) -> usize {
-        self.queues.lock().as_ref().map_or(0, Queues::len)
+        let queues = self.queues.lock();
+        queues.as_ref().map_or(0, |queues| queues.queues.len())
+    }
+
+    /// Remembers the sizes of the virtqueues that the driver has.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn remember_sizes(&self) -> Result {
+        let mut sizes = KVec::new();
+        for virtqueue in self.queues.lock().iter().flat_map(Queues::virtqueues) {
+            sizes.push(virtqueue.num(), GFP_KERNEL)?;
+        }
+        self.known.lock().sizes = sizes;
+        Ok(())
+    }
+
+    /// Makes virtqueues that the device never sees, of the sizes that they had before.
+    fn make_unconnected(&self, device: &Device, wanted: &Wanted<'_>) -> Result<Queues> {
+        let mut queues = KVec::new();
+        for (index, request) in wanted.requests().enumerate() {
+            let num = self.known.lock().sizes.get(index).copied().unwrap_or(1);
+            let virtqueue =
+                Virtqueue::new(device, index.try_into()?, num, ring::ALIGN, &request, None)?;
+            queues.push(
+                Queue {
+                    irq: None,
+                    virtqueue: Arc::new(virtqueue, GFP_KERNEL)?,
+                    vector: NO_VECTOR,
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        Ok(Queues {
+            interrupts: Interrupts::None,
+            queues,
+            vectors: None,
+            callbacks: Callbacks::new()?,
+            policy: Policy::Intx,
+        })
     }
 
     /// Says which policy is used and why the better ones are not, unless it is that of before.
@@ -275,10 +327,10 @@ impl Transport {
             return;
         };
         let acknowledged = reset.acknowledge(failed);
-        let Ok(Negotiated { features }) = negotiated else {
+        let Ok(negotiated) = negotiated else {
             return acknowledged.stop();
         };
-        match acknowledged.driver().accept_features(features) {
+        match acknowledged.driver().accept_features(negotiated.features()) {
             Ok(accepted) => accepted.hand_over(),
             Err(error) => dev_err!(self.pci(), "{error}\n"),
         }
@@ -463,8 +515,7 @@ impl Transport {
             num,
             ring::ALIGN,
             request,
-            &self.bar,
-            regs::QUEUE_NOTIFY.offset(),
+            Some((&self.bar, regs::QUEUE_NOTIFY.offset())),
         )?;
         Ok(Arc::new(virtqueue, GFP_KERNEL)?)
     }
@@ -491,7 +542,7 @@ impl Transport {
 
     /// Writes a vector and makes sure that the device has accepted it.
     ///
-    /// Virtio 1.x, 4.1.5.1.2: a driver must verify the mapping by reading it back.
+    /// Virtio 1.4, 4.1.5.1.2: a driver must verify the mapping by reading it back.
     fn set_vector(&self, register: &Register<u16>, vector: u16) -> Result<(), Failure> {
         self.write(register, vector);
         if self.read(register, NO_VECTOR) == vector {

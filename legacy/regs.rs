@@ -2,7 +2,7 @@
 
 //! Registers of the legacy virtio PCI interface, at the start of BAR0.
 //!
-//! Virtio 1.x, 4.1.4.10 "Legacy Interfaces: A Note on PCI Device Layout"; names are those of
+//! Virtio 1.4, 4.1.4.10 "Legacy Interfaces: A Note on PCI Device Layout"; names are those of
 //! [`include/uapi/linux/virtio_pci.h`](srctree/include/uapi/linux/virtio_pci.h) without their
 //! prefix. The registers are little-endian; the device configuration behind them has the byte
 //! order of the guest.

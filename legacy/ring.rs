@@ -2,7 +2,7 @@
 
 //! Size and place of a virtqueue's ring, as the legacy interface wants them.
 //!
-//! Virtio 1.x, 2.7.2 "Legacy Interfaces: A Note on Virtqueue Layout" and 4.1.5.1.3.1.
+//! Virtio 1.4, 2.7.2 "Legacy Interfaces: A Note on Virtqueue Layout" and 4.1.5.1.3.1.
 
 use core::fmt;
 

@@ -2,7 +2,7 @@
 
 //! The device status, and which writes of it the legacy interface allows.
 //!
-//! Virtio 1.x, 2.1 "Device Status Field" and 3.1.2 "Legacy Interface: Device Initialization";
+//! Virtio 1.4, 2.1 "Device Status Field" and 3.1.2 "Legacy Interface: Device Initialization";
 //! bits as in [`include/uapi/linux/virtio_config.h`](srctree/include/uapi/linux/virtio_config.h).
 
 use core::fmt;
@@ -154,5 +154,25 @@ pub(crate) fn check_write(
         Err(Refusal::LiveBeforeFeatures)
     } else {
         Ok(())
+    }
+}
+
+/// The status to write after `current` when the virtio core asks for `wanted`.
+///
+/// As [`check_write`], but FAILED is added also to a device that has lost its other bits, by what
+/// is known of them.
+pub(crate) fn next_status(
+    current: Status,
+    features_accepted: bool,
+    wanted: Status,
+) -> Result<Status, Refusal> {
+    match check_write(current, features_accepted, wanted) {
+        Ok(()) => Ok(wanted),
+        Err(Refusal::ClearsBits)
+            if wanted.contains(Status::FAILED) && !current.contains(Status::FAILED) =>
+        {
+            Ok(current.with(Status::FAILED))
+        }
+        Err(refusal) => Err(refusal),
     }
 }

@@ -57,6 +57,9 @@ use crate::{
     module_parameters, //
 };
 
+/// As many bytes of the device configuration are remembered; no device type has more.
+const CONFIG_REMEMBERED: usize = 4096;
+
 /// A legacy virtio PCI device.
 ///
 /// Lock order: [`Transport::queues`], then [`Transport::known`]. Neither is held while a virtio
@@ -67,8 +70,16 @@ pub(super) struct Transport {
     pub(super) bar: Arc<Bar>,
     /// Whether MSI-X is enabled, which moves the device configuration.
     pub(super) msix_enabled: AtomicFlag,
+    /// Whether registers are accessed. If not, the device could not be restored, and all that its
+    /// virtio driver does comes to nothing.
+    connected: AtomicFlag,
     /// Whether an access outside of the device configuration was reported.
     pub(super) range_reported: AtomicFlag,
+    /// Whether a device configuration that does not stand still was reported.
+    pub(super) unstable_reported: AtomicFlag,
+    /// The device configuration as it was read last.
+    #[pin]
+    pub(super) last_config: Mutex<KVec<u8>>,
     /// What was written to the device, and what came of it.
     #[pin]
     pub(super) known: Mutex<Known>,
@@ -97,29 +108,50 @@ pub(super) struct Known {
     pub(super) reset_error: Option<ResetError>,
     /// The interrupt policy that was used last.
     pub(super) policy: Option<Policy>,
+    /// The sizes in entries of the virtqueues that the virtio driver had when it was frozen.
+    pub(super) sizes: KVec<u16>,
+}
+
+impl Known {
+    /// Whether the device knows that it has a driver.
+    pub(super) fn has_driver(&self) -> bool {
+        self.status
+            .contains(Status::ACKNOWLEDGE.with(Status::DRIVER))
+    }
 }
 
 /// Proof that virtqueues may be set up: the device has a driver and accepted features.
 pub(super) struct Negotiated {
-    /// The features.
-    pub(super) features: u32,
+    features: u32,
+}
+
+impl Negotiated {
+    /// The accepted features.
+    pub(super) fn features(&self) -> u32 {
+        self.features
+    }
 }
 
 impl Transport {
     /// Starts with a device of which nothing is known.
     pub(super) fn new(pci: Arc<pci::Device>, bar: Arc<Bar>) -> Result<Arc<Self>> {
+        let last_config = KVec::from_elem(0, bar.len().min(CONFIG_REMEMBERED), GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Self {
                 pci,
                 bar,
                 msix_enabled: AtomicFlag::new(false),
+                connected: AtomicFlag::new(true),
                 range_reported: AtomicFlag::new(false),
+                unstable_reported: AtomicFlag::new(false),
+                last_config <- new_mutex!(last_config),
                 known <- new_mutex!(Known {
                     status: Status::RESET,
                     features: None,
                     has_rings: false,
                     reset_error: None,
                     policy: None,
+                    sizes: KVec::new(),
                 }),
                 queues <- new_mutex!(None),
             }),
@@ -127,17 +159,36 @@ impl Transport {
         )
     }
 
-    /// Reads a register; `absent` is what one that BAR0 does not have reads as.
+    /// Reads a register; `absent` is what it reads as when the device is disconnected.
     ///
-    /// Probe has refused devices that lack one.
+    /// Probe has refused devices that lack a register.
     pub(super) fn read<T: Value>(&self, register: &Register<T>, absent: T) -> T {
-        self.bar.read(register.offset()).unwrap_or(absent)
+        self.is_connected()
+            .then(|| self.bar.read(register.offset()))
+            .flatten()
+            .unwrap_or(absent)
     }
 
-    /// Writes a register.
+    /// Writes a register, unless the device is disconnected.
     pub(super) fn write<T: Value>(&self, register: &Register<T>, value: T) {
-        // Probe has refused devices that lack one.
-        let _ = self.bar.write(register.offset(), value);
+        if self.is_connected() {
+            // Probe has refused devices that lack a register.
+            let _ = self.bar.write(register.offset(), value);
+        }
+    }
+
+    /// Whether registers are accessed.
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected.load(Relaxed)
+    }
+
+    /// Stops all accesses to registers, and lets a virtio driver be restored that uses `features`.
+    pub(super) fn disconnect(&self, features: u32) {
+        self.connected.store(false, Relaxed);
+        let mut known = self.known.lock();
+        known.status = Status::ACKNOWLEDGE.with(Status::DRIVER);
+        known.features = Some(features);
+        known.has_rings = false;
     }
 
     /// Whether the handshake has come so far that virtqueues may be set up.
@@ -148,7 +199,7 @@ impl Transport {
     pub(super) fn negotiated(&self) -> Result<Negotiated> {
         let known = self.known.lock();
         match known.features {
-            Some(features) if known.status.contains(Status::DRIVER) => Ok(Negotiated { features }),
+            Some(features) if known.has_driver() => Ok(Negotiated { features }),
             _ => Err(EPROTO),
         }
     }
@@ -157,14 +208,19 @@ impl Transport {
     ///
     /// If the device does not complete the reset, it is kept from accessing memory.
     pub(super) fn reset_device(&self) -> Result<(), ResetError> {
-        let result = handshake::reset(self);
-        self.note_reset(result.err());
+        let result = if self.is_connected() {
+            let result = handshake::reset(self);
+            self.note_reset(result.err());
+            result
+        } else {
+            handshake::Device::write_status(self, Status::RESET);
+            Ok(())
+        };
         self.synchronize();
         result
     }
 
-    /// Begins a handshake: resets the device, and takes back an INTx interrupt that it may have
-    /// left asserted.
+    /// Begins a handshake: resets the device.
     ///
     /// # Errors
     ///
@@ -172,22 +228,37 @@ impl Transport {
     pub(super) fn begin_handshake(&self) -> Result<Handshake<'_, Self, handshake::Reset>> {
         let result = Handshake::begin(self);
         self.note_reset(result.as_ref().err().copied());
-        if result.is_ok() && self.known.lock().policy == Some(Policy::Intx) {
-            let _ = self.read(&regs::ISR, 0);
-        }
         result.map_err(reset_errno)
     }
 
-    /// Remembers how a reset went, and reports it if it went wrong.
+    /// Remembers how a reset went, and reports it if it went wrong. Takes back an INTx interrupt
+    /// that the device may have left asserted.
     fn note_reset(&self, error: Option<ResetError>) {
         if let Some(error) = error {
             dev_err!(self.pci(), "{error}\n");
             self.pci.clear_master();
         }
         let mut known = self.known.lock();
+        if error.is_none() && known.policy == Some(Policy::Intx) {
+            let _ = self.read(&regs::ISR, 0);
+        }
         known.reset_error = error;
         // What cannot be reset, cannot be told of a ring's end either.
         known.has_rings = false;
+    }
+
+    /// Writes the status and remembers it, with what a reset changes.
+    fn write_known_status(&self, known: &mut Known, status: Status) {
+        self.write(&regs::STATUS, status.raw());
+        known.status = status;
+        if status == Status::RESET {
+            known.features = None;
+        }
+    }
+
+    /// Whether the device configuration begins behind the vector registers.
+    pub(super) fn has_vector_registers(&self) -> bool {
+        self.msix_enabled.load(Relaxed)
     }
 
     /// Whether the device was shown a virtqueue since the last reset.
@@ -213,12 +284,7 @@ impl handshake::Device for Transport {
     }
 
     fn write_status(&self, status: Status) {
-        self.write(&regs::STATUS, status.raw());
-        let mut known = self.known.lock();
-        known.status = status;
-        if status == Status::RESET {
-            known.features = None;
-        }
+        self.write_known_status(&mut self.known.lock(), status);
     }
 
     fn written_status(&self) -> Status {
@@ -265,16 +331,16 @@ impl virtio::Transport for Transport {
 
     fn set_status(&self, status: u8) {
         let wanted = Status::from_raw(status);
-        let (current, accepted) = {
-            let known = self.known.lock();
-            (known.status, known.features.is_some())
-        };
-        match status::check_write(current, accepted, wanted) {
-            Ok(()) => handshake::Device::write_status(self, wanted),
-            Err(refusal) => dev_warn!(
-                self.pci(),
-                "status {wanted} not written after {current}: {refusal}\n"
-            ),
+        let mut known = self.known.lock();
+        match status::next_status(known.status, known.features.is_some(), wanted) {
+            Ok(status) => self.write_known_status(&mut known, status),
+            Err(refusal) => {
+                let current = known.status;
+                dev_warn!(
+                    self.pci(),
+                    "status {wanted} not written after {current}: {refusal}\n"
+                );
+            }
         }
     }
 
@@ -321,12 +387,5 @@ impl virtio::Transport for Transport {
 
     fn vector(&self, index: usize) -> Option<Vector> {
         self.queues.lock().as_ref()?.vector(index)
-    }
-}
-
-impl Transport {
-    /// Whether the device configuration begins behind the vector registers.
-    pub(super) fn has_vector_registers(&self) -> bool {
-        self.msix_enabled.load(Relaxed)
     }
 }

@@ -17,6 +17,9 @@ pub(crate) const CONFIG_VECTOR: u16 = 0;
 /// The vector that all virtqueues share, where they share one.
 pub(crate) const SHARED_VECTOR: u16 = 1;
 
+/// The first vector of a virtqueue that does not share it.
+const FIRST_OWN_VECTOR: u16 = 1;
+
 /// The largest number of entries that an MSI-X table has.
 const TABLE_MAX: u16 = 0x800;
 
@@ -71,15 +74,12 @@ impl Dealer {
     pub(crate) fn new(policy: Policy) -> Self {
         Self {
             policy,
-            next: SHARED_VECTOR,
+            next: FIRST_OWN_VECTOR,
         }
     }
 
-    /// The vector of the next virtqueue; [`NO_VECTOR`] if it needs none.
-    ///
-    /// # Panics
-    ///
-    /// Does not: past the last vector the answer is [`NO_VECTOR`], which a device never refuses.
+    /// The vector of the next virtqueue; [`NO_VECTOR`] if it needs none, or if there are more
+    /// virtqueues than [`Policy::vectors_needed`] allows.
     pub(crate) fn deal(&mut self, has_callback: bool) -> u16 {
         match self.policy {
             _ if !has_callback => NO_VECTOR,

@@ -72,10 +72,22 @@ impl Device {
         unsafe { &raw mut (*self.as_raw()).dev }
     }
 
+    /// Runs `f` while no virtio driver can be bound or unbound.
+    pub(crate) fn with_driver_held<R>(&self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: By the type invariant, the device and its mutex are initialised. The driver core
+        // holds the mutex while it binds and unbinds.
+        unsafe { kernel_bindings::mutex_lock(&raw mut (*self.as_raw_dev()).mutex) };
+        let result = f();
+        // SAFETY: The mutex was locked above.
+        unsafe { kernel_bindings::mutex_unlock(&raw mut (*self.as_raw_dev()).mutex) };
+        result
+    }
+
     /// The virtio driver that is bound, if any.
     ///
     /// The driver stays for as long as the result is used: binding and unbinding are excluded
-    /// while the virtio core calls the transport for it, and while the system sleeps.
+    /// while the virtio core calls the transport for it, while user space is frozen, and in
+    /// [`Device::with_driver_held`].
     fn driver(&self) -> Option<&bindings::virtio_driver> {
         // SAFETY: By the type invariant, the device is valid.
         let driver = unsafe { (*self.as_raw_dev()).driver };

@@ -44,6 +44,7 @@ impl Request<'_> {
 pub(crate) struct Wanted<'a> {
     requests: &'a [bindings::virtqueue_info],
     answers: &'a mut [*mut bindings::virtqueue],
+    given: KVec<Arc<Virtqueue>>,
 }
 
 impl<'a> Wanted<'a> {
@@ -59,6 +60,7 @@ impl<'a> Wanted<'a> {
             return Self {
                 requests: &[],
                 answers: &mut [],
+                given: KVec::new(),
             };
         }
         // SAFETY: By the safety requirements. Any pointers are valid as initial answers.
@@ -67,6 +69,7 @@ impl<'a> Wanted<'a> {
             Self {
                 requests: core::slice::from_raw_parts(requests, count),
                 answers: core::slice::from_raw_parts_mut(answers, count),
+                given: KVec::new(),
             }
         }
     }
@@ -81,17 +84,33 @@ impl<'a> Wanted<'a> {
 
     /// Gives the driver its virtqueues, in the order of [`Wanted::requests`].
     ///
-    /// The driver may use them until it has them deleted by
-    /// [`super::Transport::delete_virtqueues`].
-    pub(crate) fn answer<'b>(&mut self, virtqueues: impl Iterator<Item = &'b Arc<Virtqueue>>) {
+    /// The driver may use them until it has them deleted, and they are kept until
+    /// [`super::Transport::delete_virtqueues`] has returned.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; the driver gets no virtqueue.
+    pub(crate) fn answer<'b>(
+        &mut self,
+        virtqueues: impl Iterator<Item = &'b Arc<Virtqueue>>,
+    ) -> Result {
+        for virtqueue in virtqueues {
+            self.given.push(virtqueue.clone(), GFP_KERNEL)?;
+        }
         let named = self
             .requests
             .iter()
             .zip(self.answers.iter_mut())
             .filter(|(request, _)| !request.name.is_null());
-        for ((_, answer), virtqueue) in named.zip(virtqueues) {
+        for ((_, answer), virtqueue) in named.zip(&self.given) {
             *answer = virtqueue.raw.as_ptr();
         }
+        Ok(())
+    }
+
+    /// What the driver was given, and is to be kept for it.
+    pub(super) fn into_given(self) -> KVec<Arc<Virtqueue>> {
+        self.given
     }
 }
 
@@ -105,8 +124,8 @@ pub(crate) struct Virtqueue {
     num: u16,
     /// What `raw` belongs to.
     _device: ARef<Device>,
-    /// Where `raw` notifies the device.
-    _bar: Arc<Bar>,
+    /// Where `raw` notifies the device, if it does.
+    _bar: Option<Arc<Bar>>,
 }
 
 // SAFETY: The virtio core lets a virtqueue be used and deleted by any thread.
@@ -119,21 +138,24 @@ impl Virtqueue {
     /// Makes virtqueue `index` of `device`, with a ring of `num` entries that is aligned to
     /// `align` bytes, for a driver that asks for it by `request`.
     ///
-    /// The device is notified by a 16-bit write of the index to offset `notify` of `bar`.
+    /// The device is notified by a 16-bit write of the index to an offset of a BAR, both given by
+    /// `doorbell`. Without one, the first notification breaks the virtqueue.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, or `EINVAL` if `notify` is not inside of `bar`.
+    /// `ENOMEM`, or `EINVAL` if the offset is not inside of the BAR.
     pub(crate) fn new(
         device: &Device,
         index: u16,
         num: u16,
         align: u32,
         request: &Request<'_>,
-        bar: &Arc<Bar>,
-        notify: usize,
+        doorbell: Option<(&Arc<Bar>, usize)>,
     ) -> Result<Self> {
-        let notify = bar.address::<u16>(notify).ok_or(EINVAL)?;
+        let (notify, address): (unsafe extern "C" fn(_) -> _, _) = match doorbell {
+            Some((bar, offset)) => (notify_callback, bar.address::<u16>(offset).ok_or(EINVAL)?),
+            None => (notify_nobody_callback, core::ptr::null_mut()),
+        };
 
         // SAFETY: The device is valid and registered. The request is that of its driver, whose
         // name and callback are valid for as long as it is bound.
@@ -146,7 +168,7 @@ impl Virtqueue {
                 true,
                 false,
                 request.0.ctx,
-                Some(notify_callback),
+                Some(notify),
                 request.0.callback,
                 request.0.name,
             )
@@ -156,7 +178,7 @@ impl Virtqueue {
         // SAFETY: The virtqueue was just made and nobody else knows it yet.
         unsafe {
             (*raw.as_ptr()).num_max = num.into();
-            (*raw.as_ptr()).priv_ = notify;
+            (*raw.as_ptr()).priv_ = address;
         }
 
         // INVARIANT: See above.
@@ -164,7 +186,7 @@ impl Virtqueue {
             raw,
             num,
             _device: device.into(),
-            _bar: bar.clone(),
+            _bar: doorbell.map(|(bar, _)| bar.clone()),
         })
     }
 
@@ -219,6 +241,15 @@ unsafe extern "C" fn notify_callback(vq: *mut bindings::virtqueue) -> bool {
         kernel_bindings::iowrite16(index, (*vq).priv_);
     }
     true
+}
+
+/// Says that the device cannot be notified, whereupon the virtio core breaks the virtqueue.
+///
+/// # Safety
+///
+/// None; it has the type of the other one.
+unsafe extern "C" fn notify_nobody_callback(_vq: *mut bindings::virtqueue) -> bool {
+    false
 }
 
 /// The virtqueues that share an interrupt.

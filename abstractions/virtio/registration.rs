@@ -2,7 +2,10 @@
 
 //! Ownership of virtio devices and their registration with the virtio core.
 
-use core::ptr::NonNull;
+use core::{
+    cell::UnsafeCell,
+    ptr::NonNull, //
+};
 
 use kernel::{
     bindings as kernel_bindings,
@@ -22,7 +25,8 @@ use kernel::{
 use super::{
     transport::Ops,
     Device,
-    Transport, //
+    Transport,
+    Virtqueue, //
 };
 use crate::{
     abstractions::pci,
@@ -45,6 +49,9 @@ pub(super) struct Allocation<T> {
     device: bindings::virtio_device,
     /// Valid while the device is registered.
     pub(super) transport: *const T,
+    /// The virtqueues that the virtio driver has, from `find_vqs` to `del_vqs`. The virtio core
+    /// and drivers do not call these two at the same time.
+    pub(super) given: UnsafeCell<KVec<Arc<Virtqueue>>>,
 }
 
 /// A virtio device that is registered with the virtio core.
@@ -69,6 +76,7 @@ impl<T: Transport> Registration<T> {
             Allocation {
                 device: pin_init::zeroed(),
                 transport: Arc::as_ptr(&transport),
+                given: UnsafeCell::new(KVec::new()),
             },
             GFP_KERNEL,
         )?;
@@ -95,8 +103,12 @@ impl<T: Transport> Registration<T> {
         // On failure, `device` drops that reference, as the virtio core wants it.
         registered?;
 
-        // `unregister_virtio_device` drops the first reference, so `device` needs its own.
-        core::mem::forget(device.clone());
+        // The reference of `device` is now for `unregister_virtio_device` to drop.
+        let device = {
+            let own = device.clone();
+            let _ = ARef::into_raw(device);
+            own
+        };
 
         // INVARIANT: See above.
         Ok(Self {

@@ -6,12 +6,14 @@ use kernel::{
     bindings as kernel_bindings,
     cpumask::Cpumask,
     error::from_result,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 
 use super::{
     registration::Allocation,
     Device,
+    Virtqueue,
     Wanted, //
 };
 use crate::{
@@ -101,6 +103,20 @@ impl<T: Transport> Ops<T> {
         // SAFETY: By the safety requirements, `vdev` is the first field of an `Allocation<T>`,
         // whose transport the registration keeps.
         unsafe { &*(*vdev.cast::<Allocation<T>>()).transport }
+    }
+
+    /// Replaces the virtqueues that are kept for the driver of `vdev`, and returns those of before.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::transport`], and nobody else may do the same meanwhile.
+    unsafe fn replace_given(
+        vdev: *mut bindings::virtio_device,
+        given: KVec<Arc<Virtqueue>>,
+    ) -> KVec<Arc<Virtqueue>> {
+        // SAFETY: By the safety requirements, this is the only access to the cell of a valid
+        // `Allocation<T>`.
+        unsafe { (*vdev.cast::<Allocation<T>>()).given.get().replace(given) }
     }
 
     /// # Safety
@@ -200,6 +216,9 @@ impl<T: Transport> Ops<T> {
         };
         from_result(|| {
             transport.find_virtqueues(device, &mut wanted, affinity)?;
+            // SAFETY: The virtio core gives the device, and does not have virtqueues found or
+            // deleted meanwhile.
+            drop(unsafe { Self::replace_given(vdev, wanted.into_given()) });
             Ok(0)
         })
     }
@@ -210,6 +229,8 @@ impl<T: Transport> Ops<T> {
     unsafe extern "C" fn del_vqs_callback(vdev: *mut bindings::virtio_device) {
         // SAFETY: The virtio core gives the device.
         unsafe { Self::transport(vdev) }.delete_virtqueues();
+        // SAFETY: As above, and it does not have virtqueues found or deleted meanwhile.
+        drop(unsafe { Self::replace_given(vdev, KVec::new()) });
     }
 
     /// # Safety
