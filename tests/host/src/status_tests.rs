@@ -2,7 +2,7 @@
 
 //! The transition table and the texts of the device status.
 
-use crate::legacy::status::{check_write, Refusal, Status};
+use crate::legacy::status::{check_write, next_status, Refusal, Status};
 
 /// The bits, by number and name, as the specification has them.
 const BITS: [(u8, &str); 6] = [
@@ -233,5 +233,27 @@ fn display_of_refusals_tells_the_order() {
         ),
     ] {
         assert_eq!(refusal.to_string(), text);
+    }
+}
+
+#[test]
+fn failed_is_added_also_to_a_device_that_lost_its_bits() {
+    for (current, wanted, features_accepted) in (0..=255u8)
+        .flat_map(|current| (0..=255u8).map(move |wanted| (current, wanted)))
+        .flat_map(|(current, wanted)| [(current, wanted, false), (current, wanted, true)])
+    {
+        let next = next_status(
+            Status::from_raw(current),
+            features_accepted,
+            Status::from_raw(wanted),
+        );
+        let lost = current & !wanted != 0;
+        let fails = wanted & !current & 0x80 != 0 && wanted != 0xff;
+        let expected = match check(current, features_accepted, wanted) {
+            Ok(()) => Ok(wanted),
+            Err(_) if lost && fails => Ok(current | 0x80),
+            Err(refusal) => Err(refusal),
+        };
+        assert_eq!(next.map(Status::raw), expected, "{current:#x} {wanted:#x}");
     }
 }
