@@ -192,8 +192,9 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// That of [`Bound::bring_back`], with which the device was disconnected. A device that is
-    /// disconnected already is no error: nobody expects anything of it.
+    /// That of [`Bound::bring_back`], with which the device was disconnected. It is unregistered as
+    /// soon as that can be done, so that nobody waits for it. A device that is disconnected already
+    /// is no error: nobody expects anything of it.
     fn wake(&self, restore: impl Fn() -> Result) -> Result {
         if !self.transport().is_connected() {
             self.restore_disconnected(&restore);
@@ -209,11 +210,12 @@ impl Bound {
         if result.is_err() {
             dev_err!(
                 self.pci(),
-                "disconnected, virtio driver {} gets errors: bind the device anew\n",
+                "disconnected and taken from virtio driver {}: bind the device anew\n",
                 self.driver_name()
             );
             self.pci.clear_master();
             self.restore_disconnected(&restore);
+            self.registration.unregister_later();
         }
         result
     }
@@ -280,7 +282,7 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// That of [`Bound::acknowledge`], `EIO` if virtqueues are missing, `ENOTSUPP` if the device
+    /// That of [`Bound::acknowledge`], `EIO` if virtqueues are missing, `ENODEV` if the device
     /// does not offer the features any more, `EPROTO` if `restore` undoes the handshake, or the
     /// error of `restore`.
     fn bring_back(&self, restore: impl FnOnce() -> Result) -> Result {
@@ -297,7 +299,7 @@ impl Bound {
             .accept_features(features)
             .map_err(|error| {
                 dev_err!(self.pci(), "{error}\n");
-                ENOTSUPP
+                ENODEV
             })?;
         accepted
             .restore_queues(|| {

@@ -218,7 +218,6 @@ impl Transport {
             let queues = self.make_unconnected(device, wanted)?;
             wanted.answer(queues.virtqueues())?;
             *place = Some(queues);
-            device.break_virtqueues();
             return Ok(());
         }
 

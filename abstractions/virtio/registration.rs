@@ -12,6 +12,7 @@ use kernel::{
     container_of,
     error::to_result,
     prelude::*,
+    static_lock_class,
     sync::{
         aref::ARef,
         atomic::{
@@ -19,7 +20,8 @@ use kernel::{
             Full, //
         },
         Arc, //
-    }, //
+    },
+    types::Opaque, //
 };
 
 use super::{
@@ -58,11 +60,80 @@ pub(super) struct Allocation<T> {
 ///
 /// # Invariants
 ///
-/// While `registered`, the device is registered and has `transport` as its transport.
+/// The device has `transport` as its transport for as long as it is registered.
 pub(crate) struct Registration<T: Transport> {
-    device: ARef<Device>,
-    registered: AtomicFlag,
+    registered: KBox<Registered>,
     transport: Arc<T>,
+}
+
+/// What it takes to unregister a virtio device, now or later.
+///
+/// # Invariants
+///
+/// It does not move, `work` is initialised with [`unregister_callback`], and while `is_registered`
+/// the device is registered.
+#[repr(C)]
+struct Registered {
+    work: Opaque<kernel_bindings::work_struct>,
+    device: ARef<Device>,
+    is_registered: AtomicFlag,
+}
+
+// SAFETY: The workqueue may be given work and work may be cancelled by any thread.
+unsafe impl Send for Registered {}
+
+// SAFETY: As above; the other fields may be shared.
+unsafe impl Sync for Registered {}
+
+impl Registered {
+    fn new(device: ARef<Device>) -> Result<KBox<Self>> {
+        let registered = KBox::new(
+            Self {
+                work: Opaque::uninit(),
+                device,
+                is_registered: AtomicFlag::new(true),
+            },
+            GFP_KERNEL,
+        );
+        // SAFETY: The work is on the heap, from where it is not moved, and nobody else knows it.
+        registered
+            .inspect(|registered| unsafe {
+                kernel_bindings::init_work_with_key(
+                    registered.work.get(),
+                    Some(unregister_callback),
+                    false,
+                    c"virtio_unregister".as_char_ptr(),
+                    static_lock_class!().as_ptr(),
+                )
+            })
+            .map_err(Into::into)
+    }
+
+    fn unregister(&self) {
+        if self.is_registered.xchg(false, Full) {
+            // SAFETY: By the type invariant, the device is registered.
+            unsafe { bindings::unregister_virtio_device(self.device.as_raw()) };
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant, the work is initialised. When this returns, it is not
+        // pending and does not run.
+        unsafe { kernel_bindings::cancel_work_sync(self.work.get()) };
+        self.unregister();
+    }
+}
+
+/// # Safety
+///
+/// Only for use as the function of [`Registered::work`].
+unsafe extern "C" fn unregister_callback(work: *mut kernel_bindings::work_struct) {
+    // SAFETY: By the safety requirements, `work` is the first field of a `Registered`, which waits
+    // for this before it is dropped.
+    let registered = unsafe { &*work.cast_const().cast::<Registered>() };
+    registered.unregister();
 }
 
 impl<T: Transport> Registration<T> {
@@ -110,17 +181,21 @@ impl<T: Transport> Registration<T> {
             own
         };
 
+        let registered = Registered::new(device.clone()).inspect_err(|_| {
+            // SAFETY: The device was registered above.
+            unsafe { bindings::unregister_virtio_device(device.as_raw()) };
+        })?;
+
         // INVARIANT: See above.
         Ok(Self {
-            device,
-            registered: AtomicFlag::new(true),
+            registered,
             transport,
         })
     }
 
     /// The device.
     pub(crate) fn device(&self) -> &Device {
-        &self.device
+        &self.registered.device
     }
 
     /// Its transport.
@@ -129,11 +204,25 @@ impl<T: Transport> Registration<T> {
     }
 
     /// Removes the device from the virtio core, and with it from its driver.
+    ///
+    /// When this returns, [`Registration::unregister_later`] has been done or will not be.
     pub(crate) fn unregister(&self) {
-        if self.registered.xchg(false, Full) {
-            // SAFETY: By the type invariant, the device is registered.
-            unsafe { bindings::unregister_virtio_device(self.device.as_raw()) };
-        }
+        // SAFETY: The work is initialised.
+        unsafe { kernel_bindings::cancel_work_sync(self.registered.work.get()) };
+        self.registered.unregister();
+    }
+
+    /// Has the device removed from the virtio core when kernel threads are not frozen any more.
+    pub(crate) fn unregister_later(&self) {
+        // SAFETY: The work is initialised and stays where it is until it has run or is cancelled;
+        // the C side sets the workqueue up at boot and never changes it.
+        unsafe {
+            kernel_bindings::queue_work_on(
+                kernel_bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int, // CAST: A small constant.
+                kernel_bindings::system_freezable_wq,
+                self.registered.work.get(),
+            )
+        };
     }
 
     /// # Safety
@@ -146,11 +235,5 @@ impl<T: Transport> Registration<T> {
             let vdev = container_of!(dev, bindings::virtio_device, dev);
             drop(KBox::from_raw(vdev.cast::<Allocation<T>>()));
         }
-    }
-}
-
-impl<T: Transport> Drop for Registration<T> {
-    fn drop(&mut self) {
-        self.unregister();
     }
 }
