@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Input and output with the data checked, one function a device kind.
+
+# Programs that are too big for the initramfs come on an NVMe disk.
+mount_tools() {
+	grep -q ' /tools ' /proc/mounts || mount -t ext4 -o ro /dev/nvme0n1 /tools
+}
+
+# The disk of the blk or scsi device in a slot.
+disk_of() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	for disk in /sys/bus/pci/devices/"$pci"/virtio*/block/* \
+		/sys/bus/pci/devices/"$pci"/virtio*/host*/target*/*/block/*; do
+		if [ -e "$disk/dev" ]; then
+			echo "/dev/$(basename "$disk")"
+			return
+		fi
+	done
+	echo "no disk on $pci"
+	return 1
+}
+
+# Takes the place of the (sub)shell that calls it.
+run_fio() {
+	exec fio --ioengine=libaio --direct=1 --iodepth=8 --rw=randwrite --bsrange=4k-64k \
+		--verify=crc32c --verify_fatal=1 --output-format=terse "$@"
+}
+
+# Writes $2 bytes to the disk and reads them back, checksums in each block.
+check_disk() {
+	mount_tools || return
+	await 10 disk_of "$1" || return
+	(run_fio --name=check --filename="$(disk_of "$1")" --size="$2" --do_verify=1)
+}
+
+check_blk() {
+	check_disk "$1" 2m
+}
+
+# The kernel is told not to look at 256 targets at each probe; the disk is target 0.
+scan_scsi() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	for host in /sys/bus/pci/devices/"$pci"/virtio*/host*; do
+		disk_of "$1" >/dev/null || echo "0 0 0" >"$host/scsi_host/$(basename "$host")/scan"
+	done
+}
+
+check_scsi() {
+	scan_scsi "$1" && check_disk "$1" 2m
+}
+
+# Every hardware queue of a disk carries requests.
+check_blk4() {
+	check_disk "$1" 2m || return
+	disk=$(basename "$(disk_of "$1")")
+	expected=$(nproc)
+	[ "$expected" -le 4 ] || expected=4
+	queues=$(ls "/sys/block/$disk/mq" | wc -l)
+	[ "$queues" -eq "$expected" ] || { echo "$queues queues, not $expected"; return 1; }
+	cpu=0
+	while [ $cpu -lt "$expected" ]; do
+		taskset -c $cpu dd if="/dev/$disk" of=/dev/null bs=4k count=4 iflag=direct || return
+		cpu=$((cpu + 1))
+	done
+}
+
+interface_of() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	ls "/sys/bus/pci/devices/$pci"/virtio*/net 2>/dev/null | grep . || { echo "no interface on $pci"; return 1; }
+}
+
+net_up() {
+	interface=$(interface_of "$1") || { echo "$interface"; return 1; }
+	ip link set lo up
+	ip link set "$interface" up || return
+	ip addr replace 10.0.2.15/24 dev "$interface"
+}
+
+# Pings the host side and sends a file to its echo service and back.
+check_net() {
+	net_up "$1" || return
+	ping -c 2 -i 0.2 -W 5 10.0.2.2 || return
+	head -c 262144 /dev/urandom >/tmp/net-sent
+	nc 10.0.2.100 7 </tmp/net-sent | head -c 262144 >/tmp/net-received
+	same_sum /tmp/net-sent /tmp/net-received
+}
+
+same_sum() {
+	sent=$(sha256sum <"$1")
+	received=$(sha256sum <"$2")
+	[ "$sent" = "$received" ] || {
+		echo "$(wc -c <"$1") bytes with sha256 $sent, came back as $(wc -c <"$2") with $received"
+		return 1
+	}
+}
+
+port_of() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	ls "/sys/bus/pci/devices/$pci"/virtio*/virtio-ports 2>/dev/null | grep . || { echo "no port on $pci"; return 1; }
+}
+
+# The host side of the port sends back what it gets.
+check_console() {
+	await 10 port_of "$1" || return
+	port=/dev/$(port_of "$1")
+	await 10 test -c "$port" || return
+	await 10 grep -q 'host_connected: 1' "/sys/kernel/debug/virtio-ports/${port#/dev/}" || return
+	head -c 65536 /dev/urandom >/tmp/port-sent
+	exec 4<>"$port" || return
+	timeout 20 head -c 65536 <&4 >/tmp/port-received &
+	reader=$!
+	timeout 20 cat /tmp/port-sent >&4
+	wait $reader
+	exec 4>&-
+	same_sum /tmp/port-sent /tmp/port-received
+}
+
+# The kernel's random source is this device, and it gives bytes that are not all alike.
+check_rng() {
+	source=virtio_rng
+	await 10 grep -q "^$source" /sys/class/misc/hw_random/rng_current || return
+	timeout 20 head -c 512 /dev/hwrng >/tmp/random || return
+	[ "$(wc -c </tmp/random)" -eq 512 ] || { echo "short read"; return 1; }
+	kinds=$(hexdump -v -e '1/1 "%02x\n"' /tmp/random | sort -u | wc -l)
+	[ "$kinds" -gt 64 ] || { echo "only $kinds different bytes in 512"; return 1; }
+}
+
+memory_total() {
+	awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo
+}
+
+# Reads the host's file and writes it back; the host compares, and so does the guest.
+check_9p() {
+	mkdir -p /mnt/share
+	mount -t 9p -o trans=virtio,version=9p2000.L share /mnt/share || return
+	cp /mnt/share/host /tmp/share-host && cp /tmp/share-host /mnt/share/guest && sync &&
+		same_sum /tmp/share-host /mnt/share/guest
+	result=$?
+	umount /mnt/share || return
+	return $result
+}
+
+# Keeps a device busy, one process that goes on until its device is gone or end_busy.
+keep_busy() {
+	kind=$1 slot=$2
+	case $kind in
+	blk | blk4 | scsi)
+		[ "$kind" != scsi ] || scan_scsi "$slot"
+		await 10 disk_of "$slot" || return
+		busy "$(disk_of "$slot")" 'dd if="$1" of=/dev/null bs=64k count=64 iflag=direct &&
+			dd if=/dev/zero of="$1" bs=64k count=64 oflag=direct'
+		;;
+	net)
+		net_up "$slot" || return
+		busy 10.0.2.2 'ping -c 1 -s 8000 -W 1 "$1" && head -c 262144 /dev/zero | nc 10.0.2.100 7 | head -c 262144'
+		;;
+	console)
+		await 10 port_of "$slot" || return
+		busy "/dev/$(port_of "$slot")" 'head -c 65536 /dev/zero >"$1"'
+		;;
+	rng) busy /dev/hwrng 'head -c 4096 "$1"' ;;
+	*) echo "do not know how to keep $kind busy"; return 1 ;;
+	esac
+}
+
+# Repeats a command on $1 until it fails.
+busy() {
+	rm -f "/tmp/busy-$slot"
+	setsid sh -c "while $2; do echo; done" busy "$1" </dev/null >"/tmp/busy-$slot" 2>&1 &
+	echo $! >>/tmp/busy
+	await 10 test -s "/tmp/busy-$slot"
+}
+
+end_busy() {
+	while read -r leader; do
+		kill -9 "-$leader" 2>/dev/null
+	done </tmp/busy
+	rm /tmp/busy
+}

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Suspend to memory and to disk, with work going on that must survive it.
+
+# Writes to the disks in these slots and verifies what was written, until stopped.
+start_load() {
+	[ ! -e /tmp/load-pid ] || return 0
+	mount_tools || return
+	jobs=
+	for slot; do
+		scan_scsi "$slot"
+		await 10 disk_of "$slot" || return
+		jobs="$jobs --name=load-$slot --filename=$(disk_of "$slot")"
+	done
+	(
+		# shellcheck disable=SC2086
+		run_fio --size=8m --iodepth=4 --time_based --runtime=1d --verify_backlog=16 \
+			--rate_iops=100 $jobs >/tmp/load 2>&1 &
+		echo $! >/tmp/load-pid
+		wait $!
+		echo $? >/tmp/load-status
+	) </dev/null >/dev/null 2>&1 &
+	load_is_moving "$@"
+}
+
+# The load still runs: it has met no error, and it reads and writes each disk.
+load_is_moving() {
+	for slot; do
+		disk=$(disk_of "$slot") || { echo "$disk"; return 1; }
+		before=$(awk '{ print $1, $5 }' "/sys/block/${disk#/dev/}/stat")
+		await 40 load_moved "${disk#/dev/}" "$before" || return
+	done
+	[ ! -e /tmp/load-status ] || {
+		cat /tmp/load
+		echo "the load ended with status $(cat /tmp/load-status)"
+		return 1
+	}
+}
+
+load_moved() {
+	[ -e /tmp/load-status ] && return
+	after=$(awk '{ print $1, $5 }' "/sys/block/$1/stat")
+	[ "${after% *}" -gt "${2% *}" ] && [ "${after#* }" -gt "${2#* }" ]
+}
+
+# Stops the load; what it wrote must have verified all the way.
+stop_load() {
+	kill -TERM "$(cat /tmp/load-pid)"
+	await 60 test -e /tmp/load-status || return
+	rm /tmp/load-pid /tmp/load-status
+	errors=$(grep ';load-' /tmp/load | cut -d ';' -f 5 | tr '\n' ' ')
+	[ "$errors" = "$(for slot; do printf '0 '; done)" ] || {
+		cat /tmp/load
+		echo "fio's errors for the disks in slots $*: $errors"
+		return 1
+	}
+}
+
+# A process that only counts: after a sleep it must be the same one, counting on.
+start_counter() {
+	(
+		count=0
+		while :; do
+			count=$((count + 1))
+			echo $count >/tmp/counter.new
+			mv /tmp/counter.new /tmp/counter
+			sleep 0.1
+		done
+	) </dev/null >/dev/null 2>&1 &
+	echo $! >/tmp/counter.pid
+	await 10 test -e /tmp/counter
+}
+
+# Everything that must go on across a sleep: I/O on the disks in these slots, and a process.
+start_work() {
+	[ -e /tmp/counter ] || start_counter || return
+	start_load "$@" && identity
+}
+
+# The same process counts on, the disks are read and written on, and nothing was lost.
+check_work() {
+	counter_is_moving && load_is_moving "$@" && identity
+}
+
+# The boot, the counting process and when it was started.
+identity() {
+	cat /proc/sys/kernel/random/boot_id
+	pid=$(cat /tmp/counter.pid)
+	echo "$pid $(cut -d ' ' -f 22 "/proc/$pid/stat")"
+}
+
+counter_is_moving() {
+	before=$(cat /tmp/counter)
+	await 10 counter_moved "$before"
+}
+
+counter_moved() {
+	[ "$(cat /tmp/counter)" -gt "$1" ]
+}
+
+# The failures that the PM core counted, and how often a suspend succeeded.
+sleep_failures() {
+	grep -H . /sys/power/suspend_stats/fail* /sys/power/suspend_stats/last_failed_dev
+}
+
+sleep_successes() {
+	cat /sys/power/suspend_stats/success
+}
+
+# $3 cycles to the state $1 (mem or disk), as far as the test level $2.
+pm_test_cycles() {
+	state=$1 level=$2 cycles=$3
+	[ "$state" = mem ] || echo platform >/sys/power/disk
+	echo "$level" >/sys/power/pm_test || return
+	failures=$(sleep_failures)
+	successes=$(sleep_successes)
+	done=0
+	while [ $done -lt "$cycles" ]; do
+		echo "$state" >/sys/power/state || break
+		done=$((done + 1))
+	done
+	echo none >/sys/power/pm_test
+	[ $done -eq "$cycles" ] || { echo "cycle $((done + 1)) of $cycles was refused"; return 1; }
+	[ "$failures" = "$(sleep_failures)" ] || { echo "suspend_stats:"; sleep_failures; return 1; }
+	[ "$state" != mem ] || [ "$(sleep_successes)" -eq $((successes + cycles)) ] || {
+		echo "suspend_stats counts $(sleep_successes) successes, not $((successes + cycles))"
+		return 1
+	}
+}
+
+# One real suspend to memory; the host wakes the machine.
+suspend_to_memory() {
+	echo deep >/sys/power/mem_sleep
+	failures=$(sleep_failures)
+	successes=$(sleep_successes)
+	echo mem >/sys/power/state || return
+	[ "$failures" = "$(sleep_failures)" ] || { echo "suspend_stats:"; sleep_failures; return 1; }
+	[ "$(sleep_successes)" -eq $((successes + 1)) ] || { echo "not counted as a success"; return 1; }
+}
+
+# Swap for the image, on the disk in a slot.
+swap_on() {
+	await 10 disk_of "$1" || return
+	swap=$(disk_of "$1")
+	grep -q "^$swap " /proc/swaps && return
+	mkswap "$swap" && swapon "$swap" && echo 0 >/sys/power/image_size
+}
+
+# Ends what holds the disks.
+stop_swap() {
+	[ ! -e /tmp/load-pid ] || kill -TERM "$(cat /tmp/load-pid)"
+	swapoff -a
+}
+
+# Writes an image, reads it back and goes on with it, in one and the same kernel.
+test_resume() {
+	failures=$(sleep_failures)
+	echo test_resume >/sys/power/disk || return
+	echo disk >/sys/power/state || return
+	[ "$failures" = "$(sleep_failures)" ] || { echo "suspend_stats:"; sleep_failures; return 1; }
+}
+
+# Hibernates. The machine powers off inside; the last lines run in the resumed one.
+hibernate() {
+	failures=$(sleep_failures)
+	echo shutdown >/sys/power/disk || return
+	echo disk >/sys/power/state || return
+	[ "$failures" = "$(sleep_failures)" ] || { echo "suspend_stats:"; sleep_failures; return 1; }
+}
+
+# In a machine that was just started: goes on with the image on the disk in a slot.
+# Comes back only if that fails.
+resume_image() {
+	load_driver || return
+	await 10 disk_of "$1" || return
+	cat "/sys/class/block/$(basename "$(disk_of "$1")")/dev" >/sys/power/resume
+	echo "no image on $(disk_of "$1")"
+	return 1
+}

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Which devices are driven, and resets by the PCI core.
+
+# The Rust driver leaves the device in a slot alone, and the kernel log says why. The C driver,
+# which has the modern interface as well, drives it.
+check_left_alone() {
+	[ "$DRIVER" = rust ] || { await 10 is_live "$1"; return; }
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	[ ! -e "/sys/bus/pci/devices/$pci/driver" ] || { echo "$pci has a driver"; return 1; }
+	dmesg | grep -q "$pci: not driven: $2" || {
+		dmesg | grep "$pci"
+		echo "the log does not say that $pci is not driven: $2"
+		return 1
+	}
+}
+
+# A transitional device is driven by the interface that the driver prefers: feature bit 32,
+# VERSION_1, is that of the modern one.
+check_interface() {
+	await 10 is_live "$1" || return
+	features=$(cat "/sys/bus/virtio/devices/$(virtio_of "$1")/features")
+	case $DRIVER:$(echo "$features" | cut -c 33) in
+	rust:0 | c:1) ;;
+	*) echo "driver $DRIVER, features $features"; return 1 ;;
+	esac
+}
+
+# Loads the driver with parameters, which only the Rust driver has.
+load_driver_with() {
+	[ "$DRIVER" != rust ] || PARAMETERS=$*
+	load_driver
+}
+
+# Has the PCI core reset the device in a slot, $2 times.
+reset_device() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	resets=0
+	while [ $resets -lt "$2" ]; do
+		echo 1 >"/sys/bus/pci/devices/$pci/reset" || return
+		resets=$((resets + 1))
+	done
+}
+
+unbind_virtio_driver() {
+	virtio=$(virtio_of "$1") || { echo "$virtio"; return 1; }
+	echo "$virtio" >"/sys/bus/virtio/devices/$virtio/driver/unbind"
+}
+
+bind_virtio_driver() {
+	virtio=$(virtio_of "$1") || { echo "$virtio"; return 1; }
+	echo "$virtio" >"/sys/bus/virtio/drivers/$2/bind"
+}
+
+# After a reset without a driver, the device is acknowledged for the next one. The C driver does
+# not do that.
+check_acknowledged() {
+	status=$(cat "/sys/bus/virtio/devices/$(virtio_of "$1")/status")
+	case $DRIVER:$((status)) in
+	rust:7 | c:6) ;;
+	*) echo "driver $DRIVER, device status $status"; return 1 ;;
+	esac
+}

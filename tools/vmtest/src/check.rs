@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The jobs that are made of many tests, reported as KTAP.
+
+use std::io::{stdout, Write};
+
+use anyhow::Result;
+
+use crate::compare;
+use crate::ktap::{Count, Ktap};
+use crate::layout::Interrupts;
+use crate::runner::{self, Test};
+use crate::setup::Setup;
+use crate::steps::{self, Step};
+use crate::tests::sleep::Cycles;
+use crate::tests::{self, harness};
+
+/// What needs no VM.
+const STEPS: [Step; 3] = [
+    Step {
+        name: "format",
+        command: &["make", "fmtcheck"],
+    },
+    Step {
+        name: "lints",
+        command: &["make", "lint"],
+    },
+    Step {
+        name: "host tests",
+        command: &["make", "test"],
+    },
+];
+
+/// The tests of the matrix that continuous integration has the time for.
+const CHECKED: [&str; 5] = [
+    "pc-msix-4cpu",
+    "pc-intx-1cpu",
+    "q35-shared-4cpu",
+    "q35-msix-1cpu",
+    "sleep-pc-msix-4cpu",
+];
+
+const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];
+
+/// Runs these tests.
+pub(crate) fn run_tests(setup: &Setup, tests: &[Test]) -> Result<Count> {
+    let mut ktap = Ktap::new(stdout());
+    ktap.begin(tests.len())?;
+    for test in tests {
+        runner::report(setup, test, &mut ktap)?;
+    }
+    Ok(ktap.finish()?)
+}
+
+/// Tests the harness.
+pub(crate) fn selftest(setup: &Setup) -> Result<Count> {
+    let mut ktap = Ktap::new(stdout());
+    ktap.begin(harness::count())?;
+    harness::run(setup, &mut ktap)?;
+    Ok(ktap.finish()?)
+}
+
+/// Compares the two drivers in every interrupt mode; prints the reports in full.
+pub(crate) fn compare(setup: &Setup) -> Result<Count> {
+    let mut ktap = Ktap::new(stdout());
+    ktap.begin(COMPARED.len() + 1)?;
+    compare_all(setup, true, &mut ktap)?;
+    Ok(ktap.finish()?)
+}
+
+fn compare_all<W: Write>(setup: &Setup, in_full: bool, ktap: &mut Ktap<W>) -> Result<()> {
+    let mut caught = true;
+    for interrupts in COMPARED {
+        let layout = compare::layout(interrupts);
+        let name = format!("comparison, {interrupts}");
+        match compare::compare(setup, &layout) {
+            Ok((report, run)) => {
+                if in_full {
+                    println!("{report}");
+                } else if !report.ok() {
+                    ktap.note(&report.to_string())?;
+                }
+                ktap.result(report.ok(), &name)?;
+                ktap.note(&report.summary())?;
+                caught &= compare::pre_2014_is_caught(&run);
+            }
+            Err(failure) => {
+                ktap.result(false, &name)?;
+                ktap.note(&failure.to_string())?;
+                caught = false;
+            }
+        }
+    }
+    ktap.result(caught, "the order of before the 2014 fix is caught")?;
+    Ok(())
+}
+
+/// Everything: the host's steps, the harness, the tests in a size that fits, the comparison.
+pub(crate) fn run(setup: &Setup) -> Result<Count> {
+    let tests: Vec<_> = tests::all(Cycles::FEW)
+        .into_iter()
+        .filter(|test| CHECKED.contains(&test.name.as_str()))
+        .collect();
+    let mut ktap = Ktap::new(stdout());
+    ktap.begin(STEPS.len() + harness::count() + tests.len() + COMPARED.len() + 1)?;
+    steps::run(setup, &STEPS, &mut ktap)?;
+    harness::run(setup, &mut ktap)?;
+    for test in &tests {
+        runner::report(setup, test, &mut ktap)?;
+    }
+    compare_all(setup, false, &mut ktap)?;
+    Ok(ktap.finish()?)
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Records what both drivers do to the registers, for the comparison.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use regtrace::{DeviceInfo, Observations, Phase, Report, Run, INTENDED};
+use serde_json::json;
+
+use crate::failure::{Failure, Outcome};
+use crate::layout::{Board, Interrupts, Kind, Layout};
+use crate::runner::fresh_folder;
+use crate::setup::{Driver, Setup};
+use crate::tests::device::{check_bound, check_io};
+use crate::vm::{Vm, BOOT};
+
+/// The events that tell of accesses to registers.
+const EVENTS: [&str; 2] = ["memory_region_ops_read", "memory_region_ops_write"];
+
+/// What was seen of one driver.
+struct Recording {
+    run: Run,
+    observations: Vec<(Kind, Observations)>,
+}
+
+/// The machine on which both drivers are recorded.
+pub(crate) fn layout(interrupts: Interrupts) -> Layout {
+    let mut layout = Layout::new(Board::Pc, interrupts, 4);
+    layout.traced = true;
+    layout
+}
+
+/// Begins a phase in the trace.
+fn mark(vm: &mut Vm, phase: Phase) -> Outcome {
+    let port = regtrace::MARK_PORT;
+    vm.qmp()
+        .human(&format!("o /b {port:#x} {}", phase.mark()))?;
+    Ok(())
+}
+
+/// What the guest sees of a device, and where its registers are.
+fn observe(vm: &mut Vm, kind: Kind) -> Outcome<(DeviceInfo, Observations)> {
+    let text = vm.ok(&format!("observe {}", kind.slot()))?;
+    let mut values = BTreeMap::new();
+    for line in text.lines() {
+        if let Some((name, value)) = line.split_once('=') {
+            values.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    let mut take = |name: &str| {
+        values
+            .remove(name)
+            .ok_or_else(|| Failure::Failed(format!("observe says nothing of {name}: {text}")))
+    };
+    let interrupts = take("interrupts")?;
+    let features = take("features")?;
+    let status = take("status")?;
+    let number = |text: String| {
+        let digits = text.trim_start_matches("0x").to_owned();
+        u64::from_str_radix(&digits, 16).with_context(|| format!("{text:?} is no address"))
+    };
+    let first = number(take("bar_first")?)?;
+    let last = number(take("bar_last")?)?;
+    let info = DeviceInfo {
+        name: kind.name().to_owned(),
+        bar_base: first,
+        bar_len: last - first + 1,
+        msix: Some(vm.layout().interrupts != Interrupts::Intx),
+        queues: None,
+    };
+    let observations = Observations {
+        interrupts: interrupts.split_whitespace().map(str::to_owned).collect(),
+        features,
+        status,
+        attributes: values.into_iter().collect(),
+    };
+    Ok((info, observations))
+}
+
+/// Records one driver: load, I/O, one freeze and restore, removal.
+fn record(setup: &Setup, layout: &Layout, dir: &Path) -> Outcome<Recording> {
+    let mut vm = Vm::boot(setup, layout, dir, BOOT)?;
+    let recorded = record_in(&mut vm);
+    recorded.map_err(|failure| vm.explained(failure))
+}
+
+fn record_in(vm: &mut Vm) -> Outcome<Recording> {
+    vm.ok("mount_tools")?;
+    for event in EVENTS {
+        vm.qmp().execute(
+            "trace-event-set-state",
+            &json!({ "name": event, "enable": true }),
+        )?;
+    }
+    mark(vm, Phase::Probe)?;
+    vm.ok("load_driver")?;
+    mark(vm, Phase::Between)?;
+    let kinds = vm.layout().kinds.clone();
+    let mut devices = Vec::new();
+    let mut observations = Vec::new();
+    for &kind in &kinds {
+        check_bound(vm, kind)?;
+        let (info, seen) = observe(vm, kind)?;
+        devices.push(info);
+        observations.push((kind, seen));
+    }
+    mark(vm, Phase::Io)?;
+    for &kind in &kinds {
+        check_io(vm, kind)?;
+    }
+    mark(vm, Phase::Freeze)?;
+    vm.ok("pm_test_cycles mem devices 1")?;
+    mark(vm, Phase::Between)?;
+    // The virtio driver of 9p has no freeze and no restore.
+    for &kind in kinds.iter().filter(|&&kind| kind != Kind::NineP) {
+        check_bound(vm, kind)?;
+    }
+    mark(vm, Phase::Remove)?;
+    vm.ok("unload_driver")?;
+    mark(vm, Phase::Ignore)?;
+    vm.check_kernel()?;
+    let run = Run::load(&vm.dir().join("trace.log"), &devices)?;
+    Ok(Recording { run, observations })
+}
+
+/// Records both drivers on the same machine and compares them; the report is kept in a file.
+pub(crate) fn compare(setup: &Setup, layout: &Layout) -> Outcome<(Report, Run)> {
+    let record_one = |driver: Driver| {
+        let name = format!("compare-{}-{}-{driver}", layout.board, layout.interrupts);
+        let dir = fresh_folder(&setup.logs, &name)?;
+        let recording = record(&setup.with_driver(driver), layout, &dir);
+        Vm::tidy(&dir);
+        recording
+    };
+    let c = record_one(Driver::C)?;
+    let rust = record_one(Driver::Rust)?;
+    let mut report = regtrace::compare(&c.run, &rust.run, INTENDED);
+    for ((kind, of_c), (_, of_rust)) in c.observations.iter().zip(&rust.observations) {
+        report.observe(kind.name(), of_c, of_rust);
+    }
+    let file = format!("compare-{}-{}.txt", layout.board, layout.interrupts);
+    let path = setup.logs.join(file);
+    fs::write(&path, report.to_string())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok((report, c.run))
+}
+
+/// The order of before the 2014 fix must be caught by the checker.
+pub(crate) fn pre_2014_is_caught(run: &Run) -> bool {
+    regtrace::check(&regtrace::pre_2014(run)).len() > regtrace::check(run).len()
+}

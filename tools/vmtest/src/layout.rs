@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machines in which the tests run: board, devices, interrupts, processors.
+
+use std::fmt;
+use std::path::Path;
+
+/// The kind of machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Board {
+    /// i440FX: conventional PCI, hot-plug by ACPI.
+    Pc,
+    /// Q35: each device behind a PCIe root port, hot-plug by the port.
+    Q35,
+}
+
+impl fmt::Display for Board {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Pc => "pc",
+            Self::Q35 => "q35",
+        })
+    }
+}
+
+/// The interrupts that the devices offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Interrupts {
+    /// MSI-X, with enough vectors for each virtqueue to have its own.
+    #[value(name = "msix")]
+    PerQueue,
+    /// MSI-X with two vectors: too few for more than one virtqueue.
+    Shared,
+    /// No MSI-X.
+    Intx,
+}
+
+impl fmt::Display for Interrupts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::PerQueue => "msix",
+            Self::Shared => "shared",
+            Self::Intx => "intx",
+        })
+    }
+}
+
+/// A device of the test VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A disk with one queue.
+    Blk,
+    /// A disk with four queues.
+    Blk4,
+    /// A network interface.
+    Net,
+    /// A serial port.
+    Console,
+    /// A source of random numbers.
+    Rng,
+    /// A SCSI controller with a disk.
+    Scsi,
+    /// A memory balloon.
+    Balloon,
+    /// A shared folder.
+    NineP,
+    /// The disk that the hibernation image is written to.
+    Swap,
+}
+
+impl Kind {
+    /// The devices that are tested one by one.
+    pub(crate) const TESTED: [Self; 8] = [
+        Self::Blk,
+        Self::Blk4,
+        Self::Net,
+        Self::Console,
+        Self::Rng,
+        Self::Scsi,
+        Self::Balloon,
+        Self::NineP,
+    ];
+
+    /// Its QEMU id.
+    pub(crate) fn id(self) -> String {
+        format!("dev-{}", self.name())
+    }
+
+    /// Its name in results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Blk => "blk",
+            Self::Blk4 => "blk4",
+            Self::Net => "net",
+            Self::Console => "console",
+            Self::Rng => "rng",
+            Self::Scsi => "scsi",
+            Self::Balloon => "balloon",
+            Self::NineP => "9p",
+            Self::Swap => "swap",
+        }
+    }
+
+    /// Its PCI slot, or that of the root port before it, as the guest writes it.
+    pub(crate) fn slot(self) -> &'static str {
+        match self {
+            Self::Blk => "03",
+            Self::Blk4 => "04",
+            Self::Net => "05",
+            Self::Console => "06",
+            Self::Rng => "07",
+            Self::Scsi => "08",
+            Self::Balloon => "09",
+            Self::NineP => "0a",
+            Self::Swap => "0b",
+        }
+    }
+
+    /// QEMU's device, and the properties that make it this one.
+    fn model(self) -> &'static str {
+        match self {
+            Self::Blk => "virtio-blk-pci,drive=disk-blk,num-queues=1",
+            Self::Blk4 => "virtio-blk-pci,drive=disk-blk4,num-queues=4",
+            Self::Net => "virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56,romfile=",
+            Self::Console => "virtio-serial-pci,max_ports=2",
+            Self::Rng => "virtio-rng-pci,rng=random",
+            Self::Scsi => "virtio-scsi-pci,num_queues=1",
+            Self::Balloon => "virtio-balloon-pci",
+            Self::NineP => "virtio-9p-pci,fsdev=share,mount_tag=share",
+            Self::Swap => "virtio-blk-pci,drive=disk-swap,num-queues=1",
+        }
+    }
+
+    /// Devices on the bus that this one provides.
+    pub(crate) fn children(self) -> &'static [&'static str] {
+        match self {
+            Self::Console => {
+                &["virtserialport,id=port,bus=dev-console.0,nr=1,chardev=port,name=vmtest"]
+            }
+            Self::Scsi => &["scsi-hd,id=lun,bus=dev-scsi.0,drive=disk-scsi"],
+            _ => &[],
+        }
+    }
+
+    /// Its disk image's name and size in MiB, if it has one.
+    pub(crate) fn disk(self) -> Option<(&'static str, u64)> {
+        match self {
+            Self::Blk => Some(("disk-blk", 64)),
+            Self::Blk4 => Some(("disk-blk4", 64)),
+            Self::Scsi => Some(("disk-scsi", 64)),
+            Self::Swap => Some(("disk-swap", 512)),
+            _ => None,
+        }
+    }
+
+    /// How many vectors give the configuration and each virtqueue its own.
+    fn wanted_vectors(self, cpus: u8) -> u8 {
+        match self {
+            Self::Blk | Self::Rng | Self::NineP | Self::Swap => 2,
+            Self::Blk4 => 1 + cpus.min(4),
+            Self::Net => 3,
+            Self::Console => 8,
+            Self::Scsi | Self::Balloon => 4,
+        }
+    }
+}
+
+/// A machine with its devices.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// The kind of machine.
+    pub(crate) board: Board,
+    /// The interrupts that its devices offer.
+    pub(crate) interrupts: Interrupts,
+    /// How many processors it has.
+    pub(crate) cpus: u8,
+    /// Its devices.
+    pub(crate) kinds: Vec<Kind>,
+    /// Whether QEMU records the accesses to registers.
+    pub(crate) traced: bool,
+    /// More QEMU arguments.
+    pub(crate) extra: Vec<String>,
+}
+
+impl Layout {
+    /// A machine with every tested device.
+    pub(crate) fn new(board: Board, interrupts: Interrupts, cpus: u8) -> Self {
+        Self {
+            board,
+            interrupts,
+            cpus,
+            kinds: Kind::TESTED.to_vec(),
+            traced: false,
+            extra: Vec::new(),
+        }
+    }
+
+    /// The same with other devices.
+    pub(crate) fn with_kinds(mut self, kinds: &[Kind]) -> Self {
+        self.kinds = kinds.to_vec();
+        self
+    }
+
+    /// The same with a disk for hibernation.
+    pub(crate) fn with_swap(mut self) -> Self {
+        self.kinds.push(Kind::Swap);
+        self
+    }
+
+    /// The interrupt policy that a driver must arrive at for a device.
+    pub(crate) fn policy(&self, kind: Kind) -> &'static str {
+        match self.interrupts {
+            Interrupts::PerQueue => "per-queue",
+            Interrupts::Shared if kind.wanted_vectors(self.cpus) <= 2 => "per-queue",
+            Interrupts::Shared => "shared",
+            Interrupts::Intx => "intx",
+        }
+    }
+
+    /// The argument of `-device` or `device_add` for a device.
+    pub(crate) fn device(&self, kind: Kind) -> String {
+        let (bus, address) = match (self.board, kind) {
+            (Board::Pc, _) => ("pci.0".to_owned(), kind.slot()),
+            // Needs no hot-plug, and the ports' windows leave no room for more I/O space.
+            (Board::Q35, Kind::Swap) => ("pcie.0".to_owned(), kind.slot()),
+            (Board::Q35, _) => (format!("port-{}", kind.name()), "00"),
+        };
+        let vectors = match self.interrupts {
+            Interrupts::PerQueue => kind.wanted_vectors(self.cpus),
+            Interrupts::Shared => 2,
+            Interrupts::Intx => 0,
+        };
+        let ioeventfd = if self.traced { "off" } else { "on" };
+        format!(
+            "{},id={},bus={bus},addr=0x{address},disable-legacy=off,disable-modern=on,\
+             vectors={vectors},ioeventfd={ioeventfd}",
+            kind.model(),
+            kind.id(),
+        )
+    }
+
+    /// The QEMU arguments for the machine and its devices; files are in this folder.
+    pub(crate) fn arguments(&self, dir: &Path, tools_disk: &Path) -> Vec<String> {
+        let mut arguments = Vec::new();
+        let mut add = |option: &str, value: String| {
+            arguments.push(option.to_owned());
+            arguments.push(value);
+        };
+        let dir = dir.display();
+        match self.board {
+            Board::Pc => add("-machine", "pc".to_owned()),
+            Board::Q35 => {
+                add("-machine", "q35".to_owned());
+                let native = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off";
+                add("-global", native.to_owned());
+            }
+        }
+        add("-smp", self.cpus.to_string());
+        add("-m", "256".to_owned());
+        let tools = format!(
+            "driver=raw,node-name=tools,read-only=on,file.driver=file,file.filename={}",
+            tools_disk.display()
+        );
+        add("-blockdev", tools);
+        add(
+            "-device",
+            "nvme,drive=tools,serial=tools,addr=0x02".to_owned(),
+        );
+        for &kind in &self.kinds {
+            if self.board == Board::Q35 && kind != Kind::Swap {
+                let (name, slot) = (kind.name(), kind.slot());
+                add(
+                    "-device",
+                    format!(
+                        "pcie-root-port,id=port-{name},bus=pcie.0,addr=0x{slot},\
+                         chassis=0x{slot},slot=0x{slot}"
+                    ),
+                );
+            }
+            if let Some((disk, _)) = kind.disk() {
+                add(
+                    "-blockdev",
+                    format!(
+                        "driver=raw,node-name={disk},cache.no-flush=on,\
+                         file.driver=file,file.filename={dir}/{disk}.img"
+                    ),
+                );
+            }
+            match kind {
+                Kind::Net => add(
+                    "-netdev",
+                    "user,id=net0,restrict=on,guestfwd=tcp:10.0.2.100:7-cmd:cat".to_owned(),
+                ),
+                Kind::Console => add(
+                    "-chardev",
+                    format!("socket,id=port,path={dir}/port.socket,server=on,wait=off"),
+                ),
+                Kind::Rng => add("-object", "rng-builtin,id=random".to_owned()),
+                Kind::NineP => add(
+                    "-fsdev",
+                    format!("local,id=share,path={dir}/share,security_model=none"),
+                ),
+                _ => {}
+            }
+            add("-device", self.device(kind));
+            for child in kind.children() {
+                add("-device", (*child).to_owned());
+            }
+        }
+        if self.traced {
+            add("-D", format!("{dir}/trace.log"));
+        }
+        arguments.extend(self.extra.iter().cloned());
+        arguments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_device_is_legacy_and_has_a_place_of_its_own() {
+        for board in [Board::Pc, Board::Q35] {
+            let layout = Layout::new(board, Interrupts::PerQueue, 4).with_swap();
+            let mut slots: Vec<_> = layout.kinds.iter().map(|kind| kind.slot()).collect();
+            slots.sort_unstable();
+            slots.dedup();
+            assert_eq!(slots.len(), layout.kinds.len());
+            for &kind in &layout.kinds {
+                let device = layout.device(kind);
+                assert!(
+                    device.contains("disable-legacy=off,disable-modern=on"),
+                    "{device}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn two_vectors_are_too_few_only_for_more_than_one_queue() {
+        let layout = Layout::new(Board::Pc, Interrupts::Shared, 1);
+        assert_eq!(layout.policy(Kind::Blk), "per-queue");
+        assert_eq!(layout.policy(Kind::Blk4), "per-queue");
+        assert_eq!(layout.policy(Kind::Net), "shared");
+        let layout = Layout::new(Board::Pc, Interrupts::Shared, 4);
+        assert_eq!(layout.policy(Kind::Blk4), "shared");
+    }
+
+    #[test]
+    fn behind_a_port_a_device_has_address_zero() {
+        let layout = Layout::new(Board::Q35, Interrupts::Intx, 1);
+        let device = layout.device(Kind::Rng);
+        assert!(device.contains("bus=port-rng,addr=0x00,"), "{device}");
+        assert!(device.contains("vectors=0"), "{device}");
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs the tests that need a VM: `vmtest help` lists what it can do.
+
+mod accel;
+mod channel;
+mod check;
+mod compare;
+mod failure;
+mod initramfs;
+mod ktap;
+mod layout;
+mod lines;
+mod log_scan;
+mod main_job;
+mod qemu;
+mod qmp;
+mod runner;
+mod setup;
+mod shell;
+mod steps;
+mod table;
+mod tests;
+mod vm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use layout::{Board, Interrupts, Layout};
+use setup::{Accel, Driver, Setup};
+use tests::sleep::Cycles;
+
+/// Tests of the legacy virtio PCI transport in a VM.
+#[derive(Parser)]
+struct Arguments {
+    /// The transport driver under test.
+    #[arg(
+        long,
+        env = "DRIVER",
+        default_value = "rust",
+        global = true,
+        ignore_case = true
+    )]
+    driver: Driver,
+    /// The driver's module parameters, separated by commas.
+    #[arg(long, default_value = "", global = true)]
+    parameters: String,
+    /// How QEMU runs the guest; KVM only if a probe guest answers.
+    #[arg(
+        long,
+        env = "ACCEL",
+        default_value = "tcg",
+        global = true,
+        ignore_case = true
+    )]
+    accel: Accel,
+    /// Print the QEMU command of each test.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sets up the test machine: packages, kernel, QEMU.
+    Setup,
+    /// Lists the tests, one line each.
+    List {
+        /// Their parts, too.
+        #[arg(long)]
+        cells: bool,
+    },
+    /// Runs the tests whose names contain one of the words.
+    Run {
+        /// Parts of names, as of TEST or of TEST/PART.
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Print the QEMU commands and run nothing.
+        #[arg(long)]
+        print_command: bool,
+        #[command(flatten)]
+        cycles: Cycles,
+    },
+    /// The main job: devices, I/O, every kind of sleep, comparison with the C driver.
+    Vm,
+    /// Every test, each kind of sleep many times.
+    Matrix,
+    /// Compares the register accesses of the two drivers.
+    Compare,
+    /// Tests the harness itself.
+    Selftest,
+    /// Everything that continuous integration runs.
+    Check,
+    /// Boots a VM with the driver loaded and gives a shell in it.
+    Shell {
+        /// The kind of machine.
+        #[arg(long, default_value = "pc")]
+        board: Board,
+        /// The interrupts that the devices offer.
+        #[arg(long, default_value = "msix")]
+        interrupts: Interrupts,
+        /// How many processors the machine has.
+        #[arg(long, default_value_t = 2)]
+        cpus: u8,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("vmtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<bool> {
+    let Arguments {
+        driver,
+        parameters,
+        accel,
+        verbose,
+        command,
+    } = arguments;
+    if let Command::List { cells } = command {
+        list(cells);
+        return Ok(true);
+    }
+    let mut setup = Setup::load(driver, parameters, verbose)?;
+    accel::choose(&mut setup, accel);
+    let good = match command {
+        Command::Setup | Command::List { .. } => true,
+        Command::Run {
+            names,
+            print_command,
+            cycles,
+        } => {
+            let tests = tests::select(tests::all(cycles), &names);
+            if print_command {
+                for test in &tests {
+                    println!("{}", qemu::pasteable(&setup, test)?);
+                }
+                return Ok(!tests.is_empty());
+            }
+            check::run_tests(&setup, &tests)?.is_good()
+        }
+        Command::Vm => main_job::run(&setup)?,
+        Command::Matrix => check::run_tests(&setup, &tests::all(Cycles::MATRIX))?.is_good(),
+        Command::Compare => check::compare(&setup)?.is_good(),
+        Command::Selftest => check::selftest(&setup)?.is_good(),
+        Command::Check => check::run(&setup)?.is_good(),
+        Command::Shell {
+            board,
+            interrupts,
+            cpus,
+        } => {
+            shell::run(&setup, &Layout::new(board, interrupts, cpus).with_swap())?;
+            true
+        }
+    };
+    Ok(good)
+}
+
+fn list(cells: bool) {
+    for test in tests::all(Cycles::FEW) {
+        println!("{:24} {}", test.name, test.about);
+        for cell in test.cells.iter().filter(|_| cells) {
+            println!("    {}/{}", test.name, cell.name);
+        }
+    }
+}

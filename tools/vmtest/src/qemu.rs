@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! QEMU as a process: its command line, its start, its end.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::failure::{Failure, Outcome};
+use crate::layout::Layout;
+use crate::runner::Test;
+use crate::setup::Setup;
+use crate::vm;
+
+/// What the kernel is told in every test.
+const KERNEL_ARGUMENTS: &str = "console=ttyS0 no_console_suspend panic=-1 oops=panic \
+    panic_on_warn=1 softlockup_panic=1 hung_task_panic=1 printk.devkmsg=on \
+    suspend.pm_test_delay=0 hibernate.pm_test_delay=0 hibernate=nocompress \
+    scsi_mod.scan=manual";
+
+/// How long QEMU may take to open its sockets.
+const START: Duration = Duration::from_secs(20);
+
+/// A running QEMU, killed when dropped.
+pub(crate) struct Qemu {
+    child: Child,
+    dir: PathBuf,
+}
+
+/// The complete command line of the VM whose files are in this folder.
+pub(crate) fn command_line(setup: &Setup, layout: &Layout, dir: &Path, tag: &str) -> Vec<OsString> {
+    let mut line = setup.machine.qemu.clone();
+    let name = dir.display();
+    let mut add = |words: &[&str]| line.extend(words.iter().map(OsString::from));
+    add(&[
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+    ]);
+    add(&["-accel", setup.accel.name()]);
+    let console = format!("file,id=console,path={name}/console.log,append=on");
+    add(&["-chardev", &console, "-serial", "chardev:console"]);
+    for (id, option) in [("control", "-serial"), ("shell", "-serial")] {
+        let socket = format!("socket,id={id},path={name}/{id}.socket,server=on,wait=off");
+        add(&["-chardev", &socket, option, &format!("chardev:{id}")]);
+    }
+    let monitor = format!("unix:{name}/monitor.socket,server=on,wait=off");
+    add(&["-qmp", &monitor]);
+    let initrd = format!("{name}/initramfs.cpio");
+    add(&[
+        "-kernel",
+        &setup.machine.bzimage.to_string_lossy(),
+        "-initrd",
+        &initrd,
+    ]);
+    let mut words = format!(
+        "{KERNEL_ARGUMENTS} vmtest.tag={tag} vmtest.driver={}",
+        setup.driver
+    );
+    if !setup.parameters.is_empty() {
+        words.push_str(&format!(" vmtest.parameters={}", setup.parameters));
+    }
+    add(&["-append", &words]);
+    for argument in layout.arguments(dir, &setup.machine.tools_disk) {
+        add(&[&argument]);
+    }
+    line
+}
+
+/// A command line that can be pasted into a shell.
+pub(crate) fn quote(line: &[OsString]) -> Result<String> {
+    let words: Vec<_> = line.iter().map(|word| word.to_string_lossy()).collect();
+    let words = words.iter().map(AsRef::as_ref);
+    shlex::try_join(words).context("a word of the command line has a zero byte")
+}
+
+/// The command of a test's VM, to be pasted in the repository's root. Makes its files.
+pub(crate) fn pasteable(setup: &Setup, test: &Test) -> Result<String> {
+    let dir = setup.logs.join(format!("{}.command", test.name));
+    let (line, _) = vm::prepare(setup, &test.layout, &dir)?;
+    quote(&line)
+}
+
+impl Qemu {
+    /// Starts QEMU with this command line and adds what it says to a file in the folder.
+    pub(crate) fn start(line: &[OsString], dir: &Path) -> Result<Self> {
+        for name in ["control", "shell", "monitor", "port"] {
+            let _ = std::fs::remove_file(dir.join(format!("{name}.socket")));
+        }
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(dir.join("qemu.log"))
+            .with_context(|| format!("cannot write to {}", dir.display()))?;
+        // QEMU must not outlive the harness, however that ends.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .args(line)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start setpriv")?;
+        Ok(Self {
+            child,
+            dir: dir.to_owned(),
+        })
+    }
+
+    /// Connects to one of its sockets.
+    pub(crate) fn connect(&mut self, name: &str) -> Outcome<UnixStream> {
+        let path = self.dir.join(format!("{name}.socket"));
+        let deadline = Instant::now() + START;
+        loop {
+            if let Ok(socket) = UnixStream::connect(&path) {
+                return Ok(socket);
+            }
+            if let Some(status) = self.child.try_wait().context("cannot wait for QEMU")? {
+                let said = std::fs::read_to_string(self.dir.join("qemu.log")).unwrap_or_default();
+                let what = format!("it started ({status}): {}", said.trim());
+                return Err(Failure::LostVm(what));
+            }
+            if Instant::now() > deadline {
+                return Err(Failure::TimedOut {
+                    what: format!("opening {}", path.display()),
+                    limit: START,
+                });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait_end(&mut self, limit: Duration) -> Outcome {
+        let deadline = Instant::now() + limit;
+        while self
+            .child
+            .try_wait()
+            .context("cannot wait for QEMU")?
+            .is_none()
+        {
+            if Instant::now() > deadline {
+                let what = "the end of QEMU".to_owned();
+                return Err(Failure::TimedOut { what, limit });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_line_gives_the_same_words() {
+        let words = ["qemu", "a b", "it's", "$x", "", "k=v,w"].map(OsString::from);
+        let quoted = quote(&words).unwrap();
+        let back: Vec<_> = shlex::split(&quoted).unwrap();
+        assert_eq!(back, ["qemu", "a b", "it's", "$x", "", "k=v,w"]);
+    }
+}

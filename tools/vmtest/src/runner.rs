@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs tests: one VM after another, one result for each cell.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::failure::{Failure, Outcome};
+use crate::ktap::Ktap;
+use crate::layout::Layout;
+use crate::qemu;
+use crate::setup::Setup;
+use crate::vm::Vm;
+
+/// How often a test's VM is booted anew after a failure, for the cells that are left.
+const BOOTS: usize = 4;
+
+/// What a cell does with the VM.
+pub(crate) type Body = Box<dyn Fn(&mut Vm) -> Outcome>;
+
+/// A part of a test, with a result of its own. It can run alone, on a fresh VM.
+pub(crate) struct Cell {
+    /// Its name, unique in the test.
+    pub(crate) name: String,
+    /// What it does.
+    pub(crate) body: Body,
+}
+
+impl Cell {
+    /// A cell with this name and body.
+    pub(crate) fn new(
+        name: impl Into<String>,
+        body: impl Fn(&mut Vm) -> Outcome + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            body: Box::new(body),
+        }
+    }
+}
+
+/// A VM and what is tried in it.
+pub(crate) struct Test {
+    /// Its name, which is also that of its log folder.
+    pub(crate) name: String,
+    /// What it is about, in one line.
+    pub(crate) about: String,
+    /// The VM.
+    pub(crate) layout: Layout,
+    /// How long its VM may take to boot.
+    pub(crate) boot: Duration,
+    /// How long all of it may take.
+    pub(crate) limit: Duration,
+    /// Its parts.
+    pub(crate) cells: Vec<Cell>,
+}
+
+/// What a cell came to.
+pub(crate) struct CellResult {
+    /// The cell's name.
+    pub(crate) name: String,
+    /// Its outcome.
+    pub(crate) outcome: Outcome,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
+
+/// Keeps the log folder of the run before and gives an empty one.
+pub(crate) fn fresh_folder(logs: &Path, name: &str) -> Result<PathBuf> {
+    let dir = logs.join(name);
+    let old = logs.join(format!("{name}.old"));
+    if dir.exists() {
+        let _ = fs::remove_dir_all(&old);
+        fs::rename(&dir, &old).with_context(|| format!("cannot rename {}", dir.display()))?;
+    }
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    Ok(dir)
+}
+
+fn run_cell(vm: &mut Vm, cell: &Cell) -> Outcome {
+    let outcome = vm
+        .mark(&cell.name)
+        .and_then(|()| (cell.body)(vm))
+        .and_then(|()| vm.check_kernel());
+    outcome.map_err(|failure| vm.explained(failure))
+}
+
+/// Boots a test's VM, again if it was silent: the driver under test is not loaded by then.
+fn boot(setup: &Setup, test: &Test, dir: &Path) -> Outcome<Vm> {
+    match Vm::boot(setup, &test.layout, dir, test.boot) {
+        Err(failure @ Failure::TimedOut { .. }) => {
+            let name = &test.name;
+            eprintln!("{name}: {failure}; once more, the first log is {name}.silent");
+            let _ = fs::remove_dir_all(dir.with_extension("silent"));
+            fs::rename(dir, dir.with_extension("silent"))
+                .with_context(|| format!("cannot rename {}", dir.display()))?;
+            Vm::tidy(&dir.with_extension("silent"));
+            Vm::boot(setup, &test.layout, dir, test.boot)
+        }
+        booted => booted,
+    }
+}
+
+/// Runs the cells of a test; a failure costs the VM, and the next cell gets a new one.
+pub(crate) fn run(
+    setup: &Setup,
+    test: &Test,
+    say: &mut dyn FnMut(&CellResult),
+) -> Outcome<Vec<CellResult>> {
+    let mut results = Vec::new();
+    let mut vm: Option<Vm> = None;
+    let mut boots = 0;
+    let deadline = Instant::now() + test.limit;
+    for cell in &test.cells {
+        let began = Instant::now();
+        let outcome = if began > deadline {
+            Err(Failure::TimedOut {
+                what: format!("the test {}", test.name),
+                limit: test.limit,
+            })
+        } else {
+            let booted = match vm.take() {
+                Some(vm) => Ok(vm),
+                None if boots == BOOTS => Err(Failure::NoResults(format!(
+                    "not run, the VM failed {BOOTS} times"
+                ))),
+                None => {
+                    boots += 1;
+                    let name = match boots {
+                        1 => test.name.clone(),
+                        _ => format!("{}.boot{boots}", test.name),
+                    };
+                    let dir = fresh_folder(&setup.logs, &name)?;
+                    boot(setup, test, &dir)
+                }
+            };
+            booted.and_then(|mut booted| {
+                let outcome = run_cell(&mut booted, cell);
+                let dir = booted.dir().to_owned();
+                if outcome.is_ok() {
+                    vm = Some(booted);
+                } else {
+                    drop(booted);
+                    Vm::tidy(&dir);
+                }
+                outcome
+            })
+        };
+        let result = CellResult {
+            name: cell.name.clone(),
+            outcome,
+            took: began.elapsed(),
+        };
+        say(&result);
+        results.push(result);
+    }
+    if let Some(vm) = vm {
+        let dir = vm.dir().to_owned();
+        drop(vm);
+        Vm::tidy(&dir);
+    }
+    if results.is_empty() {
+        return Err(Failure::NoResults(format!("{} ran no cell", test.name)));
+    }
+    Ok(results)
+}
+
+/// Runs a test and reports it as a nested KTAP block; gives its results.
+pub(crate) fn report<W: Write>(
+    setup: &Setup,
+    test: &Test,
+    ktap: &mut Ktap<W>,
+) -> Result<Vec<CellResult>> {
+    ktap.begin(test.cells.len())?;
+    ktap.note(&format!(
+        "{}: {} (driver {})",
+        test.name, test.about, setup.driver
+    ))?;
+    if setup.verbose {
+        ktap.note(&qemu::pasteable(setup, test)?)?;
+    }
+    let mut written = Ok(());
+    let outcome = run(setup, test, &mut |result| {
+        if written.is_ok() {
+            written = report_cell(ktap, result);
+        }
+    });
+    written?;
+    let (passed, results) = match outcome {
+        Ok(results) => (results.iter().all(|result| result.outcome.is_ok()), results),
+        Err(failure) => {
+            ktap.result(false, &test.name)?;
+            ktap.note(&failure.to_string())?;
+            (false, Vec::new())
+        }
+    };
+    let dir = setup.logs.join(&test.name);
+    ktap.note(&format!("logs in {}", dir.display()))?;
+    if !passed {
+        let command = fs::read_to_string(dir.join("command")).unwrap_or_default();
+        ktap.note(&format!("from {}: {command}", setup.root.display()))?;
+    }
+    ktap.end();
+    ktap.level_result(passed, &test.name)?;
+    Ok(results)
+}
+
+fn report_cell<W: Write>(ktap: &mut Ktap<W>, result: &CellResult) -> std::io::Result<()> {
+    ktap.result(result.outcome.is_ok(), &result.name)?;
+    match &result.outcome {
+        Ok(()) => Ok(()),
+        Err(failure) => ktap.note(&failure.to_string()),
+    }
+}

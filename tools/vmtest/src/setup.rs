@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What every test of a run shares: the machine, the driver under test, where logs go.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use machine::Machine;
+
+/// The transport driver under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Driver {
+    /// virtio_pci_rs, this repository's module.
+    Rust,
+    /// virtio_pci, the kernel's own.
+    C,
+}
+
+impl Driver {
+    /// Its name on the command line and in the guest.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::C => "c",
+        }
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// How QEMU runs the guest's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Accel {
+    /// By translation: works everywhere.
+    Tcg,
+    /// By the host's kernel.
+    Kvm,
+}
+
+impl Accel {
+    /// QEMU's name for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tcg => "tcg",
+            Self::Kvm => "kvm",
+        }
+    }
+}
+
+/// What every test of a run shares.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    /// The repository's root.
+    pub(crate) root: PathBuf,
+    /// Kernel, QEMU and guest programs.
+    pub(crate) machine: Machine,
+    /// The driver under test.
+    pub(crate) driver: Driver,
+    /// The driver's module parameters, separated by commas.
+    pub(crate) parameters: String,
+    /// How QEMU runs the guest's code.
+    pub(crate) accel: Accel,
+    /// Where the log folders of the tests go.
+    pub(crate) logs: PathBuf,
+    /// Whether each QEMU command is printed.
+    pub(crate) verbose: bool,
+}
+
+/// The repository's root, which becomes the current folder: paths in logs stay short.
+pub(crate) fn enter_root() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root
+        .canonicalize()
+        .with_context(|| format!("cannot find {}", root.display()))?;
+    std::env::set_current_dir(&root)
+        .with_context(|| format!("cannot change to {}", root.display()))?;
+    Ok(root)
+}
+
+impl Setup {
+    /// Sets up the machine as far as that is not done yet.
+    pub(crate) fn load(driver: Driver, parameters: String, verbose: bool) -> Result<Self> {
+        let root = enter_root()?;
+        let options = machine::Options::new(&root);
+        let machine = machine::ensure(&options, &mut |line| eprintln!("{line}"))?;
+        Ok(Self {
+            root,
+            machine,
+            driver,
+            parameters,
+            accel: Accel::Tcg,
+            logs: PathBuf::from("logs"),
+            verbose,
+        })
+    }
+
+    /// The same with another driver.
+    pub(crate) fn with_driver(&self, driver: Driver) -> Self {
+        let mut other = self.clone();
+        other.driver = driver;
+        if driver == Driver::C {
+            other.parameters.clear();
+        }
+        other
+    }
+
+    /// The modules of the driver under test, in the order in which they are loaded.
+    pub(crate) fn modules(&self) -> Vec<PathBuf> {
+        match self.driver {
+            Driver::Rust => vec![self.root.join("virtio_pci_rs.ko")],
+            Driver::C => self.machine.c_driver.clone(),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Each device on each machine: load, I/O, unbind, reload, hot-plug.
+
+use std::time::Duration;
+
+use super::device::{check_bound, check_io};
+use crate::failure::Outcome;
+use crate::layout::{Board, Interrupts, Kind, Layout};
+use crate::runner::{Cell, Test};
+use crate::vm::{succeeded, Vm, BOOT, COMMAND};
+
+/// The cells of one VM.
+fn cells(kinds: &[Kind]) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    let some = |kinds: &[Kind], what: &str, body: fn(&mut Vm, Kind) -> Outcome| -> Vec<Cell> {
+        let cell = |&kind: &Kind| {
+            Cell::new(format!("{}: {what}", kind.name()), move |vm| {
+                vm.ok("ensure_loaded")?;
+                body(vm, kind)
+            })
+        };
+        kinds.iter().map(cell).collect()
+    };
+    let each = |what: &str, body| some(kinds, what, body);
+    let (idle, busy): (Vec<Kind>, Vec<Kind>) = kinds
+        .iter()
+        .partition(|kind| matches!(kind, Kind::Balloon | Kind::NineP));
+    let bound = each("bound after insmod", check_bound);
+    let io = each("I/O", check_io);
+    let rebound = each("unbind and bind", |vm, kind| {
+        vm.ok(&format!("rebind_device {}", kind.slot()))?;
+        check_bound(vm, kind)?;
+        check_io(vm, kind)
+    });
+    let reload = |number: u32| {
+        Cell::new(format!("rmmod and insmod, time {number}"), |vm| {
+            vm.ok("ensure_loaded && unload_driver && load_driver")?;
+            Ok(())
+        })
+    };
+    let first = each("I/O after reload 1", |vm, kind| {
+        check_bound(vm, kind)?;
+        check_io(vm, kind)
+    });
+    let second = each("I/O after reload 2", |vm, kind| {
+        check_bound(vm, kind)?;
+        check_io(vm, kind)
+    });
+    let busy_rebound = some(&busy, "unbind and bind with I/O running", |vm, kind| {
+        let slot = kind.slot();
+        vm.ok(&format!("keep_busy {} {slot}", kind.name()))?;
+        let answer = vm.run(&format!("rebind_device {slot}"), COMMAND)?;
+        vm.ok("end_busy")?;
+        succeeded("rebind_device", answer)?;
+        check_bound(vm, kind)?;
+        check_io(vm, kind)
+    });
+    let replugged = some(&idle, "hot-unplug and hot-plug", |vm, kind| {
+        vm.unplug(kind)?;
+        vm.plug(kind)?;
+        check_bound(vm, kind)?;
+        check_io(vm, kind)
+    });
+    let busy_replugged = some(
+        &busy,
+        "hot-unplug with I/O running and hot-plug",
+        |vm, kind| {
+            vm.ok(&format!("keep_busy {} {}", kind.name(), kind.slot()))?;
+            vm.unplug(kind)?;
+            vm.ok("end_busy")?;
+            vm.plug(kind)?;
+            check_bound(vm, kind)?;
+            check_io(vm, kind)
+        },
+    );
+    cells.push(Cell::new("insmod", |vm| {
+        vm.ok("ensure_unloaded && load_driver")?;
+        Ok(())
+    }));
+    cells.extend(bound);
+    cells.extend(io);
+    cells.extend(rebound);
+    cells.extend(busy_rebound);
+    cells.push(reload(1));
+    cells.extend(first);
+    cells.push(reload(2));
+    cells.extend(second);
+    cells.extend(replugged);
+    cells.extend(busy_replugged);
+    cells.push(Cell::new("rmmod with I/O running", |vm| {
+        vm.ok("ensure_loaded")?;
+        for kind in [Kind::Blk, Kind::Rng] {
+            vm.ok(&format!("keep_busy {} {}", kind.name(), kind.slot()))?;
+        }
+        let answer = vm.run("unload_driver", COMMAND)?;
+        vm.ok("end_busy")?;
+        succeeded("unload_driver", answer).map(drop)
+    }));
+    cells.push(Cell::new("rmmod", |vm| {
+        vm.ok("ensure_loaded && unload_driver")?;
+        Ok(())
+    }));
+    cells
+}
+
+/// The test of one machine.
+fn test(board: Board, interrupts: Interrupts, cpus: u8) -> Test {
+    let layout = Layout::new(board, interrupts, cpus);
+    Test {
+        name: format!("{board}-{interrupts}-{cpus}cpu"),
+        about: format!("every device on {board}, {interrupts} interrupts, {cpus} CPUs"),
+        cells: cells(&layout.kinds),
+        layout,
+        boot: BOOT,
+        limit: Duration::from_secs(900),
+    }
+}
+
+/// The tests of all machines.
+pub(crate) fn all() -> Vec<Test> {
+    let mut tests = Vec::new();
+    for board in [Board::Pc, Board::Q35] {
+        for interrupts in [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx] {
+            for cpus in [1, 4] {
+                tests.push(test(board, interrupts, cpus));
+            }
+        }
+    }
+    tests
+}

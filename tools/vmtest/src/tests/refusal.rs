@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices that this driver leaves to others, and transitional ones.
+
+use std::time::Duration;
+
+use crate::layout::{Board, Interrupts, Kind, Layout};
+use crate::runner::{Cell, Test};
+use crate::vm::BOOT;
+
+/// A device without a legacy interface.
+const MODERN: &str = "virtio-rng-pci,rng=random,addr=0x0c,disable-legacy=on,disable-modern=off";
+const MODERN_SLOT: &str = "0c";
+
+/// A device with both interfaces.
+const TRANSITIONAL: &str =
+    "virtio-rng-pci,rng=random,addr=0x0d,disable-legacy=off,disable-modern=off";
+const TRANSITIONAL_SLOT: &str = "0d";
+
+fn cells() -> Vec<Cell> {
+    vec![
+        Cell::new("a device without a legacy interface", |vm| {
+            vm.ok("ensure_unloaded && load_driver")?;
+            let why = "device id 0x1044 has no legacy interface";
+            vm.ok(&format!("check_left_alone {MODERN_SLOT} '{why}'"))
+                .map(drop)
+        }),
+        Cell::new("a transitional device, by its legacy interface", |vm| {
+            vm.ok("ensure_loaded")?;
+            vm.ok(&format!("check_interface {TRANSITIONAL_SLOT}"))
+                .map(drop)
+        }),
+        Cell::new("a transitional device, with transitional=0", |vm| {
+            vm.ok("ensure_unloaded && load_driver_with transitional=0")?;
+            vm.ok(&format!("await 10 is_live {}", Kind::Rng.slot()))?;
+            let why = "transitional device, and transitional=0";
+            vm.ok(&format!("check_left_alone {TRANSITIONAL_SLOT} '{why}'"))?;
+            vm.ok("unload_driver && load_driver").map(drop)
+        }),
+    ]
+}
+
+/// The tests of which devices are driven.
+pub(crate) fn all() -> Vec<Test> {
+    let mut layout = Layout::new(Board::Pc, Interrupts::PerQueue, 1).with_kinds(&[Kind::Rng]);
+    for device in [MODERN, TRANSITIONAL] {
+        layout
+            .extra
+            .extend(["-device".to_owned(), device.to_owned()]);
+    }
+    vec![Test {
+        name: "refusals".to_owned(),
+        about: "devices that are left to other drivers, and transitional ones".to_owned(),
+        layout,
+        boot: BOOT,
+        limit: Duration::from_secs(300),
+        cells: cells(),
+    }]
+}

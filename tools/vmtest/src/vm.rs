@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A VM under test: booted, commanded, put to sleep, watched.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::channel::{Answer, Channel};
+use crate::failure::{Failure, Outcome};
+use crate::initramfs;
+use crate::layout::{Kind, Layout};
+use crate::log_scan;
+use crate::qemu::{self, Qemu};
+use crate::qmp::Qmp;
+use crate::setup::Setup;
+
+/// How long a guest may take to boot.
+pub(crate) const BOOT: Duration = Duration::from_secs(60);
+/// How long an ordinary command may take.
+pub(crate) const COMMAND: Duration = Duration::from_secs(60);
+/// How long it may take from asking for sleep until the machine sleeps, or back.
+const SLEEP: Duration = Duration::from_secs(60);
+/// How long hot-plug and hot-unplug may take; a PCIe port alone waits for five seconds.
+const HOT_PLUG: Duration = Duration::from_secs(40);
+/// The taint of an out-of-tree and of an unsigned module.
+const ALLOWED_TAINT: u64 = 1 << 12 | 1 << 13;
+
+/// A VM under test.
+pub(crate) struct Vm {
+    layout: Layout,
+    dir: PathBuf,
+    tag: String,
+    line: Vec<std::ffi::OsString>,
+    qemu: Qemu,
+    qmp: Qmp,
+    channel: Channel,
+    /// The host side of the guest's port.
+    port: Option<UnixStream>,
+    /// How much of the kernel log has been scanned.
+    scanned: u64,
+    /// Parts of lines that the test means the kernel to say.
+    allowed: &'static [&'static str],
+}
+
+/// Takes what makes results unmistakable from the kernel.
+fn random_tag() -> Result<String> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .context("cannot read /dev/urandom")?;
+    Ok(format!("vm{:016x}", u64::from_ne_bytes(bytes)))
+}
+
+/// Makes the files that the VM's devices stand on.
+fn make_files(setup: &Setup, layout: &Layout, dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    fs::write(dir.join("initramfs.cpio"), initramfs::build(setup)?)?;
+    for (disk, mebibytes) in layout.kinds.iter().filter_map(|kind| kind.disk()) {
+        File::create(dir.join(format!("{disk}.img")))?.set_len(mebibytes << 20)?;
+    }
+    fs::create_dir_all(dir.join("share"))?;
+    Ok(())
+}
+
+/// Sends back what the guest writes to its port, until the socket is closed.
+fn echo(socket: &UnixStream) -> Result<()> {
+    let socket = socket
+        .try_clone()
+        .context("cannot clone the port's socket")?;
+    std::thread::spawn(move || {
+        let (mut from, mut to) = (&socket, &socket);
+        // A fault here is seen by the guest as missing bytes.
+        let _ = std::io::copy(&mut from, &mut to);
+    });
+    Ok(())
+}
+
+/// The command line with a tag of its own, for a VM in this folder.
+pub(crate) fn prepare(
+    setup: &Setup,
+    layout: &Layout,
+    dir: &Path,
+) -> Result<(Vec<std::ffi::OsString>, String)> {
+    make_files(setup, layout, dir)?;
+    let tag = random_tag()?;
+    let line = qemu::command_line(setup, layout, dir, &tag);
+    fs::write(dir.join("command"), format!("{}\n", qemu::quote(&line)?))?;
+    Ok((line, tag))
+}
+
+impl Vm {
+    /// Starts a VM and waits until it takes commands.
+    pub(crate) fn boot(
+        setup: &Setup,
+        layout: &Layout,
+        dir: &Path,
+        limit: Duration,
+    ) -> Outcome<Self> {
+        let (line, tag) = prepare(setup, layout, dir)?;
+        let (qemu, qmp, channel) = start(&line, dir, &tag, 0)?;
+        let mut vm = Self {
+            layout: layout.clone(),
+            dir: dir.to_owned(),
+            tag,
+            line,
+            qemu,
+            qmp,
+            channel,
+            port: None,
+            scanned: 0,
+            allowed: &[],
+        };
+        match vm
+            .connect_port()
+            .and_then(|()| vm.channel.wait_hello(limit))
+        {
+            Ok(()) => Ok(vm),
+            Err(failure) => Err(vm.explained(failure)),
+        }
+    }
+
+    /// The machine's layout.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The folder with the VM's files.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Connects to the shell on the third serial port.
+    pub(crate) fn connect_shell(&mut self) -> Outcome<UnixStream> {
+        self.qemu.connect("shell")
+    }
+
+    /// QEMU's monitor.
+    pub(crate) fn qmp(&mut self) -> &mut Qmp {
+        &mut self.qmp
+    }
+
+    /// Runs a command in the guest and gives its result, whatever it is.
+    pub(crate) fn run(&mut self, command: &str, limit: Duration) -> Outcome<Answer> {
+        let id = self.channel.send(command)?;
+        self.channel.receive(id, command, limit)
+    }
+
+    /// Runs a command in the guest that must succeed and gives what it wrote.
+    pub(crate) fn ok_within(&mut self, command: &str, limit: Duration) -> Outcome<String> {
+        let answer = self.run(command, limit)?;
+        succeeded(command, answer)
+    }
+
+    /// Runs a command in the guest that must succeed in ordinary time.
+    pub(crate) fn ok(&mut self, command: &str) -> Outcome<String> {
+        self.ok_within(command, COMMAND)
+    }
+
+    /// Writes a line into the kernel log, for whoever reads it.
+    pub(crate) fn mark(&mut self, text: &str) -> Outcome {
+        self.ok(&format!("echo 'vmtest: {text}' >/dev/kmsg"))?;
+        Ok(())
+    }
+
+    /// Fails if the kernel said what it must not, or is tainted.
+    pub(crate) fn check_kernel(&mut self) -> Outcome {
+        self.check_log()?;
+        let text = self.ok("cat /proc/sys/kernel/tainted")?;
+        let taint: u64 = text
+            .parse()
+            .map_err(|_| Failure::Failed(format!("/proc/sys/kernel/tainted reads {text:?}")))?;
+        // What was said on the way here has reached the log by now.
+        self.check_log()?;
+        if taint & !ALLOWED_TAINT != 0 {
+            return Err(Failure::Tainted(taint));
+        }
+        Ok(())
+    }
+
+    /// Adds arguments to the command line of the QEMU processes to come.
+    pub(crate) fn add_arguments(&mut self, arguments: &[&str]) {
+        self.line
+            .extend(arguments.iter().map(std::ffi::OsString::from));
+    }
+
+    /// Lets the kernel say from now on what a test means it to.
+    pub(crate) fn allow(&mut self, lines: &'static [&'static str]) {
+        self.allowed = lines;
+    }
+
+    /// Fails if the kernel said what it must not since the last look.
+    pub(crate) fn check_log(&mut self) -> Outcome {
+        let path = self.dir.join("console.log");
+        let mut log =
+            File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        log.seek(SeekFrom::Start(self.scanned))
+            .context("cannot seek in the kernel log")?;
+        let mut bytes = Vec::new();
+        log.read_to_end(&mut bytes)
+            .context("cannot read the kernel log")?;
+        // A line that is still being written is left for the next look.
+        let whole = bytes
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |end| end + 1);
+        self.scanned += whole as u64;
+        let text = String::from_utf8_lossy(&bytes[..whole]);
+        let mut findings = log_scan::findings(&text);
+        findings.retain(|line| !self.allowed.iter().any(|allowed| line.contains(allowed)));
+        if findings.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Splat(findings.join("\n")))
+    }
+
+    /// A splat explains a lost VM or a time-out better than these explain themselves.
+    pub(crate) fn explained(&mut self, failure: Failure) -> Failure {
+        match failure {
+            Failure::LostVm(_) | Failure::TimedOut { .. } => match self.check_log() {
+                Err(splat @ Failure::Splat(_)) => splat,
+                _ => {
+                    self.keep_registers();
+                    failure
+                }
+            },
+            _ => failure,
+        }
+    }
+
+    /// Keeps where the processors are, for whoever looks into a VM that does not answer.
+    fn keep_registers(&mut self) {
+        if let Ok(registers) = self.qmp.human("info registers -a") {
+            let _ = fs::write(self.dir.join("registers.txt"), registers);
+        }
+    }
+
+    /// Puts the guest into S3, wakes it, and checks what the PM core counted.
+    pub(crate) fn suspend_to_memory(&mut self) -> Outcome {
+        let command = "suspend_to_memory";
+        let id = self.channel.send(command)?;
+        let deadline = Instant::now() + SLEEP;
+        while self.qmp.run_state()? != "suspended" {
+            match self.channel.receive(id, command, Duration::from_millis(20)) {
+                Ok(answer) => {
+                    let text = succeeded(command, answer)?;
+                    return Err(Failure::Failed(format!("never asleep: {text}")));
+                }
+                Err(Failure::TimedOut { .. }) if Instant::now() < deadline => {}
+                Err(Failure::TimedOut { .. }) => {
+                    let what = "suspend to memory".to_owned();
+                    return Err(Failure::TimedOut { what, limit: SLEEP });
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        self.qmp.execute("system_wakeup", &serde_json::json!({}))?;
+        let answer = self.channel.receive(id, "waking up", SLEEP)?;
+        succeeded(command, answer)?;
+        Ok(())
+    }
+
+    /// Hibernates, powers off, starts a new QEMU and goes on where the guest was.
+    pub(crate) fn hibernate(&mut self) -> Outcome {
+        self.hibernate_by("hibernate")
+    }
+
+    /// The same by another command in the guest.
+    pub(crate) fn hibernate_by(&mut self, going: &str) -> Outcome {
+        let hibernate = self.channel.send(going)?;
+        match self.channel.receive(hibernate, going, SLEEP) {
+            Ok(answer) => {
+                let text = succeeded(going, answer)?;
+                return Err(Failure::Failed(format!("never powered off: {text}")));
+            }
+            Err(Failure::LostVm(_)) => {}
+            Err(failure) => return Err(failure),
+        }
+        self.qemu.wait_end(SLEEP)?;
+        // A guest that crashed on the way has also ended its QEMU.
+        self.check_log()?;
+        let last_id = self.channel.last_id();
+        let (qemu, qmp, channel) = start(&self.line, &self.dir, &self.tag, last_id)?;
+        self.qemu = qemu;
+        self.qmp = qmp;
+        self.channel = channel;
+        self.connect_port()?;
+        self.channel.wait_hello(BOOT)?;
+        let command = format!("resume_image {}", Kind::Swap.slot());
+        let resume = self.channel.send(&command)?;
+        let (id, answer) = self
+            .channel
+            .receive_any(&[hibernate, resume], &command, SLEEP)?;
+        let text = succeeded(&command, answer)?;
+        if id == resume {
+            return Err(Failure::Failed(format!(
+                "the image was not resumed: {text}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Connects the host side of the guest's port, anew if it was connected.
+    pub(crate) fn connect_port(&mut self) -> Outcome {
+        if let Some(port) = self.port.take() {
+            // A socket that QEMU has closed already is as good.
+            let _ = port.shutdown(std::net::Shutdown::Both);
+        }
+        if self.layout.kinds.contains(&Kind::Console) {
+            let port = self.qemu.connect("port")?;
+            echo(&port)?;
+            self.port = Some(port);
+        }
+        Ok(())
+    }
+
+    /// Removes a device while the guest runs.
+    pub(crate) fn unplug(&mut self, kind: Kind) -> Outcome {
+        let id = kind.id();
+        self.qmp
+            .execute("device_del", &serde_json::json!({ "id": id }))?;
+        self.qmp.wait_deleted(&id, HOT_PLUG)?;
+        self.ok(&format!("await 20 fails pci_of {}", kind.slot()))?;
+        Ok(())
+    }
+
+    /// Adds a device while the guest runs.
+    pub(crate) fn plug(&mut self, kind: Kind) -> Outcome {
+        let device = self.layout.device(kind);
+        let children = kind.children().iter().map(|child| (*child).to_owned());
+        for argument in std::iter::once(device).chain(children) {
+            let said = self.qmp.human(&format!("device_add {argument}"))?;
+            if !said.is_empty() {
+                return Err(Failure::Failed(format!("device_add {argument}: {said}")));
+            }
+        }
+        self.ok(&format!("await 30 is_live {}", kind.slot()))?;
+        Ok(())
+    }
+
+    /// Removes the big files; the logs stay.
+    pub(crate) fn tidy(dir: &Path) {
+        let Ok(entries) = fs::read_dir(dir) else {
+            return;
+        };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            if matches!(extension, Some("img" | "cpio" | "socket")) {
+                // A file that stays costs space, not a verdict.
+                let _ = fs::remove_file(path);
+            }
+        }
+        let _ = fs::remove_dir_all(dir.join("share"));
+    }
+}
+
+/// What a command wrote, if it succeeded.
+pub(crate) fn succeeded(command: &str, answer: Answer) -> Outcome<String> {
+    if answer.status == 0 {
+        return Ok(answer.text);
+    }
+    let Answer { status, text } = answer;
+    Err(Failure::Failed(format!(
+        "{command}: status {status}\n{text}"
+    )))
+}
+
+/// Starts QEMU and connects to it.
+fn start(
+    line: &[std::ffi::OsString],
+    dir: &Path,
+    tag: &str,
+    last_id: u32,
+) -> Outcome<(Qemu, Qmp, Channel)> {
+    let mut qemu = Qemu::start(line, dir)?;
+    let transcript = |name: &str| {
+        let path = dir.join(name);
+        let mut file = File::options().create(true).append(true).open(&path);
+        if let Ok(file) = &mut file {
+            file.write_all(b"--- a QEMU process begins\n")?;
+        }
+        file
+    };
+    let control = qemu.connect("control")?;
+    let monitor = qemu.connect("monitor")?;
+    let said = transcript("monitor.log").context("cannot write the monitor's log")?;
+    let qmp = Qmp::new(monitor, said)?;
+    let said = transcript("control.log").context("cannot write the control log")?;
+    let channel = Channel::new(control, tag, said, last_id)?;
+    Ok((qemu, qmp, channel))
+}
