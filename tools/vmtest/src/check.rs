@@ -16,7 +16,7 @@ use crate::tests::sleep::Cycles;
 use crate::tests::{self, harness};
 
 /// What needs no VM.
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 4] = [
     Step {
         name: "format",
         command: &["make", "fmtcheck"],
@@ -29,15 +29,35 @@ const STEPS: [Step; 3] = [
         name: "host tests",
         command: &["make", "test"],
     },
+    Step {
+        name: "README names every intended difference",
+        command: &[
+            "cargo",
+            "run",
+            "-q",
+            "--manifest-path",
+            "tools/Cargo.toml",
+            "-p",
+            "regtrace",
+            "--",
+            "intended",
+            "--readme",
+            "README.md",
+        ],
+    },
 ];
 
 /// The tests of the matrix that continuous integration has the time for.
-const CHECKED: [&str; 5] = [
+const CHECKED: [&str; 9] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
     "q35-msix-1cpu",
+    "refusals",
+    "pci-reset-msix",
     "sleep-pc-msix-4cpu",
+    "sleep-pc-intx-1cpu",
+    "fewer-features",
 ];
 
 const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];
