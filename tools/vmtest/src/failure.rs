@@ -36,7 +36,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Whether the VM cannot be used any more.
+    /// The name of the kind of failure.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::LostVm(_) => "LostVm",
