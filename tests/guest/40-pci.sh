@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Which devices are driven, and resets by the PCI core.
+# Which devices are driven, resets by the PCI core, and surprise removal.
 
 # The Rust driver leaves the device in a slot alone, and the kernel log says why. The C driver,
 # which has the modern interface as well, drives it.
@@ -60,4 +60,12 @@ check_acknowledged() {
 	rust:7 | c:6) ;;
 	*) echo "driver $DRIVER, device status $status"; return 1 ;;
 	esac
+}
+
+# Takes a device from its driver that does not answer any more.
+remove_gone() {
+	vendor=$(head -c 2 "/sys/bus/pci/devices/$1/config" | hexdump -v -e '1/2 "%04x"')
+	[ "$vendor" = ffff ] || { echo "$1 still answers, vendor $vendor"; return 1; }
+	echo 1 >"/sys/bus/pci/devices/$1/remove" || return
+	[ ! -e "/sys/bus/pci/devices/$1" ] || { echo "$1 is still there"; return 1; }
 }

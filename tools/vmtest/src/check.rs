@@ -48,13 +48,14 @@ const STEPS: [Step; 4] = [
 ];
 
 /// The tests of the matrix that continuous integration has the time for.
-const CHECKED: [&str; 9] = [
+const CHECKED: [&str; 10] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
     "q35-msix-1cpu",
     "refusals",
     "pci-reset-msix",
+    "surprise-removal-msix",
     "sleep-pc-msix-4cpu",
     "sleep-pc-intx-1cpu",
     "fewer-features",

@@ -4,6 +4,7 @@
 
 pub(crate) mod changed;
 pub(crate) mod device;
+pub(crate) mod gone;
 pub(crate) mod harness;
 pub(crate) mod matrix;
 pub(crate) mod refusal;
@@ -18,6 +19,7 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     let mut tests = matrix::all();
     tests.extend(refusal::all());
     tests.extend(reset::all());
+    tests.extend(gone::all());
     tests.extend(sleep::all(cycles));
     tests.extend(changed::all());
     tests

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices that are pulled out without a word.
+
+use std::time::Duration;
+
+use super::device::{check_bound, check_io};
+use crate::failure::{Failure, Outcome};
+use crate::layout::{Board, Interrupts, Kind, Layout};
+use crate::runner::{Cell, Test};
+use crate::vm::{Vm, BOOT};
+
+/// The devices that are pulled out, one after the other.
+const GONE: [Kind; 4] = [Kind::Rng, Kind::Net, Kind::Blk, Kind::Scsi];
+
+/// The device that stays, and must not be harmed.
+const STAYS: Kind = Kind::Blk4;
+
+/// The configuration address port of PCI.
+const ADDRESS: u16 = 0xcf8;
+/// The configuration data port of PCI.
+const DATA: u16 = 0xcfc;
+/// In the configuration of a bridge: what it forwards.
+const COMMAND: u32 = 0x04;
+/// In the configuration of a bridge: its bus numbers.
+const BUSES: u32 = 0x18;
+
+/// Closes the root port before a device, whose registers then read as all ones.
+fn pull_out(vm: &mut Vm, kind: Kind) -> Outcome {
+    let slot = u32::from_str_radix(kind.slot(), 16).map_err(anyhow::Error::from)?;
+    for (register, value) in [(BUSES, 0x00fe_fe00_u32), (COMMAND, 0)] {
+        let address = 0x8000_0000 | slot << 11 | register;
+        for (port, value) in [(ADDRESS, address), (DATA, value)] {
+            let command = format!("o /w {port:#x} {value:#x}");
+            let said = vm.qmp().human(&command)?;
+            if !said.is_empty() {
+                return Err(Failure::Failed(format!("{command}: {said}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn cell(kind: Kind) -> Cell {
+    Cell::new(format!("{}: pulled out", kind.name()), move |vm| {
+        vm.ok("ensure_loaded")?;
+        check_bound(vm, kind)?;
+        check_io(vm, kind)?;
+        let pci = vm.ok(&format!("pci_of {}", kind.slot()))?;
+        pull_out(vm, kind)?;
+        vm.ok(&format!("remove_gone {}", pci.trim()))?;
+        check_bound(vm, STAYS)?;
+        check_io(vm, STAYS)
+    })
+}
+
+fn test(interrupts: Interrupts) -> Test {
+    let mut kinds = GONE.to_vec();
+    kinds.push(STAYS);
+    let mut cells: Vec<_> = GONE.into_iter().map(cell).collect();
+    cells.push(Cell::new("rmmod", |vm| {
+        vm.ok("ensure_loaded && unload_driver").map(drop)
+    }));
+    Test {
+        name: format!("surprise-removal-{interrupts}"),
+        about: format!("devices that are pulled out without a word, {interrupts} interrupts"),
+        layout: Layout::new(Board::Q35, interrupts, 2).with_kinds(&kinds),
+        boot: BOOT,
+        limit: Duration::from_secs(300),
+        cells,
+    }
+}
+
+/// The tests of surprise removal.
+pub(crate) fn all() -> Vec<Test> {
+    vec![test(Interrupts::PerQueue), test(Interrupts::Intx)]
+}
