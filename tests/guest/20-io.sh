@@ -148,16 +148,19 @@ keep_busy() {
 	blk | blk4 | scsi)
 		[ "$kind" != scsi ] || scan_scsi "$slot"
 		await 10 disk_of "$slot" || return
-		busy "$(disk_of "$slot")" 'dd if="$1" of=/dev/null bs=64k count=64 iflag=direct &&
+		busy "$(disk_of "$slot")" '[ -b "$1" ] && dd if="$1" of=/dev/null bs=64k count=64 iflag=direct &&
 			dd if=/dev/zero of="$1" bs=64k count=64 oflag=direct'
 		;;
 	net)
 		net_up "$slot" || return
-		busy 10.0.2.2 'ping -c 1 -s 8000 -W 1 "$1" && head -c 262144 /dev/zero | nc 10.0.2.100 7 | head -c 262144'
+		busy 10.0.2.2 'ping -c 1 -s 8000 -W 10 "$1" && head -c 262144 /dev/zero | nc 10.0.2.100 7 | head -c 262144'
 		;;
 	console)
 		await 10 port_of "$slot" || return
-		busy "/dev/$(port_of "$slot")" 'head -c 65536 /dev/zero >"$1"'
+		# Opened once: when the port is gone, its name would make a file.
+		exec 4<>"/dev/$(port_of "$slot")" || return
+		busy 4 'head -c 65536 /dev/zero >&"$1"'
+		exec 4>&-
 		;;
 	rng) busy /dev/hwrng 'head -c 4096 "$1"' ;;
 	*) echo "do not know how to keep $kind busy"; return 1 ;;
@@ -167,7 +170,7 @@ keep_busy() {
 # Repeats a command on $1 until it fails.
 busy() {
 	rm -f "/tmp/busy-$slot"
-	setsid sh -c "while $2; do echo; done" busy "$1" </dev/null >"/tmp/busy-$slot" 2>&1 &
+	setsid sh -c "while { $2; } >/dev/null 2>&1; do echo; done" busy "$1" </dev/null >"/tmp/busy-$slot" 2>&1 &
 	echo $! >>/tmp/busy
 	await 10 test -s "/tmp/busy-$slot"
 }

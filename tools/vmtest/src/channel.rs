@@ -2,10 +2,13 @@
 
 //! Commands to the guest and their results, over its second serial port.
 //!
-//! A command is a line `ID words...`. Each line of its result is
-//! `TAG out ID text`, the last one `TAG end ID status`; the tag is new for each
-//! run, so that no other text can be taken for a result.
+//! A command is a line `ID LENGTH words...`, where the length is that of the words. The guest says
+//! `TAG taken ID` to it, or `TAG again 0` to one that came mutilated: under emulation, the UART now
+//! and then loses the contents of its FIFO. Each line of its result is `TAG out ID text`, the last
+//! one `TAG end ID status`; the tag is new for each run, so that no other text can be taken for a
+//! result.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -15,11 +18,20 @@ use anyhow::Context;
 use crate::failure::{Failure, Outcome};
 use crate::lines::{Lines, Next};
 
+/// How long the guest may take to take a command, before it is sent again.
+const TAKEN: Duration = Duration::from_secs(5);
+/// How often a command is sent.
+const TRIES: usize = 12;
+
 /// A line of the guest.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
     /// The guest is up and waits for commands.
     Hello,
+    /// A command arrived as it was sent.
+    Taken(u32),
+    /// Something arrived that is no command.
+    Again,
     /// A line that a command wrote.
     Out(u32, String),
     /// A command ended with this status.
@@ -35,6 +47,8 @@ impl Frame {
         let id = id.parse().ok()?;
         match kind {
             "hello" => Some(Self::Hello),
+            "taken" => Some(Self::Taken(id)),
+            "again" => Some(Self::Again),
             "out" => Some(Self::Out(id, text.to_owned())),
             "end" => Some(Self::End(id, text.parse().ok()?)),
             _ => None,
@@ -59,6 +73,8 @@ pub(crate) struct Channel {
     /// Everything that was said, for the log folder.
     transcript: std::fs::File,
     last_id: u32,
+    /// Frames that came while a command was sent.
+    early: VecDeque<Frame>,
     began: Instant,
 }
 
@@ -79,6 +95,7 @@ impl Channel {
             lines: Lines::new(socket),
             transcript,
             last_id,
+            early: VecDeque::new(),
             began: Instant::now(),
         })
     }
@@ -94,12 +111,41 @@ impl Channel {
     pub(crate) fn send(&mut self, command: &str) -> Outcome<u32> {
         self.last_id += 1;
         let command = command.replace('\n', " ");
-        let line = format!("{} {command}\n", self.last_id);
-        self.record(&line);
-        self.writer
-            .write_all(line.as_bytes())
-            .map_err(|_| Failure::LostVm(format!("sending {command:?}")))?;
-        Ok(self.last_id)
+        let line = format!("{} {} {command}\n", self.last_id, command.len());
+        for _ in 0..TRIES {
+            self.record(&line);
+            self.writer
+                .write_all(line.as_bytes())
+                .map_err(|_| Failure::LostVm(format!("sending {command:?}")))?;
+            if self.is_taken(&command)? {
+                return Ok(self.last_id);
+            }
+        }
+        Err(Failure::TimedOut {
+            what: format!("the guest to take {command:?}"),
+            limit: TAKEN,
+        })
+    }
+
+    /// Whether the guest takes the command that was just sent. It ignores one that comes twice.
+    fn is_taken(&mut self, command: &str) -> Outcome<bool> {
+        let deadline = Instant::now() + TAKEN;
+        loop {
+            let frame = match self.fresh_frame(deadline, TAKEN, command) {
+                Err(Failure::TimedOut { .. }) => return Ok(false),
+                frame => frame?,
+            };
+            match frame {
+                Frame::Taken(id) if id == self.last_id => return Ok(true),
+                Frame::Again => return Ok(false),
+                Frame::Taken(_) => {}
+                Frame::Out(id, _) | Frame::End(id, _) if id == self.last_id => {
+                    self.early.push_back(frame);
+                    return Ok(true);
+                }
+                frame => self.early.push_back(frame),
+            }
+        }
     }
 
     /// Waits for the result of a command.
@@ -128,7 +174,7 @@ impl Channel {
                     return Ok((id, Answer { status, text }));
                 }
                 Frame::Hello => return Err(Failure::LostVm(format!("{what}: it booted anew"))),
-                Frame::Out(..) | Frame::End(..) => {}
+                Frame::Taken(_) | Frame::Again | Frame::Out(..) | Frame::End(..) => {}
             }
         }
     }
@@ -139,6 +185,13 @@ impl Channel {
     }
 
     fn frame(&mut self, deadline: Instant, limit: Duration, what: &str) -> Outcome<Frame> {
+        match self.early.pop_front() {
+            Some(frame) => Ok(frame),
+            None => self.fresh_frame(deadline, limit, what),
+        }
+    }
+
+    fn fresh_frame(&mut self, deadline: Instant, limit: Duration, what: &str) -> Outcome<Frame> {
         loop {
             match self.lines.next(deadline) {
                 Next::Line(line) => {
@@ -217,6 +270,22 @@ mod tests {
             .open("/dev/null")
             .unwrap();
         (there, Channel::new(here, "t1", nowhere, 0).unwrap())
+    }
+
+    #[test]
+    fn a_command_that_came_mutilated_is_sent_again() {
+        let (mut there, mut channel) = pair();
+        there
+            .write_all(b"t1 again 0\nt1 taken 1\nt1 end 1 0\n")
+            .unwrap();
+        let id = channel.send("two words").unwrap();
+        channel
+            .receive(id, "two words", Duration::from_secs(600))
+            .unwrap();
+        drop(channel);
+        let mut sent = String::new();
+        std::io::Read::read_to_string(&mut there, &mut sent).unwrap();
+        assert_eq!(sent, "1 9 two words\n1 9 two words\n");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::io::{stdout, Write};
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 
 use crate::compare;
 use crate::ktap::{Count, Ktap};
@@ -122,6 +122,10 @@ pub(crate) fn run(setup: &Setup) -> Result<Count> {
         .into_iter()
         .filter(|test| CHECKED.contains(&test.name.as_str()))
         .collect();
+    ensure!(
+        tests.len() == CHECKED.len(),
+        "a test that is to be run does not exist"
+    );
     let mut ktap = Ktap::new(stdout());
     ktap.begin(STEPS.len() + harness::count() + tests.len() + COMPARED.len() + 1)?;
     steps::run(setup, &STEPS, &mut ktap)?;

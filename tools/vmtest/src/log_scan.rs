@@ -38,6 +38,11 @@ const DENIED: &[&str] = &[
     r"list_(add|del) corruption",
     r"scheduling while atomic",
     r"Unknown symbol|disagrees about version",
+    r"status 0x.* not written after",
+    r"reset does not complete",
+    r"not brought back after a reset",
+    r"virtqueues before DRIVER|features before ACKNOWLEDGE",
+    r"\d+ of \d+ virtqueues restored",
 ];
 
 /// What may be there all the same, each with the reason.

@@ -20,11 +20,11 @@ use crate::qmp::Qmp;
 use crate::setup::Setup;
 
 /// How long a guest may take to boot.
-pub(crate) const BOOT: Duration = Duration::from_secs(60);
+pub(crate) const BOOT: Duration = Duration::from_secs(120);
 /// How long an ordinary command may take.
-pub(crate) const COMMAND: Duration = Duration::from_secs(60);
+pub(crate) const COMMAND: Duration = Duration::from_secs(180);
 /// How long it may take from asking for sleep until the machine sleeps, or back.
-const SLEEP: Duration = Duration::from_secs(60);
+const SLEEP: Duration = Duration::from_secs(180);
 /// How long hot-plug and hot-unplug may take; a PCIe port alone waits for five seconds.
 const HOT_PLUG: Duration = Duration::from_secs(40);
 /// The taint of an out-of-tree and of an unsigned module.
