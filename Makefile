@@ -83,7 +83,7 @@ vm: cargo ## Main test: devices, I/O, every kind of sleep, comparison with the C
 	@$(with-module) $(vmtest)
 
 PHONY += matrix
-matrix: cargo ## All devices, interrupt modes, machines and sleep cycles
+matrix: cargo ## All VM tests, with many cycles of every kind of sleep
 	@$(with-module) $(vmtest)
 
 PHONY += compare
@@ -91,7 +91,7 @@ compare: cargo ## Compare the handshakes of the Rust and of the C driver
 	@$(with-module) $(vmtest)
 
 PHONY += check
-check: cargo ## Everything: format, lints, host tests, VM tests, comparison
+check: cargo ## What CI runs: format, lints, host tests, half of the VM tests, comparison
 	@$(with-module) $(vmtest)
 
 PHONY += run
