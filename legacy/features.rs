@@ -5,7 +5,12 @@
 use kernel::prelude::*;
 
 use super::{
-    handshake,
+    handshake::{
+        self,
+        Acknowledged,
+        FeaturesAccepted,
+        Handshake, //
+    },
     transport::Transport, //
 };
 use crate::abstractions::virtio::Device;
@@ -59,17 +64,26 @@ impl Transport {
 
     /// Takes a device that did not complete its last reset through the handshake again.
     fn negotiate_anew(&self, features: u32) -> Result {
-        let accepted = self
-            .begin_handshake()?
-            .acknowledge(false)
-            .driver()
-            .accept_features(features)
-            .map_err(|error| {
-                dev_err!(self.pci(), "{error}\n");
-                ENODEV
-            })?;
-        accepted.hand_over();
+        let acknowledged = self.begin_handshake()?.acknowledge(false);
+        self.negotiate(acknowledged, features)?.hand_over();
         self.pci.set_master();
         Ok(())
+    }
+
+    /// The steps of a handshake from ACKNOWLEDGE to accepted `features`.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the device does not offer them, with a line.
+    pub(super) fn negotiate<'a>(
+        &self,
+        acknowledged: Handshake<'a, Self, Acknowledged>,
+        features: u32,
+    ) -> Result<Handshake<'a, Self, FeaturesAccepted>> {
+        let result = acknowledged.driver().accept_features(features);
+        result.map_err(|error| {
+            dev_err!(self.pci(), "{error}\n");
+            ENODEV
+        })
     }
 }

@@ -294,14 +294,8 @@ impl Bound {
         }
 
         let features = legacy_features(transport, device)?;
-        let accepted = acknowledged
-            .driver()
-            .accept_features(features)
-            .map_err(|error| {
-                dev_err!(self.pci(), "{error}\n");
-                ENODEV
-            })?;
-        accepted
+        transport
+            .negotiate(acknowledged, features)?
             .restore_queues(|| {
                 restore().inspect_err(|error| {
                     dev_err!(

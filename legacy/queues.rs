@@ -329,9 +329,9 @@ impl Transport {
         let Ok(negotiated) = negotiated else {
             return acknowledged.stop();
         };
-        match acknowledged.driver().accept_features(negotiated.features()) {
-            Ok(accepted) => accepted.hand_over(),
-            Err(error) => dev_err!(self.pci(), "{error}\n"),
+        // An error is reported, and seen by whoever asks for the features next.
+        if let Ok(accepted) = self.negotiate(acknowledged, negotiated.features()) {
+            accepted.hand_over();
         }
     }
 
