@@ -107,6 +107,19 @@ sleep_successes() {
 	cat /sys/power/suspend_stats/success
 }
 
+# The disk with the tools was found again after the last sleep, so that its driver prints no more.
+# printk() on one processor while another one suspends the consoles gives a warning of the kernel
+# (nbcon_kthreads_wake), and the NVMe driver prints long after the sleep has ended.
+tools_are_back() {
+	[ "$(cat /sys/class/nvme/nvme0/state)" = live ] || return
+	dmesg | awk '/nvme0: .* queues/ { scan = 1 } /nvme0: Ignoring bogus/ { scan = 0 } END { exit scan }'
+}
+
+# Goes to the state $1 (mem or disk), and returns when the machine has woken up.
+go_to_sleep() {
+	await 20 tools_are_back && echo "$1" >/sys/power/state
+}
+
 # $3 cycles to the state $1 (mem or disk), as far as the test level $2.
 pm_test_cycles() {
 	state=$1 level=$2 cycles=$3
@@ -116,7 +129,7 @@ pm_test_cycles() {
 	successes=$(sleep_successes)
 	done=0
 	while [ $done -lt "$cycles" ]; do
-		echo "$state" >/sys/power/state || break
+		go_to_sleep "$state" || break
 		done=$((done + 1))
 	done
 	echo none >/sys/power/pm_test
@@ -133,7 +146,7 @@ suspend_to_memory() {
 	echo deep >/sys/power/mem_sleep
 	failures=$(sleep_failures)
 	successes=$(sleep_successes)
-	echo mem >/sys/power/state || return
+	go_to_sleep mem || return
 	[ "$failures" = "$(sleep_failures)" ] || { echo "suspend_stats:"; sleep_failures; return 1; }
 	[ "$(sleep_successes)" -eq $((successes + 1)) ] || { echo "not counted as a success"; return 1; }
 }
@@ -149,14 +162,16 @@ swap_on() {
 # Ends what holds the disks.
 stop_swap() {
 	[ ! -e /tmp/load-pid ] || kill -TERM "$(cat /tmp/load-pid)"
-	swapoff -a
+	tail -n +2 /proc/swaps | while read -r swap _; do
+		swapoff "$swap" || return
+	done
 }
 
 # Writes an image, reads it back and goes on with it, in one and the same kernel.
 test_resume() {
 	failures=$(sleep_failures)
 	echo test_resume >/sys/power/disk || return
-	echo disk >/sys/power/state || return
+	go_to_sleep disk || return
 	[ "$failures" = "$(sleep_failures)" ] || { echo "suspend_stats:"; sleep_failures; return 1; }
 }
 
@@ -164,7 +179,7 @@ test_resume() {
 hibernate() {
 	failures=$(sleep_failures)
 	echo shutdown >/sys/power/disk || return
-	echo disk >/sys/power/state || return
+	go_to_sleep disk || return
 	[ "$failures" = "$(sleep_failures)" ] || { echo "suspend_stats:"; sleep_failures; return 1; }
 }
 
