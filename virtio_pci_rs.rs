@@ -12,15 +12,25 @@ mod abstractions;
 mod bindings;
 mod legacy;
 
+#[cfg(CONFIG_KUNIT = "y")]
+#[path = "tests/kunit/journal.rs"]
+mod journal_tests;
+
+use abstractions::debugfs::Root;
+
+/// What is there while the module is loaded; the driver goes first.
+
 #[pin_data]
 struct VirtioPciModule {
     #[pin]
     _driver: Registration<abstractions::pci::Adapter<legacy::Legacy>>,
+    _debugfs: Root,
 }
 
 impl InPlaceModule for VirtioPciModule {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            _debugfs: Root::new(<Self as kernel::ModuleMetadata>::NAME)?,
             _driver <- Registration::new(<Self as kernel::ModuleMetadata>::NAME, module),
         })
     }
@@ -40,6 +50,18 @@ module! {
         reset_timeout_ms: u32 {
             default: 1000,
             description: "Longest wait for a device to complete a reset, in ms (default: 1000)",
+        },
+        watchdog_s: u32 {
+            default: 10,
+            description: "How often the status of a live device is read, to see that it is there, in s; 0 is never (default: 10)",
+        },
+        refuse_freeze: bool {
+            default: false,
+            description: "Refuse to sleep while a virtio driver that cannot be frozen is bound, instead of resetting its device (default: false)",
+        },
+        lint: bool {
+            default: false,
+            description: "Count and report breaches of the specification by virtio drivers (default: false)",
         },
         byte_config: bool {
             default: false,

@@ -65,20 +65,50 @@ mod private {
     impl_raw!(u32, ioread32, iowrite32);
 }
 
-/// A requested and mapped base address register.
+/// I/O ports or memory of a device, mapped.
 ///
 /// # Invariants
 ///
-/// `base` is the mapping of all `len` bytes of base address register `index` of `pci`, whose
-/// region this owns.
-pub(crate) struct Bar {
-    pci: Arc<pci::Device>,
-    index: c_int,
+/// `base` is the mapping of `len` bytes.
+struct Window {
     base: NonNull<c_void>,
     len: usize,
 }
 
-// SAFETY: `base` is an I/O mapping, which is not tied to a thread.
+impl Window {
+    /// The address of a `T` at `offset`, or `None` if it is not inside or not aligned.
+    fn address<T>(&self, offset: usize) -> Option<*mut c_void> {
+        let end = offset.checked_add(size_of::<T>())?;
+        (end <= self.len && offset % size_of::<T>() == 0)
+            .then(|| self.base.as_ptr().wrapping_byte_add(offset))
+    }
+
+    fn read<T: Value>(&self, offset: usize) -> Option<T> {
+        let address = self.address::<T>(offset)?;
+        // SAFETY: By the type invariant and `address`, this is inside of a mapping.
+        Some(unsafe { T::read(address) })
+    }
+
+    fn write<T: Value>(&self, offset: usize, value: T) -> Option<()> {
+        let address = self.address::<T>(offset)?;
+        // SAFETY: By the type invariant and `address`, this is inside of a mapping.
+        unsafe { value.write(address) };
+        Some(())
+    }
+}
+
+/// A requested and mapped base address register.
+///
+/// # Invariants
+///
+/// `window` is the mapping of base address register `index` of `pci`, whose region this owns.
+pub(crate) struct Bar {
+    pci: Arc<pci::Device>,
+    index: c_int,
+    window: Window,
+}
+
+// SAFETY: The window is an I/O mapping, which is not tied to a thread.
 unsafe impl Send for Bar {}
 
 // SAFETY: Each access is one instruction on an I/O mapping; there is no other shared state.
@@ -111,36 +141,28 @@ impl Bar {
         Ok(Self {
             pci,
             index,
-            base,
-            len,
+            window: Window { base, len },
         })
     }
 
     /// Length in bytes.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.window.len
     }
 
     /// The address of a `T` at `offset`, or `None` if it is not inside or not aligned.
     pub(super) fn address<T>(&self, offset: usize) -> Option<*mut c_void> {
-        let end = offset.checked_add(size_of::<T>())?;
-        (end <= self.len && offset % size_of::<T>() == 0)
-            .then(|| self.base.as_ptr().wrapping_byte_add(offset))
+        self.window.address::<T>(offset)
     }
 
     /// Reads a `T` at `offset`, or `None` if it is not inside or not aligned.
     pub(crate) fn read<T: Value>(&self, offset: usize) -> Option<T> {
-        let address = self.address::<T>(offset)?;
-        // SAFETY: By the type invariant and `address`, this is inside of a mapping.
-        Some(unsafe { T::read(address) })
+        self.window.read(offset)
     }
 
     /// Writes `value` at `offset`, or returns `None` if it is not inside or not aligned.
     pub(crate) fn write<T: Value>(&self, offset: usize, value: T) -> Option<()> {
-        let address = self.address::<T>(offset)?;
-        // SAFETY: By the type invariant and `address`, this is inside of a mapping.
-        unsafe { value.write(address) };
-        Some(())
+        self.window.write(offset, value)
     }
 }
 
@@ -148,8 +170,59 @@ impl Drop for Bar {
     fn drop(&mut self) {
         // SAFETY: By the type invariant, we own the mapping and the region.
         unsafe {
-            bindings::pci_iounmap(self.pci.as_raw(), self.base.as_ptr());
+            bindings::pci_iounmap(self.pci.as_raw(), self.window.base.as_ptr());
             bindings::pci_release_region(self.pci.as_raw(), self.index);
         }
+    }
+}
+
+#[kunit_tests(virtio_pci_rs_io)]
+mod tests {
+    use super::*;
+
+    /// Sixteen bytes of memory that stand for registers: 0x00, 0x11, 0x22 and so on.
+    fn with_registers(f: impl FnOnce(Window)) {
+        let mut memory: [u64; 2] = [0x7766_5544_3322_1100, 0xffee_ddcc_bbaa_9988].map(u64::to_le);
+        let base = NonNull::from(&mut memory).cast();
+        f(Window {
+            base,
+            len: size_of_val(&memory),
+        });
+    }
+
+    #[test]
+    fn a_register_is_read_with_its_width() {
+        with_registers(|window| {
+            assert_eq!(window.read::<u8>(9), Some(0x99));
+            assert_eq!(window.read::<u16>(10), Some(0xbbaa));
+            assert_eq!(window.read::<u32>(12), Some(0xffee_ddcc));
+        });
+    }
+
+    #[test]
+    fn a_register_is_written_with_its_width() {
+        with_registers(|window| {
+            assert_eq!(window.write(0, 0x12_u8), Some(()));
+            assert_eq!(window.read::<u32>(0), Some(0x3322_1112));
+            assert_eq!(window.write(2, 0x3456_u16), Some(()));
+            assert_eq!(window.read::<u32>(0), Some(0x3456_1112));
+            assert_eq!(window.write(4, 0x789a_bcde_u32), Some(()));
+            assert_eq!(window.read::<u32>(4), Some(0x789a_bcde));
+            assert_eq!(window.read::<u32>(8), Some(0xbbaa_9988));
+        });
+    }
+
+    #[test]
+    fn what_is_outside_or_not_aligned_is_not_accessed() {
+        with_registers(|window| {
+            assert_eq!(window.read::<u8>(16), None);
+            assert_eq!(window.read::<u16>(15), None);
+            assert_eq!(window.read::<u32>(13), None);
+            assert_eq!(window.read::<u16>(1), None);
+            assert_eq!(window.read::<u32>(2), None);
+            assert_eq!(window.read::<u32>(usize::MAX), None);
+            assert_eq!(window.write(usize::MAX - 3, 0_u32), None);
+            assert_eq!(window.write(16, 0_u8), None);
+        });
     }
 }

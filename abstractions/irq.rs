@@ -140,6 +140,9 @@ pub(crate) enum Line {
     Vector(Vector),
     /// The INTx pin of a device, shared with other devices.
     Intx(Arc<pci::Device>),
+    /// A line that is not shared, by its number.
+    #[cfg(CONFIG_KUNIT = "y")]
+    Number(c_uint),
 }
 
 impl Line {
@@ -157,6 +160,8 @@ impl Line {
                 unsafe { (*pci.as_raw()).irq },
                 usize::try_from(bindings::IRQF_SHARED)?,
             )),
+            #[cfg(CONFIG_KUNIT = "y")]
+            Self::Number(number) => Ok((*number, 0)),
         }
     }
 }
@@ -251,6 +256,11 @@ impl<T: Target> Irq<T> {
         })
     }
 
+    /// The Linux interrupt number.
+    pub(crate) fn number(&self) -> c_uint {
+        self.number
+    }
+
     /// Waits until no handler of this interrupt runs any more.
     pub(crate) fn synchronize(&self) {
         // SAFETY: By the type invariant, `number` is a registered interrupt.
@@ -284,5 +294,59 @@ impl<T: Target> Drop for Irq<T> {
         self.clear_hint();
         // SAFETY: By the type invariant, the handler is registered with this cookie.
         unsafe { bindings::free_irq(self.number, T::cookie(&self.target)) };
+    }
+}
+
+#[kunit_tests(virtio_pci_rs_irq)]
+mod tests {
+    use super::*;
+
+    /// An interrupt of the ISA bus that no device of a test machine has.
+    const FREE: c_uint = 5;
+
+    struct Nothing;
+
+    impl Handler for Nothing {
+        fn handle(&self) -> IrqReturn {
+            IrqReturn::None
+        }
+    }
+
+    fn request() -> Result<Irq<Nothing>> {
+        let name = CString::try_from(c"virtio_pci_rs_irq")?;
+        Irq::request(Line::Number(FREE), name, Arc::new(Nothing, GFP_KERNEL)?)
+    }
+
+    #[test]
+    fn a_handler_is_freed_when_it_is_dropped() -> Result {
+        drop(request()?);
+        let irq = request()?;
+        assert_eq!(irq.number(), FREE);
+        assert_eq!(request().err(), Some(EBUSY));
+        irq.synchronize();
+        drop(irq);
+        request().map(drop)
+    }
+
+    #[test]
+    fn a_handler_is_freed_with_a_hint() -> Result {
+        let mut irq = request()?;
+        let mut mask = CpumaskVar::new_zero(GFP_KERNEL)?;
+        mask.set(0);
+        irq.set_affinity(Some(&mask));
+        irq.set_affinity(None);
+        irq.set_affinity(Some(&mask));
+        drop(irq);
+        request().map(drop)
+    }
+
+    #[test]
+    fn reserved_vectors_add_up() {
+        let affinity = Affinity(pin_init::zeroed())
+            .with_reserved(1)
+            .with_reserved(2);
+        assert_eq!(affinity.0.pre_vectors, 3);
+        let most = affinity.with_reserved(u32::MAX);
+        assert_eq!(most.0.pre_vectors, u32::MAX);
     }
 }

@@ -5,6 +5,8 @@
 //! All unsafe code of this module is here. Nothing here knows a virtio status bit or a register of
 //! the legacy interface.
 
+pub(crate) mod clock;
+pub(crate) mod debugfs;
 pub(crate) mod io;
 pub(crate) mod irq;
 pub(crate) mod pci;

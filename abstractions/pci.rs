@@ -19,6 +19,7 @@ use kernel::{
         from_result,
         to_result, //
     },
+    fmt,
     pci,
     prelude::*,
     sync::{
@@ -240,6 +241,26 @@ impl<T: Driver> Adapter<T> {
     }
 }
 
+/// Which device this is, by the configuration space.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HardwareId {
+    /// Vendor id, and device id in the upper half.
+    id: u32,
+    /// Those of the subsystem.
+    subsystem: u32,
+}
+
+impl fmt::Display for HardwareId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = |id: u32| (id & 0xffff, id >> 16);
+        let ((vendor, device), (subvendor, subdevice)) = (parts(self.id), parts(self.subsystem));
+        write!(
+            f,
+            "{vendor:04x}:{device:04x} (subsystem {subvendor:04x}:{subdevice:04x})"
+        )
+    }
+}
+
 /// A capability in the configuration space of a device.
 #[derive(Clone, Copy)]
 pub(crate) struct Capability {
@@ -341,6 +362,14 @@ impl Device {
         self.enabled.load(Relaxed)
     }
 
+    /// Whether the device asserts INTx, which is masked then until the device is enabled anew.
+    ///
+    /// May be called in interrupt context.
+    pub(crate) fn check_and_mask_intx(&self) -> bool {
+        // SAFETY: `as_raw` is valid, and the function takes a raw spinlock only.
+        unsafe { bindings::pci_check_and_mask_intx(self.as_raw()) }
+    }
+
     /// Whether the device still answers to reads of its configuration space.
     pub(crate) fn is_present(&self) -> bool {
         // SAFETY: `as_raw` is valid.
@@ -370,6 +399,58 @@ impl Device {
     pub(crate) fn name(&self) -> &CStr {
         // SAFETY: `as_raw_dev` is valid, and the name of a PCI device does not change.
         unsafe { CStr::from_char_ptr(bindings::dev_name(self.as_raw_dev())) }
+    }
+
+    /// What the configuration space says now of which device this is.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if no device answers.
+    pub(crate) fn read_identity(&self) -> Result<HardwareId> {
+        let id = self.read_config_dword(bindings::PCI_VENDOR_ID)?;
+        if id == u32::MAX {
+            return Err(ENODEV);
+        }
+        Ok(HardwareId {
+            id,
+            subsystem: self.read_config_dword(bindings::PCI_SUBSYSTEM_VENDOR_ID)?,
+        })
+    }
+
+    /// What [`Device::read_identity`] said when the device was found.
+    pub(crate) fn identity(&self) -> HardwareId {
+        let dword = |vendor: u16, device: u16| u32::from(vendor) | u32::from(device) << 16;
+        HardwareId {
+            id: dword(self.pdev.vendor_id().as_raw(), self.device_id()),
+            subsystem: dword(self.subsystem_vendor_id(), self.subsystem_device_id()),
+        }
+    }
+
+    fn read_config_dword(&self, offset: u32) -> Result<u32> {
+        let offset = c_int::try_from(offset)?;
+        let mut value = u32::MAX;
+        // SAFETY: `as_raw` is valid, and `value` is valid for a write.
+        unsafe { bindings::pci_read_config_dword(self.as_raw(), offset, &mut value) };
+        Ok(value)
+    }
+
+    /// Whether the MSI-X capability, if there is one, says that MSI-X is enabled.
+    pub(crate) fn msix_is_enabled(&self) -> bool {
+        // SAFETY: `as_raw` is valid, and the field was set when the device was found.
+        let msix_cap = unsafe { (*self.as_raw()).msix_cap };
+        if msix_cap == 0 {
+            return false;
+        }
+        let mut control: u16 = 0;
+        // SAFETY: `as_raw` is valid, and `control` is valid for a write.
+        unsafe {
+            bindings::pci_read_config_word(
+                self.as_raw(),
+                c_int::from(msix_cap) + bindings::PCI_MSIX_FLAGS as c_int, // CAST: A small constant.
+                &mut control,
+            )
+        };
+        u32::from(control) & bindings::PCI_MSIX_FLAGS_ENABLE != 0
     }
 
     /// Whether the device has an MSI-X capability.

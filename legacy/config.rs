@@ -27,6 +27,7 @@ impl Transport {
     /// A range that takes several accesses is read until two reads agree. What is outside of BAR0
     /// reads as zeros, and a disconnected device as it did last.
     pub(super) fn get_config(&self, offset: usize, buffer: &mut [u8]) {
+        self.counters.config_reads.add_one();
         if !self.is_connected() {
             if let Some(last) = self.last_config.lock().get(offset..offset + buffer.len()) {
                 buffer.copy_from_slice(last);
@@ -53,6 +54,7 @@ impl Transport {
             return;
         }
         for _ in 0..RETRIES {
+            self.counters.config_rereads.add_one();
             if !self.read_plan(plan, offset, buffer) {
                 return;
             }
@@ -121,11 +123,14 @@ impl Transport {
             Widths::Natural
         };
         let plan = Plan::new(offset, len, limit, widths);
-        if plan.is_none() && !self.range_reported.xchg(true, Full) {
-            dev_warn!(
-                self.pci(),
-                "device configuration has {limit} bytes, {len} at {offset:#x} are outside\n"
-            );
+        if plan.is_none() {
+            self.counters.config_outside.add_one();
+            if !self.range_reported.xchg(true, Full) {
+                dev_warn!(
+                    self.pci(),
+                    "device configuration has {limit} bytes, {len} at {offset:#x} are outside\n"
+                );
+            }
         }
         plan
     }

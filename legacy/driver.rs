@@ -11,10 +11,12 @@ use kernel::{
 };
 
 use super::{
+    debugfs,
     identity::{
         self,
         Identity, //
     },
+    journal::Phase,
     power::{
         Asleep,
         Bound, //
@@ -139,7 +141,9 @@ impl pci::Driver for Legacy {
             return Err(reset_errno(error));
         }
 
+        let files = debugfs::files(registration.transport())?;
         Ok(Bound {
+            _files: files,
             registration,
             pci,
             asleep: Asleep::new(),
@@ -155,34 +159,36 @@ impl pci::Driver for Legacy {
     }
 
     fn suspend(bound: &Bound) -> Result {
-        bound.suspend()
+        bound.during(Phase::Suspend, Bound::suspend)
     }
 
     fn resume(bound: &Bound) -> Result {
-        bound.resume()
+        bound.during(Phase::Resume, Bound::resume)
     }
 
     fn freeze(bound: &Bound) -> Result {
-        bound.freeze()
+        bound.during(Phase::Freeze, Bound::freeze)
     }
 
     fn thaw(bound: &Bound) -> Result {
-        bound.restore()
+        bound.during(Phase::Thaw, Bound::restore)
     }
 
     fn poweroff(bound: &Bound) -> Result {
-        bound.freeze()
+        bound.during(Phase::Poweroff, Bound::freeze)
     }
 
     fn restore(bound: &Bound) -> Result {
-        bound.restore()
+        bound.during(Phase::Restore, Bound::restore)
     }
 
     fn reset_prepare(bound: &Bound) {
-        bound.reset_prepare();
+        // The PCI core resets the device in any case.
+        let _ = bound.during(Phase::ResetPrepare, Bound::reset_prepare);
     }
 
     fn reset_done(bound: &Bound) {
-        bound.reset_done();
+        // The PCI core does not ask how it went.
+        let _ = bound.during(Phase::ResetDone, Bound::reset_done);
     }
 }

@@ -11,6 +11,7 @@ use super::{
         FeaturesAccepted,
         Handshake, //
     },
+    journal::Event,
     transport::Transport, //
 };
 use crate::abstractions::virtio::Device;
@@ -81,8 +82,8 @@ impl Transport {
         features: u32,
     ) -> Result<Handshake<'a, Self, FeaturesAccepted>> {
         let result = acknowledged.driver().accept_features(features);
-        result.map_err(|error| {
-            dev_err!(self.pci(), "{error}\n");
+        result.map_err(|missing| {
+            self.report(Event::FeaturesMissing(missing));
             ENODEV
         })
     }

@@ -16,6 +16,7 @@ use crate::abstractions::{
         Handler,
         IrqReturn, //
     },
+    pci,
     virtio::{
         Callbacks,
         Device, //
@@ -51,6 +52,7 @@ impl Handler for SharedVirtqueues {
 
 /// Handles INTx.
 pub(super) struct Intx {
+    pub(super) pci: Arc<pci::Device>,
     pub(super) bar: Arc<Bar>,
     pub(super) device: ARef<Device>,
     pub(super) callbacks: Arc<Callbacks>,
@@ -63,6 +65,16 @@ impl Handler for Intx {
         if isr == 0 {
             // Another device on the same line.
             return IrqReturn::None;
+        }
+        if isr == regs::ISR_GONE {
+            self.device.check_soon();
+            // A device that only does not decode its ports may have interrupted. This register
+            // cannot take the interrupt back then, which would come for ever.
+            return if self.pci.check_and_mask_intx() {
+                IrqReturn::Handled
+            } else {
+                IrqReturn::None
+            };
         }
         if isr & regs::ISR_CONFIG != 0 {
             self.device.config_changed();

@@ -5,17 +5,12 @@
 use kernel::fmt;
 
 use super::{
-    handshake::{
-        FeaturesMissing,
-        HandshakeLost,
-        ResetError, //
-    },
     identity,
-    ring::RingError,
-    status::{
-        self,
-        Status, //
+    journal::{
+        Entry,
+        Event, //
     },
+    status::Status,
     vectors::Policy, //
 };
 
@@ -30,13 +25,4 @@ macro_rules! impl_display {
     )*};
 }
 
-impl_display!(
-    FeaturesMissing,
-    HandshakeLost,
-    Policy,
-    ResetError,
-    RingError,
-    Status,
-    identity::Refusal,
-    status::Refusal,
-);
+impl_display!(Entry, Event, Policy, Status, identity::Refusal,);

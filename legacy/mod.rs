@@ -4,18 +4,22 @@
 //!
 //! C: drivers/virtio/virtio_pci_common.c, virtio_pci_legacy.c and virtio_pci_legacy_dev.c.
 //!
-//! What needs no kernel ([`access`], [`handshake`], [`identity`], [`regs`], [`ring`], [`status`],
-//! [`vectors`]) depends on `core` alone, so that tests on the host compile it as it is.
+//! What needs no kernel ([`access`], [`handshake`], [`identity`], [`journal`], [`regs`], [`ring`],
+//! [`status`], [`vectors`]) depends on `core` alone, so that tests on the host compile it as it is.
 
 #![forbid(unsafe_code)]
 
 mod access;
 mod config;
+mod counters;
+mod debugfs;
 mod driver;
 mod features;
 mod handshake;
 mod identity;
 mod interrupts;
+pub(crate) mod journal;
+mod lint;
 mod messages;
 mod power;
 mod queues;
@@ -24,5 +28,6 @@ mod ring;
 mod status;
 mod transport;
 mod vectors;
+mod watchdog;
 
 pub(crate) use self::driver::Legacy;

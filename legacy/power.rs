@@ -17,21 +17,30 @@ use kernel::{
 };
 
 use super::{
+    debugfs::Files,
     features::legacy_features,
     handshake::{
         Acknowledged,
         Device as _,
         Handshake, //
     },
+    journal::{
+        Errno,
+        Event,
+        Phase, //
+    },
     status::Status,
     transport::Transport, //
 };
-use crate::abstractions::{
-    pci,
-    virtio::{
-        Device,
-        Registration, //
-    }, //
+use crate::{
+    abstractions::{
+        pci,
+        virtio::{
+            Device,
+            Registration, //
+        }, //
+    },
+    module_parameters, //
 };
 
 /// A device that this transport is bound to.
@@ -39,6 +48,7 @@ use crate::abstractions::{
 /// Fields are dropped in order: the virtio device is unregistered before the PCI device is
 /// disabled.
 pub(crate) struct Bound {
+    pub(super) _files: Option<Files>,
     pub(super) registration: Registration<Transport>,
     pub(super) pci: Arc<pci::Device>,
     pub(super) asleep: Asleep,
@@ -70,9 +80,35 @@ impl Bound {
         self.registration.transport()
     }
 
+    /// Does what belongs to `phase`, and records that.
+    pub(super) fn during(&self, phase: Phase, f: impl FnOnce(&Self) -> Result) -> Result {
+        let transport = self.transport();
+        transport.record(Event::Begun(phase));
+        let result = f(self);
+        let error = result.err().map(|error| Errno(error.to_errno()));
+        transport.record(Event::Ended(phase, error));
+        result
+    }
+
     /// Freezes the virtio driver and disables the device.
+    ///
+    /// # Errors
+    ///
+    /// That of the virtio driver, `ENOMEM`, or `EBUSY` if the driver cannot be frozen and the user
+    /// rather wants no sleep.
     pub(super) fn freeze(&self) -> Result {
         let transport = self.transport();
+        if module_parameters::refuse_freeze.value()
+            && transport.has_rings()
+            && !self.device().can_freeze()
+        {
+            dev_err!(
+                self.pci(),
+                "driver {} cannot be frozen: sleep refused\n",
+                self.driver_name()
+            );
+            return Err(EBUSY);
+        }
         transport.remember_sizes()?;
         self.device().freeze()?;
         // A driver that was frozen has deleted its virtqueues.
@@ -114,7 +150,12 @@ impl Bound {
     }
 
     /// Prepares for a reset by the PCI core, if the virtio driver supports it.
-    pub(super) fn reset_prepare(&self) {
+    ///
+    /// # Errors
+    ///
+    /// That of the virtio driver; `EOPNOTSUPP` if it does not support resets.
+    pub(super) fn reset_prepare(&self) -> Result {
+        self.transport().known.lock().resetting = true;
         let device = self.device();
         let prepared = device.with_driver_held(|| {
             self.transport().remember_sizes()?;
@@ -132,10 +173,16 @@ impl Bound {
                 error.to_errno()
             ),
         }
+        prepared
     }
 
     /// Brings the device back after a reset by the PCI core.
-    pub(super) fn reset_done(&self) {
+    ///
+    /// # Errors
+    ///
+    /// As [`Bound::wake`].
+    pub(super) fn reset_done(&self) -> Result {
+        self.transport().known.lock().resetting = false;
         let device = self.device();
         let result = device.with_driver_held(|| {
             if self.pci.is_enabled() {
@@ -144,13 +191,13 @@ impl Bound {
                 self.wake(|| device.reset_done_driver())
             }
         });
-        if let Err(error) = result {
+        result.inspect_err(|error| {
             dev_warn!(
                 self.pci(),
                 "not brought back after a reset: error {}\n",
                 error.to_errno()
             );
-        }
+        })
     }
 
     /// Stops a live device for good, so that it leaves the memory alone.
@@ -182,7 +229,8 @@ impl Bound {
 
     fn enable(&self) -> Result {
         self.pci.enable().inspect_err(|error| {
-            dev_err!(self.pci(), "not enabled: error {}\n", error.to_errno())
+            self.transport()
+                .report(Event::NotEnabled(Errno(error.to_errno())));
         })?;
         self.pci.set_master();
         Ok(())
@@ -207,15 +255,14 @@ impl Bound {
                 self.bring_back(&restore)
             }
         });
-        if result.is_err() {
-            dev_err!(
-                self.pci(),
-                "disconnected and taken from virtio driver {}: bind the device anew\n",
-                self.driver_name()
-            );
-            self.pci.clear_master();
+        let counters = &self.transport().counters;
+        if result.is_ok() {
+            counters.restored.add_one();
+        } else {
+            counters.not_restored.add_one();
+            self.transport().quiet();
             self.restore_disconnected(&restore);
-            self.registration.unregister_later();
+            self.device().check_soon();
         }
         result
     }
@@ -229,12 +276,7 @@ impl Bound {
         transport.disconnect(legacy_features(transport, device).unwrap_or(0));
         if device.has_driver() && transport.queue_count() == 0 {
             if let Err(error) = restore() {
-                dev_err!(
-                    self.pci(),
-                    "virtio driver {} not restored: error {}\n",
-                    self.driver_name(),
-                    error.to_errno()
-                );
+                transport.report(Event::NotRestored(Errno(error.to_errno())));
             }
         }
         device.break_virtqueues();
@@ -257,22 +299,18 @@ impl Bound {
     }
 
     fn driver_name(&self) -> &str {
-        let name = self.device().driver_name();
-        name.and_then(|name| name.to_str().ok()).unwrap_or("?")
+        self.device().driver_name_or("?")
     }
 
     /// Resets a device whose driver has virtqueues but no `freeze`, so that it does not write to a
     /// memory image that is being saved.
     fn park(&self) {
-        let name = self
-            .device()
-            .driver_name()
-            .and_then(|name| name.to_str().ok());
         dev_warn!(
             self.pci(),
             "driver {} cannot be frozen: the device is reset and stays so, bind it anew\n",
-            name.unwrap_or("?")
+            self.driver_name()
         );
+        self.transport().record(Event::Parked);
         self.device().break_virtqueues();
         // An error is reported, and bus mastering is off in any case.
         let _ = self.transport().reset_device();
@@ -297,18 +335,17 @@ impl Bound {
         transport
             .negotiate(acknowledged, features)?
             .restore_queues(|| {
-                restore().inspect_err(|error| {
-                    dev_err!(
-                        self.pci(),
-                        "virtio driver not restored: error {}\n",
-                        error.to_errno()
-                    );
+                transport.restoring.store(true, Relaxed);
+                let restored = restore();
+                transport.restoring.store(false, Relaxed);
+                restored.inspect_err(|error| {
+                    transport.report(Event::NotRestored(Errno(error.to_errno())));
                 })?;
                 self.check_queues()
             })?
             .live()
-            .map_err(|error| {
-                dev_err!(self.pci(), "{error}\n");
+            .map_err(|lost| {
+                transport.report(Event::HandshakeLost(lost));
                 EPROTO
             })?;
 
@@ -320,22 +357,34 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the device is gone, `EIO` if it does not complete the reset.
+    /// `ENODEV` if the device is gone or is another one, `EIO` if it does not complete the reset.
     fn acknowledge(&self) -> Result<Handshake<'_, Transport, Acknowledged>> {
-        if !self.pci.is_present() {
-            dev_err!(self.pci(), "device is gone\n");
+        let identity = self.pci.read_identity().inspect_err(|_| {
+            self.transport().report(Event::Gone);
+        })?;
+        if identity != self.pci.identity() {
+            dev_err!(
+                self.pci(),
+                "{identity} in the slot of {}\n",
+                self.pci.identity()
+            );
+            self.transport().record(Event::Replaced);
             return Err(ENODEV);
         }
         let reset = self.transport().begin_handshake()?;
         Ok(reset.acknowledge(self.device().failed_before()))
     }
 
-    /// Checks that the virtio driver has all its virtqueues again.
+    /// Checks that the virtio driver has all its virtqueues again, and that they are connected.
     fn check_queues(&self) -> Result {
-        let before = self.transport().known.lock().sizes.len();
-        let now = self.transport().queue_count();
-        if now < before || (now > 0 && !self.transport().has_rings()) {
-            dev_err!(self.pci(), "{now} of {before} virtqueues restored\n");
+        let transport = self.transport();
+        if let Some(error) = transport.known.lock().lost {
+            return Err(error);
+        }
+        let before = transport.known.lock().sizes.len();
+        let now = transport.queue_count();
+        if now < before || (now > 0 && !transport.has_rings()) {
+            transport.report(Event::VirtqueuesMissing { now, before });
             return Err(EIO);
         }
         Ok(())

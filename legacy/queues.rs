@@ -18,16 +18,19 @@ use kernel::{
 };
 
 use super::{
+    features::legacy_features,
     handshake,
     interrupts::{
         ConfigChange,
         Intx,
         SharedVirtqueues, //
     },
-    regs::{
-        self,
-        Register, //
+    journal::{
+        Errno,
+        Event, //
     },
+    lint,
+    regs,
     ring,
     status::Status,
     transport::{
@@ -53,6 +56,7 @@ use crate::abstractions::{
     virtio::{
         Callbacks,
         Device,
+        Doorbell,
         Request,
         Virtqueue,
         Wanted, //
@@ -150,6 +154,63 @@ impl Queues {
         }
     }
 
+    /// Lists the virtqueues.
+    pub(super) fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for virtqueue in self.virtqueues() {
+            let (index, name) = (virtqueue.index(), virtqueue.name().to_str().unwrap_or("?"));
+            let (num, address) = (virtqueue.num(), virtqueue.ring_address());
+            let broken = if virtqueue.is_broken() {
+                ", broken"
+            } else {
+                ""
+            };
+            writeln!(
+                f,
+                "{index} {name}: {num} entries at {address:#x}, {} free{broken}",
+                virtqueue.num_free()
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Lists the vectors.
+    pub(super) fn show_vectors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.interrupts {
+            Interrupts::None => return writeln!(f, "none: disconnected"),
+            Interrupts::Intx(irq) => {
+                return writeln!(f, "{}: interrupt {}", self.policy, irq.number());
+            }
+            Interrupts::Msix { config, shared } => {
+                writeln!(f, "{}", self.policy)?;
+                writeln!(
+                    f,
+                    "configuration: vector {CONFIG_VECTOR}, interrupt {}",
+                    config.number()
+                )?;
+                if let Some(irq) = shared {
+                    writeln!(
+                        f,
+                        "virtqueues: vector {SHARED_VECTOR}, interrupt {}",
+                        irq.number()
+                    )?;
+                }
+            }
+        }
+        for queue in &self.queues {
+            let index = queue.virtqueue.index();
+            match (&queue.irq, queue.vector) {
+                (_, NO_VECTOR) => writeln!(f, "virtqueue {index}: none")?,
+                (None, vector) => writeln!(f, "virtqueue {index}: vector {vector}")?,
+                (Some(irq), vector) => writeln!(
+                    f,
+                    "virtqueue {index}: vector {vector}, interrupt {}",
+                    irq.number()
+                )?,
+            }
+        }
+        Ok(())
+    }
+
     fn virtqueues(&self) -> impl Iterator<Item = &Arc<Virtqueue>> {
         self.queues.iter().map(|queue| &queue.virtqueue)
     }
@@ -191,6 +252,10 @@ impl Drop for Queues {
 impl Transport {
     /// Makes the virtqueues that a driver wants, with the best interrupt policy that works.
     ///
+    /// A driver that is being restored gets virtqueues also from a device that is no good: they are
+    /// not connected, and so is the device from then on. Drivers that fail to be restored can
+    /// neither be frozen nor removed: virtio-rng, for one, frees its data a second time.
+    ///
     /// # Errors
     ///
     /// `EPROTO` before the features are accepted, `EBUSY` if there are virtqueues already,
@@ -203,40 +268,62 @@ impl Transport {
         wanted: &mut Wanted<'_>,
         affinity: Option<Affinity>,
     ) -> Result {
-        let mut negotiated = self.negotiated().inspect_err(|_| {
-            dev_err!(
-                self.pci(),
-                "virtqueues before DRIVER and accepted features\n"
-            );
-        })?;
         let mut place = self.queues.lock();
         if place.is_some() {
             dev_err!(self.pci(), "virtqueues are there already\n");
             return Err(EBUSY);
         }
-        if !self.is_connected() {
-            let queues = self.make_unconnected(device, wanted)?;
-            wanted.answer(queues.virtqueues())?;
-            *place = Some(queues);
-            return Ok(());
+        let connected = if self.is_connected() {
+            match self.make_connected(device, wanted, affinity) {
+                Err(error) if self.restoring.load(Relaxed) => {
+                    self.disconnect_failed(legacy_features(self, device).unwrap_or(0), error);
+                    None
+                }
+                result => Some(result?),
+            }
+        } else {
+            None
+        };
+        let queues = match connected {
+            Some(queues) => queues,
+            None => self.make_unconnected(device, wanted)?,
+        };
+        if let Err(error) = wanted.answer(queues.virtqueues()) {
+            self.forget_rings();
+            return Err(error);
         }
+        *place = Some(queues);
+        Ok(())
+    }
 
+    /// Makes virtqueues that are shown to the device.
+    fn make_connected(
+        &self,
+        device: &Device,
+        wanted: &Wanted<'_>,
+        affinity: Option<Affinity>,
+    ) -> Result<Queues> {
         let mut refused = Refused::default();
         for policy in Policy::BEST_FIRST {
+            let negotiated = self.negotiated().inspect_err(|_| {
+                dev_err!(
+                    self.pci(),
+                    "virtqueues before DRIVER and accepted features\n"
+                );
+            })?;
             match self.try_policy(&negotiated, device, wanted, affinity, policy) {
                 Ok(queues) => {
-                    if let Err(error) = wanted.answer(queues.virtqueues()) {
-                        self.forget_rings();
-                        return Err(error);
-                    }
+                    self.record(Event::PolicyUsed(policy));
                     self.report_policy(device, policy, &refused);
-                    *place = Some(queues);
-                    return Ok(());
+                    return Ok(queues);
                 }
                 Err(Failure::Virtqueues(error)) => return Err(error),
-                Err(Failure::Interrupts(error)) => refused.add(policy, error),
+                Err(Failure::Interrupts(error)) => {
+                    self.counters.policies_refused.add_one();
+                    self.record(Event::PolicyRefused(policy, Errno(error.to_errno())));
+                    refused.add(policy, error);
+                }
             }
-            negotiated = self.negotiated()?;
         }
         let error = refused.last().unwrap_or(ENODEV);
         dev_err!(
@@ -251,6 +338,9 @@ impl Transport {
     pub(super) fn delete_queues(&self) {
         let queues = self.queues.lock().take();
         self.forget_rings();
+        if queues.is_some() {
+            self.record(Event::VirtqueuesDeleted);
+        }
         drop(queues);
         self.msix_enabled.store(false, Relaxed);
     }
@@ -291,6 +381,7 @@ impl Transport {
                 GFP_KERNEL,
             )?;
         }
+        self.record(Event::VirtqueuesUnconnected);
         Ok(Queues {
             interrupts: Interrupts::None,
             queues,
@@ -371,9 +462,11 @@ impl Transport {
         let callbacks = Callbacks::new()?;
 
         if needed == 0 {
+            self.check_msix(false)?;
             let line = Line::intx(&self.pci).ok_or(Failure::Interrupts(ENXIO))?;
             let handler = Arc::new(
                 Intx {
+                    pci: self.pci.clone(),
                     bar: self.bar.clone(),
                     device: device.into(),
                     callbacks: callbacks.clone(),
@@ -398,6 +491,7 @@ impl Transport {
         let vectors =
             Vectors::allocate(self.pci.clone(), needed, affinity).map_err(Failure::Interrupts)?;
         let vectors = Arc::new(vectors, GFP_KERNEL)?;
+        self.check_msix(true)?;
         let line = |number| {
             Line::Vector(Vector {
                 vectors: vectors.clone(),
@@ -431,7 +525,7 @@ impl Transport {
 
         // MSI-X is enabled from here on, and with it the vector registers.
         self.msix_enabled.store(true, Relaxed);
-        if let Err(failure) = self.set_vector(&regs::MSI_CONFIG_VECTOR, CONFIG_VECTOR) {
+        if let Err(failure) = self.set_vector(None, CONFIG_VECTOR) {
             self.msix_enabled.store(false, Relaxed);
             return Err(failure);
         }
@@ -499,14 +593,11 @@ impl Transport {
         index: u16,
         request: &Request<'_>,
     ) -> Result<Arc<Virtqueue>> {
-        let report = |error: ring::RingError| {
-            dev_err!(self.pci(), "virtqueue {index}: {error}\n");
-            errno(error)
-        };
+        let refuse = |error| self.refuse(index, error);
         self.write(&regs::QUEUE_SEL, index);
         let num = self.read(&regs::QUEUE_NUM, 0);
-        ring::check_size(num).map_err(report)?;
-        ring::check_unused(self.read(&regs::QUEUE_PFN, 0)).map_err(report)?;
+        ring::check_size(num).map_err(refuse)?;
+        ring::check_unused(self.read(&regs::QUEUE_PFN, 0)).map_err(refuse)?;
 
         let virtqueue = Virtqueue::new(
             device,
@@ -514,9 +605,19 @@ impl Transport {
             num,
             ring::ALIGN,
             request,
-            Some((&self.bar, regs::QUEUE_NOTIFY.offset())),
+            Some(Doorbell {
+                bar: &self.bar,
+                offset: regs::QUEUE_NOTIFY.offset(),
+                is_announced: lint::is_on(),
+            }),
         )?;
         Ok(Arc::new(virtqueue, GFP_KERNEL)?)
+    }
+
+    /// Reports that virtqueue `index` cannot be used.
+    fn refuse(&self, index: u16, error: ring::RingError) -> Error {
+        self.report(Event::VirtqueueRefused { index, error });
+        errno(error)
     }
 
     /// Shows the selected virtqueue to the device, with its vector.
@@ -527,28 +628,48 @@ impl Transport {
         virtqueue: &Virtqueue,
         vector: u16,
     ) -> Result<(), Failure> {
-        let pfn = ring::pfn(virtqueue.ring_address(), virtqueue.num()).map_err(|error| {
-            dev_err!(self.pci(), "virtqueue {index}: {error}\n");
-            errno(error)
-        })?;
+        let num = virtqueue.num();
+        let pfn =
+            ring::pfn(virtqueue.ring_address(), num).map_err(|error| self.refuse(index, error))?;
+        self.record(Event::Virtqueue { index, num, pfn });
         self.known.lock().has_rings = true;
         self.write(&regs::QUEUE_PFN, pfn);
         if vector != NO_VECTOR {
-            self.set_vector(&regs::MSI_QUEUE_VECTOR, vector)?;
+            self.set_vector(Some(index), vector)?;
         }
         Ok(())
     }
 
-    /// Writes a vector and makes sure that the device has accepted it.
+    /// Writes the vector of virtqueue `index`, which is selected, or that for changes of the
+    /// configuration, and makes sure that the device has accepted it.
     ///
     /// Virtio 1.4, 4.1.5.1.2: a driver must verify the mapping by reading it back.
-    fn set_vector(&self, register: &Register<u16>, vector: u16) -> Result<(), Failure> {
+    fn set_vector(&self, index: Option<u16>, vector: u16) -> Result<(), Failure> {
+        let register = match index {
+            Some(_) => &regs::MSI_QUEUE_VECTOR,
+            None => &regs::MSI_CONFIG_VECTOR,
+        };
         self.write(register, vector);
-        if self.read(register, NO_VECTOR) == vector {
-            Ok(())
-        } else {
-            Err(Failure::Interrupts(EBUSY))
+        let read = self.read(register, NO_VECTOR);
+        if read == vector {
+            return Ok(());
         }
+        self.report(Event::VectorRefused {
+            index,
+            vector,
+            read,
+        });
+        Err(Failure::Interrupts(EBUSY))
+    }
+
+    /// Makes sure that the device and the PCI core agree on whether MSI-X is enabled, and so on
+    /// where the device configuration begins.
+    fn check_msix(&self, wanted: bool) -> Result<(), Failure> {
+        if self.pci.msix_is_enabled() == wanted {
+            return Ok(());
+        }
+        self.report(Event::MsixMismatch { wanted });
+        Err(Failure::Interrupts(EIO))
     }
 }
 

@@ -54,6 +54,9 @@ pub(crate) const MSI_QUEUE_VECTOR: Register<u16> = Register::new(22);
 /// Bit of [`ISR`]: the device configuration has changed.
 pub(crate) const ISR_CONFIG: u8 = 0x2;
 
+/// What [`ISR`] reads as if no device answers; the device sets only the lowest two bits.
+pub(crate) const ISR_GONE: u8 = 0xff;
+
 /// Where the device configuration begins, in bytes from the start of BAR0.
 pub(crate) const fn config_offset(msix_enabled: bool) -> usize {
     if msix_enabled {

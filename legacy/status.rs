@@ -60,6 +60,11 @@ impl Status {
         self.0 & other.0 == other.0
     }
 
+    /// Whether any bit of `other` is set.
+    pub(crate) const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// What to make of this status when the device gives it and `written` was written last.
     ///
     /// Only the device sets NEEDS_RESET, and both sides set FAILED. Any other bit that was not

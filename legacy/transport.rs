@@ -2,12 +2,15 @@
 
 //! The transport of one device: its registers, and what is known of its state.
 
+use core::num::NonZero;
+
 use kernel::{
     cpumask::Cpumask,
     prelude::*,
     sync::{
         atomic::{
             AtomicFlag,
+            Full,
             Relaxed, //
         },
         new_mutex,
@@ -21,11 +24,19 @@ use kernel::{
 };
 
 use super::{
+    counters::Counters,
     handshake::{
         self,
         Handshake,
         ResetError, //
     },
+    journal::{
+        self,
+        Entry,
+        Event,
+        Journal, //
+    },
+    lint::Lint,
     queues::Queues,
     regs::{
         self,
@@ -39,6 +50,7 @@ use super::{
 };
 use crate::{
     abstractions::{
+        clock,
         io::{
             Bar,
             Value, //
@@ -62,8 +74,8 @@ const CONFIG_REMEMBERED: usize = 4096;
 
 /// A legacy virtio PCI device.
 ///
-/// Lock order: [`Transport::queues`], then [`Transport::known`]. Neither is held while a virtio
-/// driver is called.
+/// Lock order: [`Transport::queues`], then [`Transport::known`], then [`Transport::journal`]. None
+/// is held while a virtio driver is called.
 #[pin_data]
 pub(super) struct Transport {
     pub(super) pci: Arc<pci::Device>,
@@ -73,6 +85,8 @@ pub(super) struct Transport {
     /// Whether registers are accessed. If not, the device could not be restored, and all that its
     /// virtio driver does comes to nothing.
     connected: AtomicFlag,
+    /// Whether the virtio driver is being restored, and gets virtqueues whatever the device does.
+    pub(super) restoring: AtomicFlag,
     /// Whether an access outside of the device configuration was reported.
     pub(super) range_reported: AtomicFlag,
     /// Whether a device configuration that does not stand still was reported.
@@ -86,6 +100,13 @@ pub(super) struct Transport {
     /// The virtqueues of the virtio driver.
     #[pin]
     pub(super) queues: Mutex<Option<Queues>>,
+    /// What happened.
+    #[pin]
+    pub(super) journal: Mutex<Journal<KVec<Option<Entry>>>>,
+    /// How often what happened.
+    pub(super) counters: Counters,
+    /// Breaches of the specification by the virtio driver.
+    pub(super) lint: Lint,
 }
 
 /// The error code for a reset that was not seen complete.
@@ -110,9 +131,25 @@ pub(super) struct Known {
     pub(super) policy: Option<Policy>,
     /// The sizes in entries of the virtqueues that the virtio driver had when it was frozen.
     pub(super) sizes: KVec<u16>,
+    /// Why the device was disconnected while its virtio driver was restored.
+    pub(super) lost: Option<Error>,
+    /// Whether the PCI core resets the device, which may read as anything meanwhile.
+    pub(super) resetting: bool,
+    /// Whether it was reported that the device is not content, since the last reset.
+    pub(super) complained: bool,
 }
 
 impl Known {
+    /// The status that was written last.
+    pub(super) fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The features that were accepted since the last reset.
+    pub(super) fn features(&self) -> Option<u32> {
+        self.features
+    }
+
     /// Whether the device knows that it has a driver.
     pub(super) fn has_driver(&self) -> bool {
         self.status
@@ -136,12 +173,14 @@ impl Transport {
     /// Starts with a device of which nothing is known.
     pub(super) fn new(pci: Arc<pci::Device>, bar: Arc<Bar>) -> Result<Arc<Self>> {
         let last_config = KVec::from_elem(0, bar.len().min(CONFIG_REMEMBERED), GFP_KERNEL)?;
+        let journal = KVec::from_elem(None, journal::CAPACITY, GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Self {
                 pci,
                 bar,
                 msix_enabled: AtomicFlag::new(false),
                 connected: AtomicFlag::new(true),
+                restoring: AtomicFlag::new(false),
                 range_reported: AtomicFlag::new(false),
                 unstable_reported: AtomicFlag::new(false),
                 last_config <- new_mutex!(last_config),
@@ -152,8 +191,14 @@ impl Transport {
                     reset_error: None,
                     policy: None,
                     sizes: KVec::new(),
+                    lost: None,
+                    resetting: false,
+                    complained: false,
                 }),
                 queues <- new_mutex!(None),
+                journal <- new_mutex!(Journal::new(journal)),
+                counters: Counters::default(),
+                lint: Lint::new(),
             }),
             GFP_KERNEL,
         )
@@ -177,18 +222,56 @@ impl Transport {
         }
     }
 
+    /// Records what happened.
+    pub(super) fn record(&self, event: Event) {
+        self.journal.lock().record(clock::monotonic_ns(), event);
+    }
+
+    /// Records a failure and says so in the kernel log.
+    pub(super) fn report(&self, event: Event) {
+        self.record(event);
+        dev_err!(self.pci(), "{event}\n");
+    }
+
     /// Whether registers are accessed.
     pub(super) fn is_connected(&self) -> bool {
         self.connected.load(Relaxed)
     }
 
-    /// Stops all accesses to registers, and lets a virtio driver be restored that uses `features`.
+    /// Keeps the device from accessing memory, and stops all accesses to registers.
+    ///
+    /// A virtio driver that uses `features` finds a device with which it can be restored and
+    /// removed.
     pub(super) fn disconnect(&self, features: u32) {
-        self.connected.store(false, Relaxed);
+        if self.connected.xchg(false, Full) {
+            self.pci.clear_master();
+            self.report(Event::Disconnected);
+        }
         let mut known = self.known.lock();
         known.status = Status::ACKNOWLEDGE.with(Status::DRIVER);
         known.features = Some(features);
         known.has_rings = false;
+    }
+
+    /// Disconnects a device of whose virtqueues its virtio driver was to be given new ones, and
+    /// leaves it FAILED.
+    pub(super) fn disconnect_failed(&self, features: u32, error: Error) {
+        self.known.lock().lost = Some(error);
+        self.add_failed();
+        self.disconnect(features);
+    }
+
+    /// Takes the rings from a device that could not be brought back, and leaves it FAILED.
+    pub(super) fn quiet(&self) {
+        if self.is_connected() && self.has_rings() && self.reset_device().is_ok() {
+            self.add_failed();
+        }
+    }
+
+    fn add_failed(&self) {
+        let mut known = self.known.lock();
+        let status = known.status.with(Status::FAILED);
+        self.write_known_status(&mut known, status);
     }
 
     /// Whether the handshake has come so far that virtqueues may be set up.
@@ -234,8 +317,9 @@ impl Transport {
     /// Remembers how a reset went, and reports it if it went wrong. Takes back an INTx interrupt
     /// that the device may have left asserted.
     fn note_reset(&self, error: Option<ResetError>) {
+        self.counters.resets.add_one();
         if let Some(error) = error {
-            dev_err!(self.pci(), "{error}\n");
+            self.report(Event::ResetFailed(error));
             self.pci.clear_master();
         }
         let mut known = self.known.lock();
@@ -250,9 +334,12 @@ impl Transport {
     /// Writes the status and remembers it, with what a reset changes.
     fn write_known_status(&self, known: &mut Known, status: Status) {
         self.write(&regs::STATUS, status.raw());
+        self.record(Event::StatusWritten(status));
+        self.lint.note_status(status);
         known.status = status;
         if status == Status::RESET {
             known.features = None;
+            known.complained = false;
         }
     }
 
@@ -280,7 +367,9 @@ impl Transport {
 
 impl handshake::Device for Transport {
     fn read_status(&self) -> Status {
-        Status::from_raw(self.read(&regs::STATUS, Status::GONE.raw()))
+        let status = Status::from_raw(self.read(&regs::STATUS, Status::GONE.raw()));
+        self.record(Event::StatusRead(status));
+        status
     }
 
     fn write_status(&self, status: Status) {
@@ -292,11 +381,14 @@ impl handshake::Device for Transport {
     }
 
     fn offered_features(&self) -> u32 {
-        self.read(&regs::HOST_FEATURES, 0)
+        let features = self.read(&regs::HOST_FEATURES, 0);
+        self.record(Event::Offered(features));
+        features
     }
 
     fn accept_features(&self, features: u32) {
         self.write(&regs::GUEST_FEATURES, features);
+        self.record(Event::Accepted(features));
         self.known.lock().features = Some(features);
     }
 
@@ -314,19 +406,35 @@ impl virtio::Transport for Transport {
         self.get_config(offset, buffer);
     }
 
-    fn write_config(&self, offset: usize, buffer: &[u8]) {
+    fn write_config(&self, device: &Device, offset: usize, buffer: &[u8]) {
+        self.lint_config_write(device, offset);
         self.set_config(offset, buffer);
     }
 
-    fn status(&self) -> u8 {
+    fn is_alive(&self) -> bool {
+        self.answers()
+    }
+
+    fn check_interval(&self) -> Option<NonZero<u32>> {
+        let seconds = module_parameters::watchdog_s.value();
+        NonZero::new(seconds.saturating_mul(1000))
+    }
+
+    fn before_notify(&self, device: &Device, index: u32) {
+        self.lint_notification(device, index);
+    }
+
+    fn status(&self, device: &Device) -> u8 {
         let written = handshake::Device::written_status(self);
         if written == Status::RESET {
             // Whatever the device says, nothing was set since its reset.
             return Status::RESET.raw();
         }
-        handshake::Device::read_status(self)
-            .believable(written)
-            .raw()
+        let status = handshake::Device::read_status(self);
+        if status == Status::GONE {
+            device.check_soon();
+        }
+        status.believable(written).raw()
     }
 
     fn set_status(&self, status: u8) {
@@ -334,12 +442,15 @@ impl virtio::Transport for Transport {
         let mut known = self.known.lock();
         match status::next_status(known.status, known.features.is_some(), wanted) {
             Ok(status) => self.write_known_status(&mut known, status),
-            Err(refusal) => {
-                let current = known.status;
-                dev_warn!(
-                    self.pci(),
-                    "status {wanted} not written after {current}: {refusal}\n"
-                );
+            Err(why) => {
+                let event = Event::StatusRefused {
+                    current: known.status,
+                    wanted,
+                    why,
+                };
+                self.lint.status_refused.add_one();
+                self.record(event);
+                dev_warn!(self.pci(), "{event}\n");
             }
         }
     }

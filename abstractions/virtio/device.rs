@@ -20,7 +20,10 @@ use crate::bindings;
 ///
 /// # Invariants
 ///
-/// The device is initialised by `register_virtio_device` and its reference count is not 0.
+/// The device is that of a [`Registration`], initialised by `register_virtio_device`, and its
+/// reference count is not 0.
+///
+/// [`Registration`]: super::Registration
 #[repr(transparent)]
 pub(crate) struct Device(Opaque<bindings::virtio_device>);
 
@@ -56,7 +59,8 @@ impl Device {
     ///
     /// # Safety
     ///
-    /// `raw` must be a registered virtio device with a reference that is held for `'a`.
+    /// `raw` must be a virtio device that a [`super::Registration`] has registered, with a reference
+    /// that is held for `'a`.
     pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::virtio_device) -> &'a Self {
         // SAFETY: By the safety requirements.
         // CAST: `Self` is a transparent wrapper.
@@ -99,16 +103,27 @@ impl Device {
         unsafe { container_of!(driver, bindings::virtio_driver, driver).as_ref() }
     }
 
+    /// Whether the virtio driver that is bound, if any, can be frozen.
+    pub(crate) fn can_freeze(&self) -> bool {
+        self.driver().is_none_or(|driver| driver.freeze.is_some())
+    }
+
     /// Whether a virtio driver is bound.
     pub(crate) fn has_driver(&self) -> bool {
         self.driver().is_some()
     }
 
     /// The name of the virtio driver that is bound, such as `virtio_blk`.
-    pub(crate) fn driver_name(&self) -> Option<&CStr> {
+    fn driver_name(&self) -> Option<&CStr> {
         let name = self.driver()?.driver.name;
         // SAFETY: The names of drivers are valid strings for as long as the driver is registered.
         (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
+    }
+
+    /// The name of the virtio driver, or `absent`.
+    pub(crate) fn driver_name_or<'a>(&'a self, absent: &'a str) -> &'a str {
+        let name = self.driver_name().and_then(|name| name.to_str().ok());
+        name.unwrap_or(absent)
     }
 
     /// The name of the device, such as `virtio0`.

@@ -18,6 +18,7 @@ mod transport;
 pub(crate) use self::device::Device;
 pub(crate) use self::queue::{
     Callbacks,
+    Doorbell,
     Request,
     Virtqueue,
     Wanted, //

@@ -15,7 +15,11 @@ use kernel::{
     }, //
 };
 
-use super::Device;
+use super::{
+    transport::Ops,
+    Device,
+    Transport, //
+};
 use crate::{
     abstractions::{
         io::Bar,
@@ -25,18 +29,24 @@ use crate::{
 };
 
 /// A virtqueue that a virtio driver asks for.
-pub(crate) struct Request<'a>(&'a bindings::virtqueue_info);
+pub(crate) struct Request<'a> {
+    info: &'a bindings::virtqueue_info,
+    announced_notify: NotifyCallback,
+}
+
+/// Notifies the device that a virtqueue has available buffers; whether that was possible.
+type NotifyCallback = unsafe extern "C" fn(*mut bindings::virtqueue) -> bool;
 
 impl Request<'_> {
     /// The name, if the driver wants this virtqueue at all.
     pub(crate) fn name(&self) -> Option<&CStr> {
         // SAFETY: The virtio driver gives a valid string or null.
-        (!self.0.name.is_null()).then(|| unsafe { CStr::from_char_ptr(self.0.name) })
+        (!self.info.name.is_null()).then(|| unsafe { CStr::from_char_ptr(self.info.name) })
     }
 
     /// Whether the driver wants to know of used buffers.
     pub(crate) fn has_callback(&self) -> bool {
-        self.0.callback.is_some()
+        self.info.callback.is_some()
     }
 }
 
@@ -45,40 +55,48 @@ pub(crate) struct Wanted<'a> {
     requests: &'a [bindings::virtqueue_info],
     answers: &'a mut [*mut bindings::virtqueue],
     given: KVec<Arc<Virtqueue>>,
+    announced_notify: NotifyCallback,
 }
 
 impl<'a> Wanted<'a> {
     /// # Safety
     ///
-    /// `requests` must be valid for reads, `answers` for writes of `count` elements, for `'a`.
-    pub(super) unsafe fn from_raw(
+    /// `requests` must be valid for reads, `answers` for writes of `count` elements, for `'a`, and
+    /// the driver that asks must be that of a device of `T`.
+    pub(super) unsafe fn from_raw<T: Transport>(
         count: usize,
         answers: *mut *mut bindings::virtqueue,
         requests: *const bindings::virtqueue_info,
     ) -> Self {
-        if count == 0 {
-            return Self {
-                requests: &[],
-                answers: &mut [],
-                given: KVec::new(),
-            };
-        }
-        // SAFETY: By the safety requirements. Any pointers are valid as initial answers.
-        unsafe {
-            core::ptr::write_bytes(answers, 0, count);
-            Self {
-                requests: core::slice::from_raw_parts(requests, count),
-                answers: core::slice::from_raw_parts_mut(answers, count),
-                given: KVec::new(),
+        let (requests, answers): (&[_], &mut [_]) = if count == 0 {
+            (&[], &mut [])
+        } else {
+            // SAFETY: By the safety requirements. Any pointers are valid as initial answers.
+            unsafe {
+                core::ptr::write_bytes(answers, 0, count);
+                (
+                    core::slice::from_raw_parts(requests, count),
+                    core::slice::from_raw_parts_mut(answers, count),
+                )
             }
+        };
+        Self {
+            requests,
+            answers,
+            given: KVec::new(),
+            announced_notify: notify_announced_callback::<T>,
         }
     }
 
     /// The virtqueues that the driver wants, without the places that it leaves out.
     pub(crate) fn requests(&self) -> impl Iterator<Item = Request<'a>> + use<'a> {
+        let announced_notify = self.announced_notify;
         self.requests
             .iter()
-            .map(Request)
+            .map(move |info| Request {
+                info,
+                announced_notify,
+            })
             .filter(|request| request.name().is_some())
     }
 
@@ -94,6 +112,7 @@ impl<'a> Wanted<'a> {
         &mut self,
         virtqueues: impl Iterator<Item = &'b Arc<Virtqueue>>,
     ) -> Result {
+        self.given.clear();
         for virtqueue in virtqueues {
             self.given.push(virtqueue.clone(), GFP_KERNEL)?;
         }
@@ -112,6 +131,16 @@ impl<'a> Wanted<'a> {
     pub(super) fn into_given(self) -> KVec<Arc<Virtqueue>> {
         self.given
     }
+}
+
+/// How a virtqueue notifies the device: by a 16-bit write of its index.
+pub(crate) struct Doorbell<'a> {
+    /// The BAR that is written to.
+    pub(crate) bar: &'a Arc<Bar>,
+    /// The offset in it, in bytes.
+    pub(crate) offset: usize,
+    /// Whether [`Transport::before_notify`] is called each time; if not, it is not even tested for.
+    pub(crate) is_announced: bool,
 }
 
 /// A virtqueue with a split ring in memory.
@@ -138,8 +167,8 @@ impl Virtqueue {
     /// Makes virtqueue `index` of `device`, with a ring of `num` entries that is aligned to
     /// `align` bytes, for a driver that asks for it by `request`.
     ///
-    /// The device is notified by a 16-bit write of the index to an offset of a BAR, both given by
-    /// `doorbell`. Without one, the first notification breaks the virtqueue.
+    /// The device is notified by `doorbell`. Without one, the first notification breaks the
+    /// virtqueue.
     ///
     /// # Errors
     ///
@@ -150,10 +179,17 @@ impl Virtqueue {
         num: u16,
         align: u32,
         request: &Request<'_>,
-        doorbell: Option<(&Arc<Bar>, usize)>,
+        doorbell: Option<Doorbell<'_>>,
     ) -> Result<Self> {
-        let (notify, address): (unsafe extern "C" fn(_) -> _, _) = match doorbell {
-            Some((bar, offset)) => (notify_callback, bar.address::<u16>(offset).ok_or(EINVAL)?),
+        let (notify, address): (NotifyCallback, _) = match &doorbell {
+            Some(doorbell) => (
+                if doorbell.is_announced {
+                    request.announced_notify
+                } else {
+                    notify_callback
+                },
+                doorbell.bar.address::<u16>(doorbell.offset).ok_or(EINVAL)?,
+            ),
             None => (notify_nobody_callback, core::ptr::null_mut()),
         };
 
@@ -167,10 +203,10 @@ impl Virtqueue {
                 device.as_raw(),
                 true,
                 false,
-                request.0.ctx,
+                request.info.ctx,
                 Some(notify),
-                request.0.callback,
-                request.0.name,
+                request.info.callback,
+                request.info.name,
             )
         };
         let raw = NonNull::new(raw).ok_or(ENOMEM)?;
@@ -186,13 +222,38 @@ impl Virtqueue {
             raw,
             num,
             _device: device.into(),
-            _bar: doorbell.map(|(bar, _)| bar.clone()),
+            _bar: doorbell.map(|doorbell| doorbell.bar.clone()),
         })
     }
 
     /// Number of entries.
     pub(crate) fn num(&self) -> u16 {
         self.num
+    }
+
+    /// The index by which the device knows it.
+    pub(crate) fn index(&self) -> u32 {
+        // SAFETY: By the type invariant, the virtqueue is valid, and its index does not change.
+        unsafe { (*self.raw.as_ptr()).index }
+    }
+
+    /// The name that the virtio driver has given it.
+    pub(crate) fn name(&self) -> &CStr {
+        // SAFETY: By the type invariant, the virtqueue is valid; its name is a string that lives as
+        // long as it does, since the virtio core prints it in error messages.
+        unsafe { CStr::from_char_ptr((*self.raw.as_ptr()).name) }
+    }
+
+    /// Number of entries that are not in use, as the virtio core knew it a moment ago.
+    pub(crate) fn num_free(&self) -> u32 {
+        // SAFETY: By the type invariant, the virtqueue is valid. The number may change meanwhile.
+        unsafe { (&raw const (*self.raw.as_ptr()).num_free).read_volatile() }
+    }
+
+    /// Whether it was marked broken.
+    pub(crate) fn is_broken(&self) -> bool {
+        // SAFETY: By the type invariant, the virtqueue is valid.
+        unsafe { bindings::virtqueue_is_broken(self.raw.as_ptr()) }
     }
 
     /// DMA address of the ring.
@@ -241,6 +302,20 @@ unsafe extern "C" fn notify_callback(vq: *mut bindings::virtqueue) -> bool {
         kernel_bindings::iowrite16(index, (*vq).priv_);
     }
     true
+}
+
+/// As [`notify_callback`], after a call of the transport.
+///
+/// # Safety
+///
+/// Only for use by virtqueues that [`Virtqueue::new`] has made for a device of `T`.
+unsafe extern "C" fn notify_announced_callback<T: Transport>(vq: *mut bindings::virtqueue) -> bool {
+    // SAFETY: By the safety requirements, `vq` and its device are valid, and the latter is of `T`.
+    unsafe {
+        let vdev = (*vq).vdev;
+        Ops::<T>::transport(vdev).before_notify(Device::from_raw(vdev), (*vq).index);
+        notify_callback(vq)
+    }
 }
 
 /// Says that the device cannot be notified, whereupon the virtio core breaks the virtqueue.

@@ -17,10 +17,12 @@ use kernel::{
         aref::ARef,
         atomic::{
             AtomicFlag,
-            Full, //
+            Full,
+            Relaxed, //
         },
         Arc, //
     },
+    time::msecs_to_jiffies,
     types::Opaque, //
 };
 
@@ -43,17 +45,101 @@ pub(crate) struct Id {
     pub(crate) vendor: u32,
 }
 
+/// What any device of this module begins with, whatever its transport is.
+///
+/// `check` is initialised before the device is registered. It is disabled before the last reference
+/// to the device is dropped.
+#[repr(C)]
+pub(super) struct Head {
+    device: bindings::virtio_device,
+    /// Calls [`Transport::is_alive`].
+    check: Opaque<kernel_bindings::delayed_work>,
+    /// Whether the device is registered with the virtio core.
+    is_registered: AtomicFlag,
+}
+
 /// A virtio device and the way to its transport.
 ///
 /// It is freed by its release callback, when the last reference to the device is gone.
 #[repr(C)]
 pub(super) struct Allocation<T> {
-    device: bindings::virtio_device,
+    head: Head,
     /// Valid while the device is registered.
     pub(super) transport: *const T,
     /// The virtqueues that the virtio driver has, from `find_vqs` to `del_vqs`. The virtio core
     /// and drivers do not call these two at the same time.
     pub(super) given: UnsafeCell<KVec<Arc<Virtqueue>>>,
+}
+
+impl Device {
+    fn head(&self) -> &Head {
+        // SAFETY: By the type invariant, the device is the first field of a valid `Head`. Its
+        // other fields may be shared.
+        unsafe { &*self.as_raw().cast_const().cast::<Head>() }
+    }
+
+    /// Has [`Transport::is_alive`] called soon, in process context when user space is not frozen.
+    ///
+    /// May be called in any context.
+    pub(crate) fn check_soon(&self) {
+        self.check_after(0);
+    }
+
+    fn check_after(&self, millis: u32) {
+        let head = self.head();
+        if !head.is_registered.load(Relaxed) {
+            return;
+        }
+        // SAFETY: The work is initialised before the device is registered, and cannot be queued
+        // any more when it is freed. The C side sets the workqueue up at boot and never changes it.
+        unsafe {
+            kernel_bindings::mod_delayed_work_on(
+                kernel_bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int, // CAST: A small constant.
+                kernel_bindings::system_freezable_power_efficient_wq,
+                head.check.get(),
+                msecs_to_jiffies(millis),
+            )
+        };
+    }
+
+    /// Removes the device from the virtio core, unless that was done.
+    fn unregister(&self) {
+        if self.head().is_registered.xchg(false, Full) {
+            // SAFETY: The device is registered.
+            unsafe { bindings::unregister_virtio_device(self.as_raw()) };
+        }
+    }
+
+    /// Has no more checks begun, and waits for one that runs.
+    fn end_checks(&self) {
+        // SAFETY: The work is initialised.
+        unsafe { kernel_bindings::disable_delayed_work_sync(self.head().check.get()) };
+    }
+}
+
+/// Checks a device, and unregisters it if nobody is there.
+///
+/// # Safety
+///
+/// Only for use as the function of [`Head::check`] in an [`Allocation<T>`].
+unsafe extern "C" fn check_callback<T: Transport>(work: *mut kernel_bindings::work_struct) {
+    // SAFETY: By the safety requirements, `work` is embedded in the `Head` of a registered device
+    // of `T`, whose registration waits for this before it is dropped.
+    let (transport, device) = unsafe {
+        let check = container_of!(work, kernel_bindings::delayed_work, work);
+        let head = container_of!(Opaque::cast_from(check), Head, check).cast_mut();
+        let allocation = head.cast::<Allocation<T>>();
+        (
+            &*(*allocation).transport,
+            Device::from_raw(&raw mut (*head).device),
+        )
+    };
+    if !transport.is_alive() {
+        device.break_virtqueues();
+        device.unregister();
+    } else if let Some(millis) = transport.check_interval() {
+        device.check_after(millis.get());
+    }
 }
 
 /// A virtio device that is registered with the virtio core.
@@ -62,78 +148,8 @@ pub(super) struct Allocation<T> {
 ///
 /// The device has `transport` as its transport for as long as it is registered.
 pub(crate) struct Registration<T: Transport> {
-    registered: KBox<Registered>,
-    transport: Arc<T>,
-}
-
-/// What it takes to unregister a virtio device, now or later.
-///
-/// # Invariants
-///
-/// It does not move, `work` is initialised with [`unregister_callback`], and while `is_registered`
-/// the device is registered.
-#[repr(C)]
-struct Registered {
-    work: Opaque<kernel_bindings::work_struct>,
     device: ARef<Device>,
-    is_registered: AtomicFlag,
-}
-
-// SAFETY: The workqueue may be given work and work may be cancelled by any thread.
-unsafe impl Send for Registered {}
-
-// SAFETY: As above; the other fields may be shared.
-unsafe impl Sync for Registered {}
-
-impl Registered {
-    fn new(device: ARef<Device>) -> Result<KBox<Self>> {
-        let registered = KBox::new(
-            Self {
-                work: Opaque::uninit(),
-                device,
-                is_registered: AtomicFlag::new(true),
-            },
-            GFP_KERNEL,
-        );
-        // SAFETY: The work is on the heap, from where it is not moved, and nobody else knows it.
-        registered
-            .inspect(|registered| unsafe {
-                kernel_bindings::init_work_with_key(
-                    registered.work.get(),
-                    Some(unregister_callback),
-                    false,
-                    c"virtio_unregister".as_char_ptr(),
-                    static_lock_class!().as_ptr(),
-                )
-            })
-            .map_err(Into::into)
-    }
-
-    fn unregister(&self) {
-        if self.is_registered.xchg(false, Full) {
-            // SAFETY: By the type invariant, the device is registered.
-            unsafe { bindings::unregister_virtio_device(self.device.as_raw()) };
-        }
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant, the work is initialised. When this returns, it is not
-        // pending and does not run.
-        unsafe { kernel_bindings::cancel_work_sync(self.work.get()) };
-        self.unregister();
-    }
-}
-
-/// # Safety
-///
-/// Only for use as the function of [`Registered::work`].
-unsafe extern "C" fn unregister_callback(work: *mut kernel_bindings::work_struct) {
-    // SAFETY: By the safety requirements, `work` is the first field of a `Registered`, which waits
-    // for this before it is dropped.
-    let registered = unsafe { &*work.cast_const().cast::<Registered>() };
-    registered.unregister();
+    transport: Arc<T>,
 }
 
 impl<T: Transport> Registration<T> {
@@ -145,22 +161,46 @@ impl<T: Transport> Registration<T> {
     pub(crate) fn new(parent: &pci::Device, id: Id, transport: Arc<T>) -> Result<Self> {
         let mut allocation = KBox::new(
             Allocation {
-                device: pin_init::zeroed(),
+                head: Head {
+                    device: pin_init::zeroed(),
+                    check: Opaque::uninit(),
+                    is_registered: AtomicFlag::new(false),
+                },
                 transport: Arc::as_ptr(&transport),
                 given: UnsafeCell::new(KVec::new()),
             },
             GFP_KERNEL,
         )?;
-        allocation.device.dev.parent = parent.as_raw_dev();
-        allocation.device.dev.release = Some(Self::release_callback);
-        allocation.device.id.device = id.device;
-        allocation.device.id.vendor = id.vendor;
-        allocation.device.config = &Ops::<T>::VTABLE;
+        let device = &mut allocation.head.device;
+        device.dev.parent = parent.as_raw_dev();
+        device.dev.release = Some(Self::release_callback);
+        device.id.device = id.device;
+        device.id.vendor = id.vendor;
+        device.config = &Ops::<T>::VTABLE;
 
         // The release callback takes it back.
         let allocation = KBox::into_raw(allocation);
         // SAFETY: The allocation is valid and pinned, being on the heap until it is released.
-        let vdev = unsafe { &raw mut (*allocation).device };
+        let vdev = unsafe { &raw mut (*allocation).head.device };
+
+        // SAFETY: The work is valid, and only ever queued as a work.
+        unsafe {
+            let check = (*allocation).head.check.get();
+            kernel_bindings::init_work_with_key(
+                &raw mut (*check).work,
+                Some(check_callback::<T>),
+                false,
+                c"virtio_check".as_char_ptr(),
+                static_lock_class!().as_ptr(),
+            );
+            kernel_bindings::timer_init_key(
+                &raw mut (*check).timer,
+                Some(kernel_bindings::delayed_work_timer_fn),
+                kernel_bindings::TIMER_IRQSAFE,
+                c"virtio_check_timer".as_char_ptr(),
+                static_lock_class!().as_ptr(),
+            );
+        }
 
         // SAFETY: The device is zeroed but for what the virtio core wants to be set. `transport`
         // is kept until after the device is unregistered.
@@ -174,55 +214,31 @@ impl<T: Transport> Registration<T> {
         // On failure, `device` drops that reference, as the virtio core wants it.
         registered?;
 
-        // The reference of `device` is now for `unregister_virtio_device` to drop.
-        let device = {
-            let own = device.clone();
-            let _ = ARef::into_raw(device);
-            own
-        };
-
-        let registered = Registered::new(device.clone()).inspect_err(|_| {
-            // SAFETY: The device was registered above.
-            unsafe { bindings::unregister_virtio_device(device.as_raw()) };
-        })?;
+        // `unregister_virtio_device` drops the reference that the device was registered with.
+        let _ = ARef::into_raw(device.clone());
+        device.head().is_registered.store(true, Relaxed);
+        if let Some(millis) = transport.check_interval() {
+            device.check_after(millis.get());
+        }
 
         // INVARIANT: See above.
-        Ok(Self {
-            registered,
-            transport,
-        })
+        Ok(Self { device, transport })
     }
 
     /// The device.
     pub(crate) fn device(&self) -> &Device {
-        &self.registered.device
+        &self.device
     }
 
     /// Its transport.
-    pub(crate) fn transport(&self) -> &T {
+    pub(crate) fn transport(&self) -> &Arc<T> {
         &self.transport
     }
 
     /// Removes the device from the virtio core, and with it from its driver.
-    ///
-    /// When this returns, [`Registration::unregister_later`] has been done or will not be.
     pub(crate) fn unregister(&self) {
-        // SAFETY: The work is initialised.
-        unsafe { kernel_bindings::cancel_work_sync(self.registered.work.get()) };
-        self.registered.unregister();
-    }
-
-    /// Has the device removed from the virtio core when kernel threads are not frozen any more.
-    pub(crate) fn unregister_later(&self) {
-        // SAFETY: The work is initialised and stays where it is until it has run or is cancelled;
-        // the C side sets the workqueue up at boot and never changes it.
-        unsafe {
-            kernel_bindings::queue_work_on(
-                kernel_bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int, // CAST: A small constant.
-                kernel_bindings::system_freezable_wq,
-                self.registered.work.get(),
-            )
-        };
+        self.device.end_checks();
+        self.device.unregister();
     }
 
     /// # Safety
@@ -235,5 +251,11 @@ impl<T: Transport> Registration<T> {
             let vdev = container_of!(dev, bindings::virtio_device, dev);
             drop(KBox::from_raw(vdev.cast::<Allocation<T>>()));
         }
+    }
+}
+
+impl<T: Transport> Drop for Registration<T> {
+    fn drop(&mut self) {
+        self.unregister();
     }
 }

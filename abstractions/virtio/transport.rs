@@ -2,6 +2,8 @@
 
 //! Virtio transports: `struct virtio_config_ops`.
 
+use core::num::NonZero;
+
 use kernel::{
     bindings as kernel_bindings,
     cpumask::Cpumask,
@@ -32,10 +34,23 @@ pub(crate) trait Transport: Send + Sync + 'static {
     fn read_config(&self, offset: usize, buffer: &mut [u8]);
 
     /// Writes the device configuration from `offset` on.
-    fn write_config(&self, offset: usize, buffer: &[u8]);
+    fn write_config(&self, device: &Device, offset: usize, buffer: &[u8]);
+
+    /// Whether the device is still there, and worth to be registered.
+    ///
+    /// Never called while the transport is being removed, nor while user space is frozen.
+    fn is_alive(&self) -> bool;
+
+    /// How often [`Transport::is_alive`] is called, in ms; not at all without [`Device::check_soon`]
+    /// if `None`.
+    fn check_interval(&self) -> Option<NonZero<u32>>;
+
+    /// A virtqueue is about to notify the device, in any context; only called for those with
+    /// [`super::Doorbell::is_announced`].
+    fn before_notify(&self, device: &Device, index: u32);
 
     /// Reads the device status.
-    fn status(&self) -> u8;
+    fn status(&self, device: &Device) -> u8;
 
     /// Writes the device status.
     fn set_status(&self, status: u8);
@@ -99,7 +114,7 @@ impl<T: Transport> Ops<T> {
     /// # Safety
     ///
     /// `vdev` must be the device of a [`super::Registration`] of `T` for `'a`.
-    unsafe fn transport<'a>(vdev: *mut bindings::virtio_device) -> &'a T {
+    pub(super) unsafe fn transport<'a>(vdev: *mut bindings::virtio_device) -> &'a T {
         // SAFETY: By the safety requirements, `vdev` is the first field of an `Allocation<T>`,
         // whose transport the registration keeps.
         unsafe { &*(*vdev.cast::<Allocation<T>>()).transport }
@@ -160,13 +175,14 @@ impl<T: Transport> Ops<T> {
         // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
         let (offset, len) = (offset as usize, len as usize);
         // SAFETY: The virtio core gives the device and an initialised buffer of `len` bytes.
-        let (transport, buffer) = unsafe {
+        let (transport, device, buffer) = unsafe {
             (
                 Self::transport(vdev),
+                Device::from_raw(vdev),
                 core::slice::from_raw_parts(buf.cast::<u8>(), len),
             )
         };
-        transport.write_config(offset, buffer);
+        transport.write_config(device, offset, buffer);
     }
 
     /// # Safety
@@ -174,7 +190,8 @@ impl<T: Transport> Ops<T> {
     /// Only for use in [`Self::VTABLE`].
     unsafe extern "C" fn get_status_callback(vdev: *mut bindings::virtio_device) -> u8 {
         // SAFETY: The virtio core gives the device.
-        unsafe { Self::transport(vdev) }.status()
+        let (transport, device) = unsafe { (Self::transport(vdev), Device::from_raw(vdev)) };
+        transport.status(device)
     }
 
     /// # Safety
@@ -210,7 +227,7 @@ impl<T: Transport> Ops<T> {
             (
                 Self::transport(vdev),
                 Device::from_raw(vdev),
-                Wanted::from_raw(nvqs as usize, vqs, vqs_info),
+                Wanted::from_raw::<T>(nvqs as usize, vqs, vqs_info),
                 Affinity::from_raw(desc),
             )
         };

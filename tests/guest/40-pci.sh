@@ -28,7 +28,7 @@ check_interface() {
 
 # Loads the driver with parameters, which only the Rust driver has.
 load_driver_with() {
-	[ "$DRIVER" != rust ] || PARAMETERS=$*
+	[ "$DRIVER" != rust ] || PARAMETERS="$PARAMETERS $*"
 	load_driver
 }
 

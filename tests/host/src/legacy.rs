@@ -8,6 +8,8 @@ pub(crate) mod access;
 pub(crate) mod handshake;
 #[path = "../../../legacy/identity.rs"]
 pub(crate) mod identity;
+#[path = "../../../legacy/journal.rs"]
+pub(crate) mod journal;
 #[path = "../../../legacy/regs.rs"]
 pub(crate) mod regs;
 #[path = "../../../legacy/ring.rs"]

@@ -24,6 +24,8 @@ mod handshake_tests;
 #[cfg(test)]
 mod identity_tests;
 #[cfg(test)]
+mod journal_tests;
+#[cfg(test)]
 mod regs_tests;
 #[cfg(test)]
 mod ring_tests;

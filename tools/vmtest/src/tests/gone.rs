@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use super::config_space::configure;
 use super::device::{check_bound, check_io};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
 use crate::vm::{Vm, BOOT};
@@ -16,10 +17,6 @@ const GONE: [Kind; 4] = [Kind::Rng, Kind::Net, Kind::Blk, Kind::Scsi];
 /// The device that stays, and must not be harmed.
 const STAYS: Kind = Kind::Blk4;
 
-/// The configuration address port of PCI.
-const ADDRESS: u16 = 0xcf8;
-/// The configuration data port of PCI.
-const DATA: u16 = 0xcfc;
 /// In the configuration of a bridge: what it forwards.
 const COMMAND: u32 = 0x04;
 /// In the configuration of a bridge: its bus numbers.
@@ -27,18 +24,8 @@ const BUSES: u32 = 0x18;
 
 /// Closes the root port before a device, whose registers then read as all ones.
 fn pull_out(vm: &mut Vm, kind: Kind) -> Outcome {
-    let slot = u32::from_str_radix(kind.slot(), 16).map_err(anyhow::Error::from)?;
-    for (register, value) in [(BUSES, 0x00fe_fe00_u32), (COMMAND, 0)] {
-        let address = 0x8000_0000 | slot << 11 | register;
-        for (port, value) in [(ADDRESS, address), (DATA, value)] {
-            let command = format!("o /w {port:#x} {value:#x}");
-            let said = vm.qmp().human(&command)?;
-            if !said.is_empty() {
-                return Err(Failure::Failed(format!("{command}: {said}")));
-            }
-        }
-    }
-    Ok(())
+    configure(vm, kind, BUSES, 0x00fe_fe00)?;
+    configure(vm, kind, COMMAND, 0)
 }
 
 fn cell(kind: Kind) -> Cell {

@@ -2,7 +2,10 @@
 
 //! The tests: data that say which VM, and functions that say what is tried.
 
+pub(crate) mod behind;
 pub(crate) mod changed;
+mod config_space;
+pub(crate) mod debugfs;
 pub(crate) mod device;
 pub(crate) mod gone;
 pub(crate) mod harness;
@@ -10,6 +13,7 @@ pub(crate) mod matrix;
 pub(crate) mod refusal;
 pub(crate) mod reset;
 pub(crate) mod sleep;
+pub(crate) mod unfreezable;
 
 use crate::runner::Test;
 use sleep::Cycles;
@@ -22,6 +26,9 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     tests.extend(gone::all());
     tests.extend(sleep::all(cycles));
     tests.extend(changed::all());
+    tests.extend(behind::all());
+    tests.extend(unfreezable::all());
+    tests.extend(debugfs::all());
     tests
 }
 

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Time stamps for people, which [`kernel::time::Instant`] does not give away.
+
+/// Nanoseconds since the machine was booted, without the time that it slept.
+pub(crate) fn monotonic_ns() -> u64 {
+    // SAFETY: May be called in any context.
+    unsafe { kernel::bindings::ktime_get_mono_fast_ns() }
+}

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Devices that die in use, virtio drivers that cannot be frozen, and what debugfs says of them.
+
+# The I/O ports of the device in a slot begin here.
+ports_of() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	read -r first _ <"/sys/bus/pci/devices/$pci/resource"
+	echo "$first"
+}
+
+# Reads random numbers for as long as there are any; then /tmp/reader-status is there.
+start_random_reader() {
+	rm -f /tmp/reader-status
+	(
+		dd if=/dev/hwrng of=/dev/null bs=64 >/tmp/reader 2>&1
+		echo $? >/tmp/reader-status
+	) </dev/null >/dev/null 2>&1 &
+}
+
+# The device in slot $1 is known to be dead: its virtio device is gone, the kernel log says $2.
+check_died() {
+	check_disconnected "$1" "$2" || return
+	[ ! -e /tmp/reader ] || await 10 test -e /tmp/reader-status
+}
+
+# The log says $2 of the device in slot $1.
+log_says() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	dmesg | grep -q "$pci: $2" || {
+		dmesg | grep "$pci"
+		echo "the log does not say of $pci: $2"
+		return 1
+	}
+}
+
+mount_9p() {
+	mkdir -p /mnt/9p
+	grep -q ' /mnt/9p ' /proc/mounts ||
+		mount -t 9p -o trans=virtio,version=9p2000.L,cache=none share /mnt/9p
+}
+
+# What was mounted before a sleep gives errors after it, at once.
+check_9p_gives_errors() {
+	timeout -s KILL 10 ls /mnt/9p >/tmp/9p 2>&1
+	status=$?
+	[ $status -ne 0 ] && [ $status -lt 124 ] || {
+		cat /tmp/9p
+		echo "ls ended with status $status"
+		return 1
+	}
+}
+
+# The device in a slot is reset and has no DRIVER_OK.
+check_parked() {
+	status=$(cat "/sys/bus/virtio/devices/$(virtio_of "$1")/status")
+	[ $((status & 4)) -eq 0 ] || { echo "status $status of a device without virtqueues"; return 1; }
+}
+
+# A sleep is refused, and everything goes on.
+check_sleep_refused() {
+	echo devices >/sys/power/pm_test
+	echo "$1" >/sys/power/state && { echo "the sleep was not refused"; return 1; }
+	echo none >/sys/power/pm_test
+}
+
+# A file of the device in slot $1 in debugfs has a line like $3.
+debugfs_says() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	grep -q "$3" "/sys/kernel/debug/virtio_pci_rs/$pci/$2" || {
+		cat "/sys/kernel/debug/virtio_pci_rs/$pci/$2"
+		echo "$2 does not say: $3"
+		return 1
+	}
+}
+
+# Reads all files of all devices in debugfs, over and over, until stopped.
+start_debugfs_reader() {
+	rm -f /tmp/debugfs-stop
+	(
+		while [ ! -e /tmp/debugfs-stop ]; do
+			cat /sys/kernel/debug/virtio_pci_rs/*/* >/dev/null 2>&1
+		done
+		rm /tmp/debugfs-stop
+	) </dev/null >/dev/null 2>&1 &
+}
+
+stop_debugfs_reader() {
+	touch /tmp/debugfs-stop
+	await 20 fails test -e /tmp/debugfs-stop
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The journal: what is kept of many events, and what an event reads like.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use crate::legacy::{
+    handshake::{FeaturesMissing, HandshakeLost, ResetError},
+    journal::{Entry, Errno, Event, Journal, Phase},
+    ring::RingError,
+    status::{Refusal, Status},
+    vectors::Policy,
+};
+
+fn journal(capacity: usize) -> Journal<Box<[Option<Entry>]>> {
+    Journal::new(vec![None; capacity].into_boxed_slice())
+}
+
+fn kept(journal: &Journal<Box<[Option<Entry>]>>) -> Vec<Entry> {
+    journal.entries().copied().collect()
+}
+
+fn status(raw: u8) -> Status {
+    Status::from_raw(raw)
+}
+
+proptest! {
+    #[test]
+    fn the_last_events_are_kept_in_order(capacity in 0_usize..20, count in 0_u64..60) {
+        let mut journal = journal(capacity);
+        let mut model = VecDeque::new();
+        for time in 0..count {
+            let event = Event::Offered(time as u32);
+            journal.record(time, event);
+            model.push_back(Entry { time, event });
+            if model.len() > capacity {
+                model.pop_front();
+            }
+        }
+        prop_assert_eq!(kept(&journal), Vec::from(model));
+        prop_assert_eq!(journal.lost() as u64, count.saturating_sub(capacity as u64));
+    }
+}
+
+#[test]
+fn a_status_that_reads_as_before_is_not_recorded() {
+    let mut journal = journal(8);
+    journal.record(1, Event::StatusWritten(status(0x07)));
+    journal.record(2, Event::StatusRead(status(0x07)));
+    journal.record(3, Event::StatusRead(status(0x47)));
+    journal.record(4, Event::StatusRead(status(0x47)));
+    journal.record(5, Event::StatusRead(status(0x07)));
+    let times: Vec<_> = kept(&journal).iter().map(|entry| entry.time).collect();
+    assert_eq!(times, [1, 3, 5]);
+}
+
+#[test]
+fn an_entry_has_the_time_as_the_kernel_log_has_it() {
+    let entry = Entry {
+        time: 12_003_004_999,
+        event: Event::Begun(Phase::Freeze),
+    };
+    assert_eq!(entry.to_string(), "[   12.003004] freeze begun");
+}
+
+#[test]
+fn every_event_is_a_line_with_its_values() {
+    let missing = FeaturesMissing {
+        offered: 0x0100_0000,
+        wanted: 0x3000_0000,
+    };
+    let lines = [
+        (
+            Event::StatusWritten(status(0x83)),
+            "status 0x83 (ACKNOWLEDGE|DRIVER|FAILED) written",
+        ),
+        (Event::StatusRead(status(0)), "status 0x00 read"),
+        (
+            Event::StatusRefused {
+                current: status(1),
+                wanted: status(4),
+                why: Refusal::ClearsBits,
+            },
+            "status 0x04 (DRIVER_OK) not written after 0x01 (ACKNOWLEDGE): only a reset clears status bits",
+        ),
+        (
+            Event::ResetFailed(ResetError::Incomplete(status(4))),
+            "reset does not complete, status 0x04 (DRIVER_OK)",
+        ),
+        (Event::Offered(0x1234), "features 0x00001234 offered"),
+        (Event::Accepted(0x34), "features 0x00000034 accepted"),
+        (
+            Event::FeaturesMissing(missing),
+            "offered features 0x01000000 lack 0x30000000 of the accepted 0x30000000",
+        ),
+        (
+            Event::Virtqueue {
+                index: 2,
+                num: 256,
+                pfn: 0xabc,
+            },
+            "virtqueue 2: 256 entries at QUEUE_PFN 0xabc",
+        ),
+        (
+            Event::VirtqueueRefused {
+                index: 1,
+                error: RingError::BadSize(3),
+            },
+            "virtqueue 1: size 3 is not a power of 2",
+        ),
+        (
+            Event::VectorRefused {
+                index: Some(3),
+                vector: 4,
+                read: 0xffff,
+            },
+            "virtqueue 3: vector 4 refused, reads as 0xffff",
+        ),
+        (
+            Event::VectorRefused {
+                index: None,
+                vector: 0,
+                read: 1,
+            },
+            "configuration: vector 0 refused, reads as 0x0001",
+        ),
+        (
+            Event::MsixMismatch { wanted: true },
+            "MSI-X was enabled, but the enable bit is 0",
+        ),
+        (
+            Event::MsixMismatch { wanted: false },
+            "MSI-X was disabled, but the enable bit is 1",
+        ),
+        (Event::PolicyUsed(Policy::Intx), "INTx"),
+        (
+            Event::PolicyRefused(Policy::Shared, Errno(-28)),
+            "not one shared MSI-X vector: error -28",
+        ),
+        (Event::VirtqueuesDeleted, "virtqueues deleted"),
+        (
+            Event::VirtqueuesUnconnected,
+            "virtqueues made that the device never sees",
+        ),
+        (Event::Begun(Phase::ResetPrepare), "reset_prepare begun"),
+        (Event::Ended(Phase::Thaw, None), "thaw ended"),
+        (
+            Event::Ended(Phase::Restore, Some(Errno(-19))),
+            "restore ended: error -19",
+        ),
+        (Event::Gone, "device is gone: it reads as all ones"),
+        (Event::Replaced, "another device is in the slot"),
+        (Event::NotEnabled(Errno(-5)), "not enabled: error -5"),
+        (
+            Event::NotRestored(Errno(-12)),
+            "virtio driver not restored: error -12",
+        ),
+        (
+            Event::VirtqueuesMissing { now: 1, before: 3 },
+            "1 of 3 virtqueues restored",
+        ),
+        (
+            Event::HandshakeLost(HandshakeLost { status: status(1) }),
+            "restored by its driver to status 0x01 (ACKNOWLEDGE)",
+        ),
+        (
+            Event::Complaint(status(0x47)),
+            "device has set status 0x47 (ACKNOWLEDGE|DRIVER|DRIVER_OK|NEEDS_RESET)",
+        ),
+        (
+            Event::StatusLost {
+                written: status(7),
+                read: status(0),
+            },
+            "device was reset by somebody else: status 0x00 after 0x07 (ACKNOWLEDGE|DRIVER|DRIVER_OK)",
+        ),
+        (
+            Event::Parked,
+            "reset, since its driver cannot be frozen",
+        ),
+        (
+            Event::Disconnected,
+            "disconnected and taken from its virtio driver: bind the device anew",
+        ),
+    ];
+    for (event, line) in lines {
+        assert_eq!(event.to_string(), line);
+    }
+}
+
+#[test]
+fn phases_have_the_names_of_the_callbacks() {
+    let phases = [
+        (Phase::Freeze, "freeze"),
+        (Phase::Thaw, "thaw"),
+        (Phase::Poweroff, "poweroff"),
+        (Phase::Restore, "restore"),
+        (Phase::Suspend, "suspend"),
+        (Phase::Resume, "resume"),
+        (Phase::ResetPrepare, "reset_prepare"),
+        (Phase::ResetDone, "reset_done"),
+    ];
+    for (phase, name) in phases {
+        assert_eq!(phase.to_string(), name);
+    }
+}
