@@ -48,7 +48,7 @@ const STEPS: [Step; 4] = [
 ];
 
 /// The tests of the matrix that continuous integration has the time for.
-const CHECKED: [&str; 10] = [
+const CHECKED: [&str; 17] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
@@ -59,6 +59,13 @@ const CHECKED: [&str; 10] = [
     "sleep-pc-msix-4cpu",
     "sleep-pc-intx-1cpu",
     "fewer-features",
+    "missing-devices",
+    "other-devices",
+    "behind-the-back-msix",
+    "behind-the-back-intx",
+    "unfreezable",
+    "debugfs",
+    "lint",
 ];
 
 const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];
