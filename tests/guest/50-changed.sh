@@ -2,10 +2,16 @@
 #
 # Devices that could not be restored.
 
-# The device in slot $1 was disconnected, its virtio device is gone, and the kernel log says why: $2.
+# The device in slot $1 was disconnected, its virtio device is gone, it is kept from memory, and the
+# kernel log says why: $2.
 check_disconnected() {
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	await 20 fails virtio_of "$1" || return
+	command=$(hexdump -s 4 -n 2 -v -e '1/2 "%d"' "/sys/bus/pci/devices/$pci/config")
+	[ "$command" = 65535 ] || [ $((command & 4)) -eq 0 ] || {
+		echo "$pci may access memory: command $command"
+		return 1
+	}
 	for text in "$2" "disconnected and taken from"; do
 		dmesg | grep -q "$pci: $text" || {
 			dmesg | grep "$pci"
