@@ -4,6 +4,7 @@
 
 /// Nanoseconds since the machine was booted, without the time that it slept.
 pub(crate) fn monotonic_ns() -> u64 {
-    // SAFETY: May be called in any context.
-    unsafe { kernel::bindings::ktime_get_mono_fast_ns() }
+    // SAFETY: May be called in any context but an NMI.
+    let time = unsafe { kernel::bindings::ktime_get() };
+    time.unsigned_abs()
 }

@@ -273,6 +273,7 @@ pub(crate) struct Capability {
 pub(crate) struct Device {
     pdev: ARef<pci::Device>,
     enabled: AtomicFlag,
+    intx_masked: AtomicFlag,
 }
 
 impl Device {
@@ -282,6 +283,7 @@ impl Device {
         Self {
             pdev: pdev.into(),
             enabled: AtomicFlag::new(false),
+            intx_masked: AtomicFlag::new(false),
         }
     }
 
@@ -362,12 +364,24 @@ impl Device {
         self.enabled.load(Relaxed)
     }
 
-    /// Whether the device asserts INTx, which is masked then until the device is enabled anew.
+    /// Whether the device asserts INTx, which is masked then until [`Device::unmask_intx`].
     ///
     /// May be called in interrupt context.
     pub(crate) fn check_and_mask_intx(&self) -> bool {
         // SAFETY: `as_raw` is valid, and the function takes a raw spinlock only.
-        unsafe { bindings::pci_check_and_mask_intx(self.as_raw()) }
+        let is_asserted = unsafe { bindings::pci_check_and_mask_intx(self.as_raw()) };
+        if is_asserted {
+            self.intx_masked.store(true, Relaxed);
+        }
+        is_asserted
+    }
+
+    /// Lets the device assert INTx again, if it was masked.
+    pub(crate) fn unmask_intx(&self) {
+        if self.intx_masked.xchg(false, Full) {
+            // SAFETY: `as_raw` is valid.
+            unsafe { bindings::pci_intx(self.as_raw(), 1) };
+        }
     }
 
     /// Whether the device still answers to reads of its configuration space.

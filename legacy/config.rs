@@ -38,6 +38,10 @@ impl Transport {
             return;
         };
         self.read_stable(&plan, offset, buffer);
+        if buffer.iter().all(|&byte| byte == u8::MAX) {
+            // Perhaps nobody has answered.
+            return;
+        }
         if let Some(last) = self
             .last_config
             .lock()

@@ -17,9 +17,9 @@ impl Default for Counter {
 }
 
 impl Counter {
-    /// Counts one more.
-    pub(super) fn add_one(&self) {
-        self.0.add(1, Relaxed);
+    /// Counts one more, and returns how many there were before.
+    pub(super) fn add_one(&self) -> u64 {
+        self.0.fetch_add(1, Relaxed)
     }
 
     /// How many there were.
@@ -33,7 +33,7 @@ impl Counter {
 pub(super) struct Counters {
     /// Resets of the device.
     pub(super) resets: Counter,
-    /// Virtio drivers that were restored, by whatever sleep or reset.
+    /// Virtio drivers that were restored, after whatever sleep or reset.
     pub(super) restored: Counter,
     /// Devices that could not be brought back.
     pub(super) not_restored: Counter,
@@ -45,6 +45,8 @@ pub(super) struct Counters {
     pub(super) config_rereads: Counter,
     /// Accesses outside of the device configuration.
     pub(super) config_outside: Counter,
-    /// Checks that a live device is there.
+    /// Writes of the status that were refused.
+    pub(super) status_refused: Counter,
+    /// Looks whether a live device is there.
     pub(super) checks: Counter,
 }

@@ -22,10 +22,10 @@ use crate::abstractions::debugfs;
 pub(super) type Files = Pin<KBox<Scope<Arc<Transport>>>>;
 
 /// Makes the files of a device, if there is a directory for them.
-pub(super) fn files(transport: &Arc<Transport>) -> Result<Option<Files>> {
-    let Some(directory) = debugfs::directory() else {
-        return Ok(None);
-    };
+///
+/// Nobody does without a device for want of them.
+pub(super) fn files(transport: &Arc<Transport>) -> Option<Files> {
+    let directory = debugfs::directory()?;
     let scope = directory.scope(
         transport.clone(),
         transport.pci.name(),
@@ -37,7 +37,7 @@ pub(super) fn files(transport: &Arc<Transport>) -> Result<Option<Files>> {
             directory.read_callback_file(c"counters", transport, &counters);
         },
     );
-    KBox::pin_init(scope, GFP_KERNEL).map(Some)
+    KBox::pin_init(scope, GFP_KERNEL).ok()
 }
 
 fn journal(transport: &Arc<Transport>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +53,7 @@ fn journal(transport: &Arc<Transport>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
 }
 
 fn registers(transport: &Arc<Transport>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // Nobody disables or resets the device meanwhile.
+    // The PCI core does not begin a reset meanwhile. A device that is being removed is still mapped.
     let known = transport.known.lock();
     if !transport.is_connected() {
         return writeln!(f, "disconnected");
@@ -110,8 +110,8 @@ fn counters(transport: &Arc<Transport>, f: &mut fmt::Formatter<'_>) -> fmt::Resu
         ("configuration reads", &counters.config_reads),
         ("configuration reads repeated", &counters.config_rereads),
         ("configuration accesses outside", &counters.config_outside),
-        ("checks that the device is there", &counters.checks),
-        ("lint: status refused", &lint.status_refused),
+        ("status writes refused", &counters.status_refused),
+        ("looks whether the device is there", &counters.checks),
         (
             "lint: notifications before DRIVER_OK",
             &lint.early_notifications,

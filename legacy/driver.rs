@@ -141,9 +141,8 @@ impl pci::Driver for Legacy {
             return Err(reset_errno(error));
         }
 
-        let files = debugfs::files(registration.transport())?;
         Ok(Bound {
-            _files: files,
+            _files: debugfs::files(registration.transport()),
             registration,
             pci,
             asleep: Asleep::new(),

@@ -120,8 +120,10 @@ pub(crate) enum Event {
     },
     /// The virtio driver cannot be frozen; the device is reset.
     Parked,
-    /// No register is accessed any more.
+    /// Nobody expects anything of the device any more.
     Disconnected,
+    /// The virtio driver cannot be frozen; the sleep is refused.
+    SleepRefused,
 }
 
 /// What the PM core or the PCI core has the transport do.
@@ -231,6 +233,7 @@ impl fmt::Display for Event {
                 )
             }
             Self::Parked => f.write_str("reset, since its driver cannot be frozen"),
+            Self::SleepRefused => f.write_str("sleep refused, since its driver cannot be frozen"),
             Self::Disconnected => {
                 f.write_str("disconnected and taken from its virtio driver: bind the device anew")
             }

@@ -34,8 +34,6 @@ pub(super) struct Lint {
     pub(super) early_notifications: Counter,
     /// Notified after a reset: virtio 1.4, 2.4 "Device Reset".
     pub(super) late_notifications: Counter,
-    /// A status that must not follow the one before.
-    pub(super) status_refused: Counter,
     /// Device configuration written before the features were accepted.
     pub(super) early_config_writes: Counter,
 }
@@ -47,7 +45,6 @@ impl Lint {
             was_live: AtomicFlag::new(false),
             early_notifications: Counter::default(),
             late_notifications: Counter::default(),
-            status_refused: Counter::default(),
             early_config_writes: Counter::default(),
         }
     }
@@ -103,9 +100,8 @@ impl Transport {
 
     /// Counts a breach, and has the first one of its kind reported.
     fn complain_of(&self, device: &Device, counter: &Counter, report: impl FnOnce(&str)) {
-        if counter.get() == 0 {
+        if counter.add_one() == 0 {
             report(device.driver_name_or("?"));
         }
-        counter.add_one();
     }
 }

@@ -97,6 +97,11 @@ impl Bound {
     /// That of the virtio driver, `ENOMEM`, or `EBUSY` if the driver cannot be frozen and the user
     /// rather wants no sleep.
     pub(super) fn freeze(&self) -> Result {
+        self.device().hold_checks();
+        self.freeze_driver().inspect_err(|_| self.release_checks())
+    }
+
+    fn freeze_driver(&self) -> Result {
         let transport = self.transport();
         if module_parameters::refuse_freeze.value()
             && transport.has_rings()
@@ -107,6 +112,7 @@ impl Bound {
                 "driver {} cannot be frozen: sleep refused\n",
                 self.driver_name()
             );
+            transport.record(Event::SleepRefused);
             return Err(EBUSY);
         }
         transport.remember_sizes()?;
@@ -122,8 +128,20 @@ impl Bound {
     }
 
     /// Enables the device, and takes it and its virtio driver through the whole handshake.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bound::wake`].
     pub(super) fn restore(&self) -> Result {
-        self.wake(|| self.device().restore_driver())
+        let result = self.wake(|| self.device().restore_driver());
+        self.release_checks();
+        result
+    }
+
+    /// Has the device looked at again, after a freeze or the preparation of a reset.
+    fn release_checks(&self) {
+        self.device().release_checks();
+        self.transport().watch(self.device());
     }
 
     /// Freezes the device for a sleep that it may get through by itself.
@@ -155,8 +173,9 @@ impl Bound {
     ///
     /// That of the virtio driver; `EOPNOTSUPP` if it does not support resets.
     pub(super) fn reset_prepare(&self) -> Result {
-        self.transport().known.lock().resetting = true;
         let device = self.device();
+        device.hold_checks();
+        self.transport().known.lock().resetting = true;
         let prepared = device.with_driver_held(|| {
             self.transport().remember_sizes()?;
             device.prepare_reset()
@@ -182,7 +201,6 @@ impl Bound {
     ///
     /// As [`Bound::wake`].
     pub(super) fn reset_done(&self) -> Result {
-        self.transport().known.lock().resetting = false;
         let device = self.device();
         let result = device.with_driver_held(|| {
             if self.pci.is_enabled() {
@@ -191,6 +209,8 @@ impl Bound {
                 self.wake(|| device.reset_done_driver())
             }
         });
+        self.transport().known.lock().resetting = false;
+        self.release_checks();
         result.inspect_err(|error| {
             dev_warn!(
                 self.pci(),
@@ -248,21 +268,21 @@ impl Bound {
             self.restore_disconnected(&restore);
             return Ok(());
         }
-        let result = self.enable().and_then(|()| {
-            if self.asleep.parked.load(Relaxed) {
-                self.acknowledge().map(Handshake::stop)
-            } else {
-                self.bring_back(&restore)
-            }
-        });
+        let result = self
+            .check_identity()
+            .and_then(|()| self.enable())
+            .and_then(|()| {
+                if self.asleep.parked.load(Relaxed) {
+                    self.acknowledge().map(Handshake::stop)
+                } else {
+                    self.bring_back(&restore)
+                }
+            });
         let counters = &self.transport().counters;
-        if result.is_ok() {
-            counters.restored.add_one();
-        } else {
+        if result.is_err() {
             counters.not_restored.add_one();
             self.transport().quiet();
             self.restore_disconnected(&restore);
-            self.device().check_soon();
         }
         result
     }
@@ -287,6 +307,10 @@ impl Bound {
     /// C does nothing: the driver waits for ever, or the next one is bound to a device that was
     /// not acknowledged.
     fn reset_unprepared(&self) -> Result {
+        if !self.transport().is_connected() {
+            return Ok(());
+        }
+        self.check_identity()?;
         if self.transport().has_rings() {
             dev_warn!(
                 self.pci(),
@@ -349,16 +373,17 @@ impl Bound {
                 EPROTO
             })?;
 
+        transport.counters.restored.add_one();
         device.deliver_config_changes();
         Ok(())
     }
 
-    /// Begins the handshake.
+    /// Makes sure that this is the device of before, by its configuration space.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the device is gone or is another one, `EIO` if it does not complete the reset.
-    fn acknowledge(&self) -> Result<Handshake<'_, Transport, Acknowledged>> {
+    /// `ENODEV` if the device is gone or is another one.
+    fn check_identity(&self) -> Result {
         let identity = self.pci.read_identity().inspect_err(|_| {
             self.transport().report(Event::Gone);
         })?;
@@ -371,6 +396,15 @@ impl Bound {
             self.transport().record(Event::Replaced);
             return Err(ENODEV);
         }
+        Ok(())
+    }
+
+    /// Begins the handshake.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the device does not answer, `EIO` if it does not complete the reset.
+    fn acknowledge(&self) -> Result<Handshake<'_, Transport, Acknowledged>> {
         let reset = self.transport().begin_handshake()?;
         Ok(reset.acknowledge(self.device().failed_before()))
     }

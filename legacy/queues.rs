@@ -72,7 +72,6 @@ pub(super) struct Queues {
     queues: KVec<Queue>,
     vectors: Option<Arc<Vectors>>,
     callbacks: Arc<Callbacks>,
-    policy: Policy,
 }
 
 /// The interrupts of the device, beside those that virtqueues have for themselves.
@@ -178,10 +177,14 @@ impl Queues {
         match &self.interrupts {
             Interrupts::None => return writeln!(f, "none: disconnected"),
             Interrupts::Intx(irq) => {
-                return writeln!(f, "{}: interrupt {}", self.policy, irq.number());
+                return writeln!(f, "{}: interrupt {}", Policy::Intx, irq.number());
             }
             Interrupts::Msix { config, shared } => {
-                writeln!(f, "{}", self.policy)?;
+                let policy = match shared {
+                    Some(_) => Policy::Shared,
+                    None => Policy::PerQueue,
+                };
+                writeln!(f, "{policy}")?;
                 writeln!(
                     f,
                     "configuration: vector {CONFIG_VECTOR}, interrupt {}",
@@ -260,8 +263,8 @@ impl Transport {
     ///
     /// `EPROTO` before the features are accepted, `EBUSY` if there are virtqueues already,
     /// `ENOENT` if the device lacks a virtqueue or has it in use, `EINVAL` for a size that is not
-    /// a power of two, `E2BIG` for a ring out of the device's reach, `ENOMEM`, or the error of the
-    /// last interrupt policy.
+    /// a power of two, `E2BIG` for a ring out of the device's reach, or the error of the last
+    /// interrupt policy; `ENOMEM` also for a driver that is being restored.
     pub(super) fn find_queues(
         &self,
         device: &Device,
@@ -286,7 +289,7 @@ impl Transport {
         };
         let queues = match connected {
             Some(queues) => queues,
-            None => self.make_unconnected(device, wanted)?,
+            None => self.make_unconnected(wanted)?,
         };
         if let Err(error) = wanted.answer(queues.virtqueues()) {
             self.forget_rings();
@@ -366,12 +369,11 @@ impl Transport {
     }
 
     /// Makes virtqueues that the device never sees, of the sizes that they had before.
-    fn make_unconnected(&self, device: &Device, wanted: &Wanted<'_>) -> Result<Queues> {
+    fn make_unconnected(&self, wanted: &Wanted<'_>) -> Result<Queues> {
         let mut queues = KVec::new();
         for (index, request) in wanted.requests().enumerate() {
             let num = self.known.lock().sizes.get(index).copied().unwrap_or(1);
-            let virtqueue =
-                Virtqueue::new(device, index.try_into()?, num, ring::ALIGN, &request, None)?;
+            let virtqueue = Virtqueue::new(index.try_into()?, num, ring::ALIGN, &request, None)?;
             queues.push(
                 Queue {
                     irq: None,
@@ -387,7 +389,6 @@ impl Transport {
             queues,
             vectors: None,
             callbacks: Callbacks::new()?,
-            policy: Policy::Intx,
         })
     }
 
@@ -436,7 +437,7 @@ impl Transport {
         policy: Policy,
     ) -> Result<Queues, Failure> {
         let mut queues = self.without_virtqueues(device, wanted, affinity, policy)?;
-        match self.add_virtqueues(&mut queues, negotiated, device, wanted) {
+        match self.add_virtqueues(&mut queues, negotiated, device, wanted, policy) {
             Ok(()) => Ok(queues),
             Err(failure) => {
                 self.forget_rings();
@@ -480,7 +481,6 @@ impl Transport {
                 queues: KVec::new(),
                 vectors: None,
                 callbacks,
-                policy,
             });
         }
 
@@ -534,7 +534,6 @@ impl Transport {
             queues: KVec::new(),
             vectors: Some(vectors),
             callbacks,
-            policy,
         })
     }
 
@@ -545,18 +544,19 @@ impl Transport {
         negotiated: &Negotiated,
         device: &Device,
         wanted: &Wanted<'_>,
+        policy: Policy,
     ) -> Result<(), Failure> {
-        let mut dealer = Dealer::new(queues.policy);
+        let mut dealer = Dealer::new(policy);
         let mut shared = KVec::new();
         for (index, request) in wanted.requests().enumerate() {
             let index = u16::try_from(index).map_err(|_| Failure::Virtqueues(EINVAL))?;
             let vector = dealer.deal(request.has_callback());
-            let virtqueue = self.make_virtqueue(device, index, &request)?;
+            let virtqueue = self.make_virtqueue(index, &request)?;
 
             let own_vector = queues
                 .vectors
                 .as_ref()
-                .filter(|_| queues.policy == Policy::PerQueue && vector != NO_VECTOR);
+                .filter(|_| policy == Policy::PerQueue && vector != NO_VECTOR);
             let irq = match own_vector {
                 Some(vectors) => {
                     let line = Line::Vector(Vector {
@@ -587,12 +587,7 @@ impl Transport {
     }
 
     /// Makes virtqueue `index`, which is selected in the device when this returns.
-    fn make_virtqueue(
-        &self,
-        device: &Device,
-        index: u16,
-        request: &Request<'_>,
-    ) -> Result<Arc<Virtqueue>> {
+    fn make_virtqueue(&self, index: u16, request: &Request<'_>) -> Result<Arc<Virtqueue>> {
         let refuse = |error| self.refuse(index, error);
         self.write(&regs::QUEUE_SEL, index);
         let num = self.read(&regs::QUEUE_NUM, 0);
@@ -600,7 +595,6 @@ impl Transport {
         ring::check_unused(self.read(&regs::QUEUE_PFN, 0)).map_err(refuse)?;
 
         let virtqueue = Virtqueue::new(
-            device,
             index,
             num,
             ring::ALIGN,

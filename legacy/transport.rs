@@ -2,8 +2,6 @@
 
 //! The transport of one device: its registers, and what is known of its state.
 
-use core::num::NonZero;
-
 use kernel::{
     cpumask::Cpumask,
     prelude::*,
@@ -63,6 +61,7 @@ use crate::{
         virtio::{
             self,
             Device,
+            Verdict,
             Wanted, //
         },
     },
@@ -227,6 +226,13 @@ impl Transport {
         self.journal.lock().record(clock::monotonic_ns(), event);
     }
 
+    /// Records an access to a register, if it was made.
+    fn record_access(&self, event: Event) {
+        if self.is_connected() {
+            self.record(event);
+        }
+    }
+
     /// Records a failure and says so in the kernel log.
     pub(super) fn report(&self, event: Event) {
         self.record(event);
@@ -243,11 +249,15 @@ impl Transport {
     /// A virtio driver that uses `features` finds a device with which it can be restored and
     /// removed.
     pub(super) fn disconnect(&self, features: u32) {
+        self.disconnect_known(&mut self.known.lock(), features);
+    }
+
+    /// As [`Transport::disconnect`].
+    pub(super) fn disconnect_known(&self, known: &mut Known, features: u32) {
         if self.connected.xchg(false, Full) {
             self.pci.clear_master();
             self.report(Event::Disconnected);
         }
-        let mut known = self.known.lock();
         known.status = Status::ACKNOWLEDGE.with(Status::DRIVER);
         known.features = Some(features);
         known.has_rings = false;
@@ -266,6 +276,15 @@ impl Transport {
         if self.is_connected() && self.has_rings() && self.reset_device().is_ok() {
             self.add_failed();
         }
+    }
+
+    /// The virtio driver is ready.
+    fn go_live(&self, device: &Device) {
+        if !self.is_connected() {
+            // Requests would be taken, and never be answered.
+            device.break_virtqueues();
+        }
+        self.watch(device);
     }
 
     fn add_failed(&self) {
@@ -334,7 +353,7 @@ impl Transport {
     /// Writes the status and remembers it, with what a reset changes.
     fn write_known_status(&self, known: &mut Known, status: Status) {
         self.write(&regs::STATUS, status.raw());
-        self.record(Event::StatusWritten(status));
+        self.record_access(Event::StatusWritten(status));
         self.lint.note_status(status);
         known.status = status;
         if status == Status::RESET {
@@ -368,7 +387,7 @@ impl Transport {
 impl handshake::Device for Transport {
     fn read_status(&self) -> Status {
         let status = Status::from_raw(self.read(&regs::STATUS, Status::GONE.raw()));
-        self.record(Event::StatusRead(status));
+        self.record_access(Event::StatusRead(status));
         status
     }
 
@@ -382,13 +401,13 @@ impl handshake::Device for Transport {
 
     fn offered_features(&self) -> u32 {
         let features = self.read(&regs::HOST_FEATURES, 0);
-        self.record(Event::Offered(features));
+        self.record_access(Event::Offered(features));
         features
     }
 
     fn accept_features(&self, features: u32) {
         self.write(&regs::GUEST_FEATURES, features);
-        self.record(Event::Accepted(features));
+        self.record_access(Event::Accepted(features));
         self.known.lock().features = Some(features);
     }
 
@@ -411,13 +430,8 @@ impl virtio::Transport for Transport {
         self.set_config(offset, buffer);
     }
 
-    fn is_alive(&self) -> bool {
-        self.answers()
-    }
-
-    fn check_interval(&self) -> Option<NonZero<u32>> {
-        let seconds = module_parameters::watchdog_s.value();
-        NonZero::new(seconds.saturating_mul(1000))
+    fn check(&self) -> Verdict {
+        self.look()
     }
 
     fn before_notify(&self, device: &Device, index: u32) {
@@ -426,9 +440,10 @@ impl virtio::Transport for Transport {
 
     fn status(&self, device: &Device) -> u8 {
         let written = handshake::Device::written_status(self);
-        if written == Status::RESET {
-            // Whatever the device says, nothing was set since its reset.
-            return Status::RESET.raw();
+        if written == Status::RESET || !self.is_connected() {
+            // Whatever the device says, nothing was set since its reset; and nobody asks one that
+            // is disconnected.
+            return written.raw();
         }
         let status = handshake::Device::read_status(self);
         if status == Status::GONE {
@@ -437,18 +452,24 @@ impl virtio::Transport for Transport {
         status.believable(written).raw()
     }
 
-    fn set_status(&self, status: u8) {
+    fn set_status(&self, device: &Device, status: u8) {
         let wanted = Status::from_raw(status);
         let mut known = self.known.lock();
         match status::next_status(known.status, known.features.is_some(), wanted) {
-            Ok(status) => self.write_known_status(&mut known, status),
+            Ok(status) => {
+                self.write_known_status(&mut known, status);
+                if status.contains(Status::DRIVER_OK) {
+                    drop(known);
+                    self.go_live(device);
+                }
+            }
             Err(why) => {
                 let event = Event::StatusRefused {
                     current: known.status,
                     wanted,
                     why,
                 };
-                self.lint.status_refused.add_one();
+                self.counters.status_refused.add_one();
                 self.record(event);
                 dev_warn!(self.pci(), "{event}\n");
             }

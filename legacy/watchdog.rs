@@ -6,51 +6,78 @@
 //! somebody else has reset has lost its status. Nobody notices while only notifications are written,
 //! and whoever waits for used buffers waits for ever. C: nothing of the kind.
 
+use core::num::NonZero;
+
 use super::{
     handshake::Device as _,
     journal::Event,
     status::Status,
     transport::Transport, //
 };
+use crate::{
+    abstractions::virtio::{
+        Device,
+        Verdict, //
+    },
+    module_parameters, //
+};
+
+/// How often a live device is looked at, in ms.
+fn interval() -> Option<NonZero<u32>> {
+    NonZero::new(module_parameters::watchdog_s.value().saturating_mul(1000))
+}
 
 impl Transport {
-    /// Whether there is a device that its virtio driver may wait for; if not, it is disconnected.
-    pub(super) fn answers(&self) -> bool {
-        let known = self.known.lock();
+    /// Has a live device looked at now and then, and one that is disconnected unregistered.
+    pub(super) fn watch(&self, device: &Device) {
         if !self.is_connected() {
-            return false;
+            device.check_soon();
+        } else if let Some(millis) = interval().filter(|_| self.is_live()) {
+            device.check_after(millis);
         }
-        // The lock keeps the PCI core from beginning a reset meanwhile.
+    }
+
+    fn is_live(&self) -> bool {
+        self.known.lock().status().contains(Status::DRIVER_OK)
+    }
+
+    /// Looks whether there is a device that its virtio driver may wait for; if not, it is
+    /// disconnected.
+    pub(super) fn look(&self) -> Verdict {
+        // The virtio driver cannot go, nor another one come, before there is a verdict.
+        let mut known = self.known.lock();
+        if !self.is_connected() {
+            return Verdict::Dead;
+        }
         let written = known.status();
-        if known.resetting || !written.contains(Status::DRIVER_OK) {
-            return true;
+        if !written.contains(Status::DRIVER_OK) {
+            return Verdict::Alive(None);
         }
         self.counters.checks.add_one();
         let status = self.read_status();
-        let features = known.features();
-        drop(known);
-
-        let dead = match status {
-            Status::GONE => Event::Gone,
-            read if !read.contains(written) => Event::StatusLost { written, read },
-            _ => {
-                let complaint = Status::NEEDS_RESET.with(Status::FAILED);
-                if status.has_any(complaint) && !written.has_any(complaint) {
-                    self.complain(status);
-                }
-                return true;
+        // Other bits may have come from the device.
+        let live = Status::ACKNOWLEDGE
+            .with(Status::DRIVER)
+            .with(Status::DRIVER_OK);
+        let dead = if status == Status::GONE {
+            Event::Gone
+        } else if !status.contains(live) {
+            Event::StatusLost {
+                written,
+                read: status,
             }
+        } else {
+            self.pci.unmask_intx();
+            let complaint = Status::NEEDS_RESET.with(Status::FAILED);
+            let is_new = status.has_any(complaint) && !written.has_any(complaint);
+            if is_new && !core::mem::replace(&mut known.complained, true) {
+                self.report(Event::Complaint(status));
+            }
+            return Verdict::Alive(interval());
         };
         self.report(dead);
-        self.disconnect(features.unwrap_or(0));
-        false
-    }
-
-    /// Reports, once for each reset, that the device itself is not content.
-    fn complain(&self, status: Status) {
-        if core::mem::replace(&mut self.known.lock().complained, true) {
-            return;
-        }
-        self.report(Event::Complaint(status));
+        let features = known.features().unwrap_or(0);
+        self.disconnect_known(&mut known, features);
+        Verdict::Dead
     }
 }

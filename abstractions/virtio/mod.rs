@@ -25,6 +25,7 @@ pub(crate) use self::queue::{
 };
 pub(crate) use self::registration::{
     Id,
-    Registration, //
+    Registration,
+    Verdict, //
 };
 pub(crate) use self::transport::Transport;

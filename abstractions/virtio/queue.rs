@@ -7,6 +7,7 @@ use core::ptr::NonNull;
 use kernel::{
     bindings as kernel_bindings,
     prelude::*,
+    str::CString,
     sync::{
         aref::ARef,
         new_spinlock_irq,
@@ -29,8 +30,13 @@ use crate::{
 };
 
 /// A virtqueue that a virtio driver asks for.
+///
+/// # Invariants
+///
+/// `info` is by the driver of `device`, and `announced_notify` is for the transport of `device`.
 pub(crate) struct Request<'a> {
     info: &'a bindings::virtqueue_info,
+    device: &'a Device,
     announced_notify: NotifyCallback,
 }
 
@@ -55,15 +61,17 @@ pub(crate) struct Wanted<'a> {
     requests: &'a [bindings::virtqueue_info],
     answers: &'a mut [*mut bindings::virtqueue],
     given: KVec<Arc<Virtqueue>>,
+    device: &'a Device,
     announced_notify: NotifyCallback,
 }
 
 impl<'a> Wanted<'a> {
     /// # Safety
     ///
-    /// `requests` must be valid for reads, `answers` for writes of `count` elements, for `'a`, and
-    /// the driver that asks must be that of a device of `T`.
+    /// `requests` must be valid for reads, `answers` for writes of `count` elements, for `'a`; the
+    /// driver that asks must be that of `device`, which is one of `T`.
     pub(super) unsafe fn from_raw<T: Transport>(
+        device: &'a Device,
         count: usize,
         answers: *mut *mut bindings::virtqueue,
         requests: *const bindings::virtqueue_info,
@@ -84,17 +92,20 @@ impl<'a> Wanted<'a> {
             requests,
             answers,
             given: KVec::new(),
+            device,
             announced_notify: notify_announced_callback::<T>,
         }
     }
 
     /// The virtqueues that the driver wants, without the places that it leaves out.
     pub(crate) fn requests(&self) -> impl Iterator<Item = Request<'a>> + use<'a> {
-        let announced_notify = self.announced_notify;
+        let (device, announced_notify) = (self.device, self.announced_notify);
         self.requests
             .iter()
+            // INVARIANT: By the safety requirements of `from_raw`.
             .map(move |info| Request {
                 info,
+                device,
                 announced_notify,
             })
             .filter(|request| request.name().is_some())
@@ -151,6 +162,7 @@ pub(crate) struct Doorbell<'a> {
 pub(crate) struct Virtqueue {
     raw: NonNull<bindings::virtqueue>,
     num: u16,
+    name: CString,
     /// What `raw` belongs to.
     _device: ARef<Device>,
     /// Where `raw` notifies the device, if it does.
@@ -164,8 +176,8 @@ unsafe impl Send for Virtqueue {}
 unsafe impl Sync for Virtqueue {}
 
 impl Virtqueue {
-    /// Makes virtqueue `index` of `device`, with a ring of `num` entries that is aligned to
-    /// `align` bytes, for a driver that asks for it by `request`.
+    /// Makes virtqueue `index` of a device, with a ring of `num` entries that is aligned to
+    /// `align` bytes, for its driver, which asks for it by `request`.
     ///
     /// The device is notified by `doorbell`. Without one, the first notification breaks the
     /// virtqueue.
@@ -174,7 +186,6 @@ impl Virtqueue {
     ///
     /// `ENOMEM`, or `EINVAL` if the offset is not inside of the BAR.
     pub(crate) fn new(
-        device: &Device,
         index: u16,
         num: u16,
         align: u32,
@@ -192,9 +203,11 @@ impl Virtqueue {
             ),
             None => (notify_nobody_callback, core::ptr::null_mut()),
         };
+        let name = CString::try_from(request.name().unwrap_or_default())?;
 
-        // SAFETY: The device is valid and registered. The request is that of its driver, whose
-        // name and callback are valid for as long as it is bound.
+        let device = request.device;
+        // SAFETY: By the invariant of `Request`, it is by the driver of the device, whose name and
+        // callback are valid for as long as it is bound.
         let raw = unsafe {
             bindings::vring_create_virtqueue(
                 index.into(),
@@ -221,6 +234,7 @@ impl Virtqueue {
         Ok(Self {
             raw,
             num,
+            name,
             _device: device.into(),
             _bar: doorbell.map(|doorbell| doorbell.bar.clone()),
         })
@@ -239,9 +253,7 @@ impl Virtqueue {
 
     /// The name that the virtio driver has given it.
     pub(crate) fn name(&self) -> &CStr {
-        // SAFETY: By the type invariant, the virtqueue is valid; its name is a string that lives as
-        // long as it does, since the virtio core prints it in error messages.
-        unsafe { CStr::from_char_ptr((*self.raw.as_ptr()).name) }
+        &self.name
     }
 
     /// Number of entries that are not in use, as the virtio core knew it a moment ago.

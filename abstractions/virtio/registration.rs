@@ -4,6 +4,7 @@
 
 use core::{
     cell::UnsafeCell,
+    num::NonZero,
     ptr::NonNull, //
 };
 
@@ -16,13 +17,18 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{
+            Atomic,
             AtomicFlag,
             Full,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         Arc, //
     },
-    time::msecs_to_jiffies,
+    time::{
+        msecs_to_jiffies,
+        Jiffies, //
+    },
     types::Opaque, //
 };
 
@@ -51,11 +57,31 @@ pub(crate) struct Id {
 /// to the device is dropped.
 #[repr(C)]
 pub(super) struct Head {
-    device: bindings::virtio_device,
-    /// Calls [`Transport::is_alive`].
+    device: Opaque<bindings::virtio_device>,
+    /// Calls [`Transport::check`].
     check: Opaque<kernel_bindings::delayed_work>,
-    /// Whether the device is registered with the virtio core.
-    is_registered: AtomicFlag,
+    /// Whether checks are held back.
+    is_held: AtomicFlag,
+    /// [`NEW`], [`REGISTERED`] or [`UNREGISTERED`].
+    state: Atomic<u32>,
+}
+
+/// The device is being registered with the virtio core.
+const NEW: u32 = 0;
+/// The device is registered with the virtio core.
+const REGISTERED: u32 = 1;
+/// The device is being or was unregistered.
+const UNREGISTERED: u32 = 2;
+
+/// How long to wait until a dead device is registered, so that it can be unregistered, in ms.
+const REGISTERING: u32 = 1000;
+
+/// What [`Transport::check`] makes of a device.
+pub(crate) enum Verdict {
+    /// It is there; it is to be checked again after so many ms, if that.
+    Alive(Option<NonZero<u32>>),
+    /// Nobody is to wait for it.
+    Dead,
 }
 
 /// A virtio device and the way to its transport.
@@ -72,39 +98,76 @@ pub(super) struct Allocation<T> {
 }
 
 impl Device {
-    fn head(&self) -> &Head {
-        // SAFETY: By the type invariant, the device is the first field of a valid `Head`. Its
-        // other fields may be shared.
-        unsafe { &*self.as_raw().cast_const().cast::<Head>() }
+    fn head(&self) -> *const Head {
+        self.as_raw().cast_const().cast()
     }
 
-    /// Has [`Transport::is_alive`] called soon, in process context when user space is not frozen.
+    fn check_work(&self) -> *mut kernel_bindings::delayed_work {
+        // SAFETY: By the type invariant, the device is the first field of a valid `Head`.
+        Opaque::cast_into(unsafe { &raw const (*self.head()).check })
+    }
+
+    fn state(&self) -> &Atomic<u32> {
+        // SAFETY: By the type invariant, the device is the first field of a valid `Head`, which is
+        // not freed before the device is.
+        unsafe { &(*self.head()).state }
+    }
+
+    fn is_held(&self) -> &AtomicFlag {
+        // SAFETY: As above.
+        unsafe { &(*self.head()).is_held }
+    }
+
+    /// Has [`Transport::check`] called soon, in process context.
     ///
     /// May be called in any context.
     pub(crate) fn check_soon(&self) {
-        self.check_after(0);
+        self.check_within(0);
     }
 
-    fn check_after(&self, millis: u32) {
-        let head = self.head();
-        if !head.is_registered.load(Relaxed) {
-            return;
-        }
+    /// Has [`Transport::check`] called after so many ms, or a little more.
+    pub(crate) fn check_after(&self, millis: NonZero<u32>) {
+        // SAFETY: May be called in any context.
+        let delay =
+            unsafe { kernel_bindings::round_jiffies_relative(msecs_to_jiffies(millis.get())) };
+        self.check_within(delay);
+    }
+
+    fn check_within(&self, jiffies: Jiffies) {
         // SAFETY: The work is initialised before the device is registered, and cannot be queued
         // any more when it is freed. The C side sets the workqueue up at boot and never changes it.
         unsafe {
             kernel_bindings::mod_delayed_work_on(
                 kernel_bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int, // CAST: A small constant.
                 kernel_bindings::system_freezable_power_efficient_wq,
-                head.check.get(),
-                msecs_to_jiffies(millis),
+                self.check_work(),
+                jiffies,
             )
         };
     }
 
-    /// Removes the device from the virtio core, unless that was done.
+    /// Holds checks back, and waits for one that runs: a virtio driver is about to be frozen, and
+    /// must not be removed until it is restored.
+    ///
+    /// The check may take the lock of [`Device::with_driver_held`].
+    pub(crate) fn hold_checks(&self) {
+        if !self.is_held().xchg(true, Full) {
+            // SAFETY: The work is initialised.
+            unsafe { kernel_bindings::disable_delayed_work_sync(self.check_work()) };
+        }
+    }
+
+    /// Undoes [`Device::hold_checks`], if that was done. Checks that were asked for are forgotten.
+    pub(crate) fn release_checks(&self) {
+        if self.is_held().xchg(false, Full) {
+            // SAFETY: The work is initialised, and this undoes one disable.
+            unsafe { kernel_bindings::enable_delayed_work(self.check_work()) };
+        }
+    }
+
+    /// Removes the device from the virtio core, if it is registered.
     fn unregister(&self) {
-        if self.head().is_registered.xchg(false, Full) {
+        if self.state().cmpxchg(REGISTERED, UNREGISTERED, Full).is_ok() {
             // SAFETY: The device is registered.
             unsafe { bindings::unregister_virtio_device(self.as_raw()) };
         }
@@ -112,8 +175,8 @@ impl Device {
 
     /// Has no more checks begun, and waits for one that runs.
     fn end_checks(&self) {
-        // SAFETY: The work is initialised.
-        unsafe { kernel_bindings::disable_delayed_work_sync(self.head().check.get()) };
+        // SAFETY: The work is initialised. This is never undone.
+        unsafe { kernel_bindings::disable_delayed_work_sync(self.check_work()) };
     }
 }
 
@@ -131,14 +194,20 @@ unsafe extern "C" fn check_callback<T: Transport>(work: *mut kernel_bindings::wo
         let allocation = head.cast::<Allocation<T>>();
         (
             &*(*allocation).transport,
-            Device::from_raw(&raw mut (*head).device),
+            Device::from_raw(Opaque::cast_into(&raw const (*head).device)),
         )
     };
-    if !transport.is_alive() {
-        device.break_virtqueues();
-        device.unregister();
-    } else if let Some(millis) = transport.check_interval() {
-        device.check_after(millis.get());
+    match transport.check() {
+        Verdict::Alive(Some(millis)) => device.check_after(millis),
+        Verdict::Alive(None) => {}
+        Verdict::Dead => {
+            // Whoever waits for the device ends, also the one who holds it while it is probed.
+            device.break_virtqueues();
+            device.unregister();
+            if device.state().load(Relaxed) == NEW {
+                device.check_within(msecs_to_jiffies(REGISTERING));
+            }
+        }
     }
 }
 
@@ -159,19 +228,21 @@ impl<T: Transport> Registration<T> {
     ///
     /// That of the virtio core. That the driver fails to probe is not an error.
     pub(crate) fn new(parent: &pci::Device, id: Id, transport: Arc<T>) -> Result<Self> {
-        let mut allocation = KBox::new(
+        let allocation = KBox::new(
             Allocation {
                 head: Head {
-                    device: pin_init::zeroed(),
+                    device: Opaque::zeroed(),
                     check: Opaque::uninit(),
-                    is_registered: AtomicFlag::new(false),
+                    is_held: AtomicFlag::new(false),
+                    state: Atomic::new(NEW),
                 },
                 transport: Arc::as_ptr(&transport),
                 given: UnsafeCell::new(KVec::new()),
             },
             GFP_KERNEL,
         )?;
-        let device = &mut allocation.head.device;
+        // SAFETY: The device is zeroed, which is valid, and nobody else knows it.
+        let device = unsafe { &mut *allocation.head.device.get() };
         device.dev.parent = parent.as_raw_dev();
         device.dev.release = Some(Self::release_callback);
         device.id.device = id.device;
@@ -181,7 +252,7 @@ impl<T: Transport> Registration<T> {
         // The release callback takes it back.
         let allocation = KBox::into_raw(allocation);
         // SAFETY: The allocation is valid and pinned, being on the heap until it is released.
-        let vdev = unsafe { &raw mut (*allocation).head.device };
+        let vdev = unsafe { (*allocation).head.device.get() };
 
         // SAFETY: The work is valid, and only ever queued as a work.
         unsafe {
@@ -216,10 +287,7 @@ impl<T: Transport> Registration<T> {
 
         // `unregister_virtio_device` drops the reference that the device was registered with.
         let _ = ARef::into_raw(device.clone());
-        device.head().is_registered.store(true, Relaxed);
-        if let Some(millis) = transport.check_interval() {
-            device.check_after(millis.get());
-        }
+        device.state().store(REGISTERED, Release);
 
         // INVARIANT: See above.
         Ok(Self { device, transport })
@@ -236,9 +304,11 @@ impl<T: Transport> Registration<T> {
     }
 
     /// Removes the device from the virtio core, and with it from its driver.
+    ///
+    /// Checks go on meanwhile: the driver may wait for a device that is gone.
     pub(crate) fn unregister(&self) {
-        self.device.end_checks();
         self.device.unregister();
+        self.device.end_checks();
     }
 
     /// # Safety

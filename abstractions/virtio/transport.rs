@@ -2,8 +2,6 @@
 
 //! Virtio transports: `struct virtio_config_ops`.
 
-use core::num::NonZero;
-
 use kernel::{
     bindings as kernel_bindings,
     cpumask::Cpumask,
@@ -13,7 +11,10 @@ use kernel::{
 };
 
 use super::{
-    registration::Allocation,
+    registration::{
+        Allocation,
+        Verdict, //
+    },
     Device,
     Virtqueue,
     Wanted, //
@@ -28,7 +29,8 @@ use crate::{
 
 /// What the virtio core and virtio drivers have a transport do.
 ///
-/// All are called in process context for a registered device.
+/// All but [`Transport::before_notify`] are called in process context, for a device that is being or
+/// was registered.
 pub(crate) trait Transport: Send + Sync + 'static {
     /// Reads the device configuration from `offset` on.
     fn read_config(&self, offset: usize, buffer: &mut [u8]);
@@ -36,14 +38,9 @@ pub(crate) trait Transport: Send + Sync + 'static {
     /// Writes the device configuration from `offset` on.
     fn write_config(&self, device: &Device, offset: usize, buffer: &[u8]);
 
-    /// Whether the device is still there, and worth to be registered.
-    ///
-    /// Never called while the transport is being removed, nor while user space is frozen.
-    fn is_alive(&self) -> bool;
-
-    /// How often [`Transport::is_alive`] is called, in ms; not at all without [`Device::check_soon`]
-    /// if `None`.
-    fn check_interval(&self) -> Option<NonZero<u32>>;
+    /// Whether the device is still there; called when [`Device::check_soon`] or
+    /// [`Device::check_after`] has asked for it, but not while [`Device::hold_checks`] is in force.
+    fn check(&self) -> Verdict;
 
     /// A virtqueue is about to notify the device, in any context; only called for those with
     /// [`super::Doorbell::is_announced`].
@@ -53,7 +50,7 @@ pub(crate) trait Transport: Send + Sync + 'static {
     fn status(&self, device: &Device) -> u8;
 
     /// Writes the device status.
-    fn set_status(&self, status: u8);
+    fn set_status(&self, device: &Device, status: u8);
 
     /// Resets the device, and waits until no virtqueue callback runs any more.
     fn reset(&self);
@@ -199,7 +196,8 @@ impl<T: Transport> Ops<T> {
     /// Only for use in [`Self::VTABLE`].
     unsafe extern "C" fn set_status_callback(vdev: *mut bindings::virtio_device, status: u8) {
         // SAFETY: The virtio core gives the device.
-        unsafe { Self::transport(vdev) }.set_status(status);
+        let (transport, device) = unsafe { (Self::transport(vdev), Device::from_raw(vdev)) };
+        transport.set_status(device, status);
     }
 
     /// # Safety
@@ -227,7 +225,7 @@ impl<T: Transport> Ops<T> {
             (
                 Self::transport(vdev),
                 Device::from_raw(vdev),
-                Wanted::from_raw::<T>(nvqs as usize, vqs, vqs_info),
+                Wanted::from_raw::<T>(Device::from_raw(vdev), nvqs as usize, vqs, vqs_info),
                 Affinity::from_raw(desc),
             )
         };

@@ -7,8 +7,8 @@
 check_disconnected() {
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	await 20 fails virtio_of "$1" || return
-	command=$(hexdump -s 4 -n 2 -v -e '1/2 "%d"' "/sys/bus/pci/devices/$pci/config")
-	[ "$command" = 65535 ] || [ $((command & 4)) -eq 0 ] || {
+	command=$(hexdump -s 4 -n 2 -v -e '1/2 "%u"' "/sys/bus/pci/devices/$pci/config")
+	[ $((command & 0xffff)) -eq 65535 ] || [ $((command & 4)) -eq 0 ] || {
 		echo "$pci may access memory: command $command"
 		return 1
 	}

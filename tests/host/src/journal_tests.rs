@@ -181,6 +181,10 @@ fn every_event_is_a_line_with_its_values() {
             "reset, since its driver cannot be frozen",
         ),
         (
+            Event::SleepRefused,
+            "sleep refused, since its driver cannot be frozen",
+        ),
+        (
             Event::Disconnected,
             "disconnected and taken from its virtio driver: bind the device anew",
         ),
