@@ -12,7 +12,8 @@ disk_of() {
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	for disk in /sys/bus/pci/devices/"$pci"/virtio*/block/* \
 		/sys/bus/pci/devices/"$pci"/virtio*/host*/target*/*/block/*; do
-		if [ -e "$disk/dev" ]; then
+		# sysfs has it before devtmpfs: a file of that name would be in the node's place.
+		if [ -b "/dev/$(basename "$disk")" ]; then
 			echo "/dev/$(basename "$disk")"
 			return
 		fi
@@ -23,7 +24,7 @@ disk_of() {
 
 # Takes the place of the (sub)shell that calls it.
 run_fio() {
-	exec fio --ioengine=libaio --direct=1 --iodepth=8 --rw=randwrite --bsrange=4k-64k \
+	exec fio --allow_file_create=0 --ioengine=libaio --direct=1 --iodepth=8 --rw=randwrite --bsrange=4k-64k \
 		--verify=crc32c --verify_fatal=1 --output-format=terse "$@"
 }
 
