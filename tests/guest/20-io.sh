@@ -149,8 +149,11 @@ keep_busy() {
 	blk | blk4 | scsi)
 		[ "$kind" != scsi ] || scan_scsi "$slot"
 		await 10 disk_of "$slot" || return
-		busy "$(disk_of "$slot")" '[ -b "$1" ] && dd if="$1" of=/dev/null bs=64k count=64 iflag=direct &&
+		# Opened once: when the disk is gone, its name would make a file.
+		exec 4<>"$(disk_of "$slot")" || return
+		busy /proc/self/fd/4 'dd if="$1" of=/dev/null bs=64k count=64 iflag=direct &&
 			dd if=/dev/zero of="$1" bs=64k count=64 oflag=direct'
+		exec 4>&-
 		;;
 	net)
 		net_up "$slot" || return
