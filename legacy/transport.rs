@@ -130,7 +130,7 @@ pub(super) struct Known {
     pub(super) policy: Option<Policy>,
     /// The sizes in entries of the virtqueues that the virtio driver had when it was frozen.
     pub(super) sizes: KVec<u16>,
-    /// Why the device was disconnected while its virtio driver was restored.
+    /// Why the device was disconnected while its virtio driver was probed or restored.
     pub(super) lost: Option<Error>,
     /// Whether the PCI core resets the device, which may read as anything meanwhile.
     pub(super) resetting: bool,
@@ -472,6 +472,14 @@ impl virtio::Transport for Transport {
                 self.counters.status_refused.add_one();
                 self.record(event);
                 dev_warn!(self.pci(), "{event}\n");
+                if wanted.contains(Status::DRIVER_OK) && !known.status.contains(Status::DRIVER_OK) {
+                    // The virtio driver takes the device for live from here on.
+                    let features = known.features.unwrap_or(0);
+                    known.lost = Some(EPROTO);
+                    self.disconnect_known(&mut known, features);
+                    drop(known);
+                    self.go_live(device);
+                }
             }
         }
     }
