@@ -48,7 +48,7 @@ const STEPS: [Step; 4] = [
 ];
 
 /// The tests of the matrix that continuous integration has the time for.
-const CHECKED: [&str; 10] = [
+const CHECKED: [&str; 11] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
@@ -59,6 +59,7 @@ const CHECKED: [&str; 10] = [
     "sleep-pc-msix-4cpu",
     "sleep-pc-intx-1cpu",
     "fewer-features",
+    "debug-main",
 ];
 
 const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];

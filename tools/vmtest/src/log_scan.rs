@@ -65,6 +65,7 @@ const ALLOWED: &[(&str, &str)] = &[
         "the checks go on with more memory",
     ),
     (r"ODEBUG: selftest passed", "the checks begin"),
+    (r"RCU lockdep checking is enabled", "the checks begin"),
 ];
 
 static DENIED_SET: LazyLock<RegexSet> = LazyLock::new(|| set(DENIED.iter().copied()));
@@ -107,6 +108,7 @@ mod tests {
 [    0.100000] DMA-API: preallocated 65536 debug entries\n\
 [    0.100000] DMA-API: debugging enabled by kernel config\n\
 [    0.200000] Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar\n\
+[    0.250000] rcu: \tRCU lockdep checking is enabled.\n\
 [    0.300000] ODEBUG: selftest passed\n";
         assert_eq!(findings(log), Vec::<&str>::new());
     }

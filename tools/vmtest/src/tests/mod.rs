@@ -3,6 +3,7 @@
 //! The tests: data that say which VM, and functions that say what is tried.
 
 pub(crate) mod changed;
+pub(crate) mod debug;
 pub(crate) mod device;
 pub(crate) mod gone;
 pub(crate) mod harness;
@@ -22,6 +23,7 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     tests.extend(gone::all());
     tests.extend(sleep::all(cycles));
     tests.extend(changed::all());
+    tests.extend(debug::all());
     tests
 }
 

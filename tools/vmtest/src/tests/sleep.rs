@@ -40,6 +40,13 @@ impl Cycles {
         test_resume: 1,
         hibernate: 1,
     };
+    /// One of each kind.
+    pub(crate) const ONE: Self = Self {
+        cheap: 1,
+        suspend: 1,
+        test_resume: 1,
+        hibernate: 1,
+    };
     /// What the matrix goes through.
     pub(crate) const MATRIX: Self = Self {
         cheap: 50,
@@ -81,14 +88,25 @@ fn check_idle_devices(vm: &mut Vm) -> Outcome {
     idle.into_iter().try_for_each(|kind| check_io(vm, kind))
 }
 
+/// One cycle of each level of pm_test under one and the same load, one cell a state.
+pub(super) fn levels_at_once() -> Vec<Cell> {
+    let cell = |state: &'static str| {
+        Cell::new(format!("{state}, every level of pm_test"), move |vm| {
+            under_load(vm, |vm| {
+                LEVELS.into_iter().try_for_each(|level| {
+                    vm.ok(&format!("pm_test_cycles {state} {level} 1"))?;
+                    vm.check_kernel()
+                })
+            })?;
+            check_idle_devices(vm)
+        })
+    };
+    vec![cell("mem"), cell("disk")]
+}
+
 /// The cells of all kinds of sleep.
 pub(crate) fn cells(cycles: Cycles) -> Vec<Cell> {
-    let Cycles {
-        cheap,
-        suspend,
-        test_resume,
-        hibernate,
-    } = cycles;
+    let cheap = cycles.cheap;
     let mut cells = Vec::new();
     for state in ["mem", "disk"] {
         for level in LEVELS {
@@ -109,6 +127,19 @@ pub(crate) fn cells(cycles: Cycles) -> Vec<Cell> {
             ));
         }
     }
+    cells.extend(real_cells(cycles));
+    cells
+}
+
+/// The cells of sleep that is not only tested.
+pub(super) fn real_cells(cycles: Cycles) -> Vec<Cell> {
+    let Cycles {
+        suspend,
+        test_resume,
+        hibernate,
+        ..
+    } = cycles;
+    let mut cells = Vec::new();
     cells.push(Cell::new(
         format!("suspend to memory, {suspend} times"),
         move |vm| {
