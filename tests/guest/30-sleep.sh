@@ -177,3 +177,46 @@ resume_image() {
 	echo "no image on $(disk_of "$1")"
 	return 1
 }
+
+# A sleep to the state $1 that must be refused with the error $2.
+refused_sleep() {
+	[ "$1" = mem ] || echo platform >/sys/power/disk
+	said=$(echo "$1" 2>&1 >/sys/power/state) && { echo "the sleep to $1 was not refused"; return 1; }
+	[ "${said%"$2"}" != "$said" ] || { echo "the sleep to $1: $said, and not $2"; return 1; }
+}
+
+# Has the clock wake the machine in $1 seconds, and every sleep refused that does not notice.
+wake_in() {
+	alarm=/sys/class/rtc/rtc0/wakealarm
+	echo 0 >$alarm
+	cat /sys/power/wakeup_count >/tmp/wakeups && echo "+$1" >$alarm &&
+		cat /tmp/wakeups >/sys/power/wakeup_count
+}
+
+# The clock's alarm has gone off.
+is_awake() {
+	[ "$(cat /sys/class/rtc/rtc0/wakealarm)" = "" ]
+}
+
+# Adds the SCSI disk of a target, and takes it away.
+add_target() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	for host in /sys/bus/pci/devices/"$pci"/virtio*/host*; do
+		echo "0 $2 0" >"$host/scsi_host/$(basename "$host")/scan" || return
+	done
+	await 60 target_has_disk "$pci" "$2"
+}
+
+target_has_disk() {
+	for disk in /sys/bus/pci/devices/"$1"/virtio*/host*/target*:"$2"/*/block/*/dev; do
+		[ -e "$disk" ] && return
+	done
+	return 1
+}
+
+remove_target() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	for delete in /sys/bus/pci/devices/"$pci"/virtio*/host*/target*:"$2"/*/delete; do
+		echo 1 >"$delete" || return
+	done
+}

@@ -2,6 +2,7 @@
 
 //! The tests: data that say which VM, and functions that say what is tried.
 
+pub(crate) mod aborted;
 pub(crate) mod allocations;
 pub(crate) mod changed;
 pub(crate) mod debug;
@@ -25,6 +26,7 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     tests.extend(sleep::all(cycles));
     tests.extend(changed::all());
     tests.extend(debug::all());
+    tests.extend(aborted::all());
     tests.extend(allocations::all());
     tests
 }

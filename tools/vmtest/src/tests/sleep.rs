@@ -57,7 +57,7 @@ impl Cycles {
 }
 
 /// Puts work on the devices, sleeps in this way, and checks the work and every device.
-fn under_load(vm: &mut Vm, sleep: impl FnOnce(&mut Vm) -> Outcome) -> Outcome {
+pub(super) fn under_load(vm: &mut Vm, sleep: impl FnOnce(&mut Vm) -> Outcome) -> Outcome {
     vm.ok(&format!("ensure_loaded && swap_on {}", Kind::Swap.slot()))?;
     vm.ok(&format!("net_up {}", Kind::Net.slot()))?;
     let slots = LOADED.map(Kind::slot).join(" ");
@@ -78,7 +78,7 @@ fn under_load(vm: &mut Vm, sleep: impl FnOnce(&mut Vm) -> Outcome) -> Outcome {
 }
 
 /// Input and output of the devices that have no work during the sleep.
-fn check_idle_devices(vm: &mut Vm) -> Outcome {
+pub(super) fn check_idle_devices(vm: &mut Vm) -> Outcome {
     // virtio_console asks for the state of its ports before it has buffers for the answer,
     // so that after a restore it takes them for closed until the host opens them again.
     vm.connect_port()?;
