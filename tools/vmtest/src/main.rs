@@ -10,6 +10,7 @@ mod failure;
 mod guest_program;
 mod initramfs;
 mod ktap;
+mod kunit_log;
 mod layout;
 mod lines;
 mod log_scan;

@@ -9,6 +9,7 @@ pub(crate) mod debug;
 pub(crate) mod device;
 pub(crate) mod gone;
 pub(crate) mod harness;
+pub(crate) mod kunit;
 pub(crate) mod matrix;
 pub(crate) mod refusal;
 pub(crate) mod reset;
@@ -28,6 +29,7 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     tests.extend(debug::all());
     tests.extend(aborted::all());
     tests.extend(allocations::all());
+    tests.extend(kunit::all());
     tests
 }
 
