@@ -21,6 +21,7 @@ mod qmp;
 mod runner;
 mod setup;
 mod shell;
+mod soak;
 mod steps;
 mod table;
 mod tests;
@@ -96,7 +97,13 @@ enum Command {
     /// Tests the harness itself.
     Selftest,
     /// Everything that continuous integration runs.
-    Check,
+    Check {
+        /// How much of the endurance run it has.
+        #[command(flatten)]
+        size: soak::Size,
+    },
+    /// Endurance: sleep, hot-plug, bind and reload at random, for hours; goes on where it stopped.
+    Soak(soak::Options),
     /// Boots a VM with the driver loaded and gives a shell in it.
     Shell {
         /// The kind of machine.
@@ -156,7 +163,8 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Matrix => check::run_tests(&setup, &tests::all(Cycles::MATRIX))?.is_good(),
         Command::Compare => check::compare(&setup)?.is_good(),
         Command::Selftest => check::selftest(&setup)?.is_good(),
-        Command::Check => check::run(&setup)?.is_good(),
+        Command::Check { size } => check::run(&setup, &size)?.is_good(),
+        Command::Soak(options) => soak::run(&setup, &options)?,
         Command::Shell {
             board,
             interrupts,

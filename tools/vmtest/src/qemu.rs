@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -112,10 +113,12 @@ impl Qemu {
             .append(true)
             .open(dir.join("qemu.log"))
             .with_context(|| format!("cannot write to {}", dir.display()))?;
-        // QEMU must not outlive the harness, however that ends.
+        // QEMU must not outlive the harness, however that ends; a key that interrupts the harness
+        // is not for QEMU, so that what is under way can come to its end.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .args(line)
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

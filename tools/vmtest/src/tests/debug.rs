@@ -20,7 +20,9 @@ pub(crate) fn no_leaks() -> Cell {
         // What leaks at each load is found even if something that looks like a reference to one
         // of the objects is left somewhere.
         let reload = "load_driver && unload_driver";
-        vm.ok(&format!("stop_swap; ensure_unloaded && {reload} && {reload}"))?;
+        vm.ok(&format!(
+            "stop_swap; ensure_unloaded && {reload} && {reload}"
+        ))?;
         vm.ok("check_leaks").map(drop)
     })
 }
