@@ -69,7 +69,7 @@ module_name() {
 mend_device() {
 	is_live "$1" >/dev/null && return
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
-	driver=/sys/bus/pci/drivers/$(pci_driver)
+	driver=$(pci_driver)
 	[ ! -e "/sys/bus/pci/devices/$pci/driver" ] || echo "$pci" >"$driver/unbind" || return
 	echo "$pci" >"$driver/bind" || return
 	is_live "$1"
@@ -77,20 +77,13 @@ mend_device() {
 
 # The directory of the PCI driver under test.
 pci_driver() {
-	for driver in /sys/bus/pci/drivers/*; do
-		if [ "$(basename "$(readlink -f "$driver/module")")" = "$(module_name)" ]; then
-			basename "$driver"
-			return
-		fi
-	done
-	echo "no PCI driver of $(module_name)"
-	return 1
+	echo "/sys/module/$(module_name)/drivers/pci:"*
 }
 
 # Binds the device in slot $2 with its $1-th allocation failing. Says what failnth says.
 fail_bind() {
 	pci=$(pci_of "$2") || { echo "$pci"; return 1; }
-	driver=/sys/bus/pci/drivers/$(pci_driver)
+	driver=$(pci_driver)
 	echo "$pci" >"$driver/unbind" || return
 	said=$(failnth "$1" write "$driver/bind" "$pci") || { echo "$said"; return 1; }
 	mend_device "$2" && echo "$said"
@@ -99,7 +92,7 @@ fail_bind() {
 # Unbinds the device in slot $2 with its $1-th allocation failing.
 fail_unbind() {
 	pci=$(pci_of "$2") || { echo "$pci"; return 1; }
-	driver=/sys/bus/pci/drivers/$(pci_driver)
+	driver=$(pci_driver)
 	said=$(failnth "$1" write "$driver/unbind" "$pci") || { echo "$said"; return 1; }
 	mend_device "$2" && echo "$said"
 }

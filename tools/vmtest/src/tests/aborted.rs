@@ -39,7 +39,7 @@ const SLOW_DISK: [&str; 4] = [
 const SLOW: u32 = 2;
 
 const BUSY: &str = "Device or resource busy";
-const IO_ERROR: &str = "I/O error";
+const IO_ERROR: &str = "Input/output error";
 
 /// What the kernel says of a disk that fails its flush, and of a suspend that a wakeup breaks off.
 const BROKEN_OFF: &[&str] = &[
