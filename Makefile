@@ -94,6 +94,10 @@ PHONY += check
 check: cargo ## What CI runs: format, lints, host tests, half of the VM tests, comparison
 	@$(with-module) $(vmtest)
 
+PHONY += soak
+soak: cargo ## Endurance, for hours: sleep and storms at random; goes on where it stopped
+	@$(with-module) $(vmtest)
+
 PHONY += run
 run: cargo ## Run tests by name: NAME="blk sleep"
 	@$(with-module) $(vmtest) $(NAME)

@@ -2,9 +2,9 @@
 #
 # The transport driver under test, and the PCI devices that it drives.
 
-# Waits until a command succeeds, at most $1 seconds.
+# Waits until a command succeeds, at most $1 seconds, or longer on a slow kernel.
 await() {
-	tries=$(($1 * 10))
+	tries=$(($1 * 10 * SLOWNESS))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		tries=$((tries - 1))

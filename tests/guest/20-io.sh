@@ -109,9 +109,9 @@ check_console() {
 	await 10 grep -q 'host_connected: 1' "/sys/kernel/debug/virtio-ports/${port#/dev/}" || return
 	head -c 65536 /dev/urandom >/tmp/port-sent
 	exec 4<>"$port" || return
-	timeout 20 head -c 65536 <&4 >/tmp/port-received &
+	timeout $((20 * SLOWNESS)) head -c 65536 <&4 >/tmp/port-received &
 	reader=$!
-	timeout 20 cat /tmp/port-sent >&4
+	timeout $((20 * SLOWNESS)) cat /tmp/port-sent >&4
 	wait $reader
 	exec 4>&-
 	same_sum /tmp/port-sent /tmp/port-received
@@ -121,7 +121,7 @@ check_console() {
 check_rng() {
 	source=virtio_rng
 	await 10 grep -q "^$source" /sys/class/misc/hw_random/rng_current || return
-	timeout 20 head -c 512 /dev/hwrng >/tmp/random || return
+	timeout $((20 * SLOWNESS)) head -c 512 /dev/hwrng >/tmp/random || return
 	[ "$(wc -c </tmp/random)" -eq 512 ] || { echo "short read"; return 1; }
 	kinds=$(hexdump -v -e '1/1 "%02x\n"' /tmp/random | sort -u | wc -l)
 	[ "$kinds" -gt 64 ] || { echo "only $kinds different bytes in 512"; return 1; }

@@ -192,3 +192,56 @@ resume_image() {
 	echo "no image on $(disk_of "$1")"
 	return 1
 }
+
+# A sleep to the state $1 that must be refused with the error $2. One that is not gets no further
+# than the devices.
+refused_sleep() {
+	[ "$1" = mem ] || echo platform >/sys/power/disk
+	echo devices >/sys/power/pm_test || return
+	said=$(echo "$1" 2>&1 >/sys/power/state)
+	status=$?
+	echo none >/sys/power/pm_test
+	[ $status -ne 0 ] || { echo "the sleep to $1 was not refused"; return 1; }
+	[ "${said%"$2"}" != "$said" ] || { echo "the sleep to $1: $said, and not $2"; return 1; }
+}
+
+# Has the clock wake the machine in $1 seconds, and every sleep refused that does not notice.
+wake_in() {
+	alarm=/sys/class/rtc/rtc0/wakealarm
+	echo 0 >$alarm
+	cat /sys/power/wakeup_count >/tmp/wakeups && echo "+$1" >$alarm &&
+		cat /tmp/wakeups >/sys/power/wakeup_count
+}
+
+# The clock's alarm has gone off.
+is_awake() {
+	[ "$(cat /sys/class/rtc/rtc0/wakealarm)" = "" ]
+}
+
+# Adds the SCSI disk of a target, and writes to it: else there is nothing to flush at a suspend.
+add_target() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	for host in /sys/bus/pci/devices/"$pci"/virtio*/host*; do
+		echo "0 $2 0" >"$host/scsi_host/$(basename "$host")/scan" || return
+	done
+	await 60 target_disk "$pci" "$2" || return
+	dd if=/dev/zero of="$(target_disk "$pci" "$2")" bs=4k count=1 oflag=direct
+}
+
+target_disk() {
+	for disk in /sys/bus/pci/devices/"$1"/virtio*/host*/target*:"$2"/*/block/*; do
+		if [ -b "/dev/$(basename "$disk")" ]; then
+			echo "/dev/$(basename "$disk")"
+			return
+		fi
+	done
+	return 1
+}
+
+# Takes the SCSI disk of a target away.
+remove_target() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	for delete in /sys/bus/pci/devices/"$pci"/virtio*/host*/target*:"$2"/*/delete; do
+		echo 1 >"$delete" || return
+	done
+}

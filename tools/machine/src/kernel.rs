@@ -70,7 +70,7 @@ pub(crate) fn ensure(cx: &mut Context<'_>, inputs: &Inputs<'_>) -> Result<PathBu
     } else if build.inherit(cx, &all)? {
         "what its configuration changes, a minute or more"
     } else {
-        "12 to 20 minutes on 2 processors, less on more"
+        "12 to 40 minutes on 2 processors, less on more"
     };
     create_dir(&build.tree)?;
     write(&build.root.join("origin"), build.origin())?;
@@ -115,14 +115,15 @@ impl Build<'_> {
         format!("Linux {}\n{tools}\n", self.inputs.source.identity)
     }
 
-    /// Starts with a copy of a complete build that differs in its configuration only.
+    /// Starts with a copy of a complete build of this variant whose configuration differs.
     ///
+    /// Between variants, the configuration changes every file that is compiled.
     /// Tells whether there is one. kbuild then makes anew what depends on the difference.
     fn inherit(&self, cx: &mut Context<'_>, all: &Path) -> Result<bool> {
         if self.inputs.source.may_change {
             return Ok(false);
         }
-        let Some(relative) = newest_of(all, &self.origin()) else {
+        let Some(relative) = newest_of(all, self.inputs.variant, &self.origin()) else {
             return Ok(false);
         };
         cx.say(format!(
@@ -241,10 +242,12 @@ fn progress(before: usize, now: usize, time: Duration) -> String {
     format!("  … kernel: {now} of about {STEPS} steps{rest}")
 }
 
-/// The complete build below `all` that was finished last, of those of this origin.
-fn newest_of(all: &Path, origin: &str) -> Option<PathBuf> {
+/// The complete build of the variant that was finished last, of those below `all` of this origin.
+fn newest_of(all: &Path, variant: &str, origin: &str) -> Option<PathBuf> {
+    let prefix = format!("{variant}-");
     let entries = fs::read_dir(all).ok()?.flatten();
     entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
         .map(|entry| entry.path())
         .filter(|root| fs::read_to_string(root.join("origin")).is_ok_and(|text| text == origin))
         .filter_map(|root| {
@@ -308,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn only_complete_builds_of_the_same_origin_are_copied() {
+    fn only_complete_builds_of_the_same_variant_and_origin_are_copied() {
         let all = std::env::temp_dir().join(format!("machine-kernel-{}", std::process::id()));
         let build = |name: &str, origin: &str, complete: bool| {
             let root = all.join(name);
@@ -321,9 +324,10 @@ mod tests {
         };
         build("standard-1", "Linux 7.3.4", false);
         build("standard-2", "Linux 7.3.5", true);
-        assert_eq!(newest_of(&all, "Linux 7.3.4"), None);
+        build("debug-4", "Linux 7.3.4", true);
+        assert_eq!(newest_of(&all, "standard", "Linux 7.3.4"), None);
         let relative = build("standard-3", "Linux 7.3.4", true);
-        assert_eq!(newest_of(&all, "Linux 7.3.4"), Some(relative));
+        assert_eq!(newest_of(&all, "standard", "Linux 7.3.4"), Some(relative));
         fs::remove_dir_all(all).unwrap();
     }
 }

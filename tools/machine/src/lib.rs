@@ -42,12 +42,8 @@ pub struct Options {
     pub kernel_source: Option<PathBuf>,
     /// A kernel tree that the user has built: no kernel is built then.
     pub kdir: Option<PathBuf>,
-    /// Name of the kernel variant, part of the name of its build directory.
-    pub variant: String,
-    /// Configuration fragments of every variant.
-    pub fragments: Vec<PathBuf>,
-    /// More fragments, merged after those.
-    pub extra_fragments: Vec<PathBuf>,
+    /// Which kernel.
+    pub variant: Variant,
     /// Look for a newer kernel source and QEMU even if the cache has one.
     pub update: bool,
 }
@@ -60,20 +56,49 @@ impl Options {
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from)
         };
-        let fragment = |name: &str| repository.join("tests/kernel").join(name);
         Self {
             repository: repository.to_owned(),
             kernel_source: given("KERNEL_SRC"),
             kdir: given("KDIR"),
-            variant: "standard".to_owned(),
-            fragments: vec![
-                fragment("base.config"),
-                fragment("virtio.config"),
-                fragment("pm.config"),
-            ],
-            extra_fragments: Vec::new(),
+            variant: Variant::Standard,
             update: false,
         }
+    }
+}
+
+/// A kernel of the same source in another configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
+pub enum Variant {
+    /// The kernel of most tests.
+    Standard,
+    /// Finds wrong memory accesses, wrong locking and leaks, and makes allocations fail.
+    Debug,
+    /// Finds data races.
+    Kcsan,
+}
+
+impl Variant {
+    /// Its name, part of the name of its build directory.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Debug => "debug",
+            Self::Kcsan => "kcsan",
+        }
+    }
+
+    /// Its configuration fragments in the clone at `repository`, the common ones first.
+    fn fragments(self, repository: &Path) -> Vec<PathBuf> {
+        let own: &[&str] = match self {
+            Self::Standard => &[],
+            Self::Debug => &["debug.config"],
+            Self::Kcsan => &["kcsan.config"],
+        };
+        ["base.config", "virtio.config", "pm.config"]
+            .iter()
+            .chain(own)
+            .map(|name| repository.join("tests/kernel").join(name))
+            .collect()
     }
 }
 
@@ -117,6 +142,7 @@ pub fn ensure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Machine> {
         directory("HOME"),
     )?;
     let repository = std::path::absolute(&options.repository)?;
+    let fragments = options.variant.fragments(&repository);
     let mut cx = Context::new(cache, repository, options.update, say);
     let packages = packages::ensure(&mut cx)?;
     let rust = rust::find(&cx)?;
@@ -135,12 +161,6 @@ pub fn ensure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Machine> {
             format!("/usr/lib/llvm-{}/lib", packages.llvm).into(),
         ),
     ];
-    let fragments = options
-        .fragments
-        .iter()
-        .chain(&options.extra_fragments)
-        .map(std::path::absolute)
-        .collect::<Result<Vec<_>, _>>()?;
     let tree = match &options.kdir {
         Some(kdir) => {
             let tree = tree::open(kdir)?;
@@ -162,7 +182,7 @@ pub fn ensure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Machine> {
             make_env.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
             make_env.push(("LLVM".to_owned(), format!("-{}", packages.llvm).into()));
             let inputs = kernel::Inputs {
-                variant: &options.variant,
+                variant: options.variant.name(),
                 source: &source,
                 fragments: &fragments,
                 tools: vec![

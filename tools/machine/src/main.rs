@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use machine::{ensure, quote, Machine, Options};
+use machine::{ensure, quote, Machine, Options, Variant};
 
 /// Sets up what the test VM needs: packages, kernel, QEMU, tools.
 #[derive(Parser)]
@@ -35,6 +35,9 @@ struct What {
     /// Use this built kernel tree; else KDIR, else one is built.
     #[arg(long, value_name = "DIR", conflicts_with = "kernel_src")]
     kdir: Option<PathBuf>,
+    /// The kernel that is built.
+    #[arg(long, value_enum, default_value_t = Variant::Standard, conflicts_with = "kdir")]
+    variant: Variant,
     /// Look for a newer kernel source and a newer QEMU.
     #[arg(long)]
     update: bool,
@@ -47,6 +50,7 @@ impl What {
             options.kernel_source = self.kernel_src;
             options.kdir = self.kdir;
         }
+        options.variant = self.variant;
         options.update = self.update;
         ensure(&options, &mut |line| eprintln!("{line}"))
     }

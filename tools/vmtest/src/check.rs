@@ -11,6 +11,7 @@ use crate::ktap::{Count, Ktap};
 use crate::layout::Interrupts;
 use crate::runner::{self, Test};
 use crate::setup::Setup;
+use crate::soak;
 use crate::steps::{self, Step};
 use crate::tests::sleep::Cycles;
 use crate::tests::{self, harness};
@@ -123,8 +124,9 @@ fn compare_all<W: Write>(setup: &Setup, in_full: bool, ktap: &mut Ktap<W>) -> Re
     Ok(())
 }
 
-/// Everything: the host's steps, the harness, the tests in a size that fits, the comparison.
-pub(crate) fn run(setup: &Setup) -> Result<Count> {
+/// Everything: the host's steps, the harness, the tests in a size that fits, the comparison, and
+/// endurance of this size.
+pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     let tests: Vec<_> = tests::all(Cycles::FEW)
         .into_iter()
         .filter(|test| CHECKED.contains(&test.name.as_str()))
@@ -134,12 +136,13 @@ pub(crate) fn run(setup: &Setup) -> Result<Count> {
         "a test that is to be run does not exist"
     );
     let mut ktap = Ktap::new(stdout());
-    ktap.begin(STEPS.len() + harness::count() + tests.len() + COMPARED.len() + 1)?;
+    ktap.begin(STEPS.len() + harness::count() + tests.len() + COMPARED.len() + 2)?;
     steps::run(setup, &STEPS, &mut ktap)?;
     harness::run(setup, &mut ktap)?;
     for test in &tests {
         runner::report(setup, test, &mut ktap)?;
     }
     compare_all(setup, false, &mut ktap)?;
+    soak::report(setup, size, &mut ktap)?;
     Ok(ktap.finish()?)
 }

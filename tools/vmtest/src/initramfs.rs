@@ -90,6 +90,12 @@ pub(crate) fn build(setup: &Setup) -> Result<Vec<u8>> {
     }
     archive.entry("dev/console", CHARACTER_DEVICE | 0o600, (5, 1), &[])?;
     archive.file("bin/busybox", 0o755, &setup.machine.busybox)?;
+    for program in &setup.programs {
+        let name = program
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        archive.file(&format!("bin/{}", name.unwrap_or_default()), 0o755, program)?;
+    }
     let guest = setup.root.join("tests/guest");
     archive.file("init", 0o755, &guest.join("init"))?;
     let mut parts: Vec<_> = fs::read_dir(&guest)

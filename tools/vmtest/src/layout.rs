@@ -4,6 +4,9 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
+
+use machine::Variant;
 
 /// The kind of machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -180,6 +183,10 @@ pub(crate) struct Layout {
     pub(crate) traced: bool,
     /// More QEMU arguments.
     pub(crate) extra: Vec<String>,
+    /// The kernel that it runs.
+    pub(crate) kernel: Variant,
+    /// Whether the module's KUnit tests run when it is loaded; needs the debug kernel.
+    pub(crate) kunit: bool,
 }
 
 impl Layout {
@@ -192,6 +199,8 @@ impl Layout {
             kinds: Kind::TESTED.to_vec(),
             traced: false,
             extra: Vec::new(),
+            kernel: Variant::Standard,
+            kunit: false,
         }
     }
 
@@ -205,6 +214,27 @@ impl Layout {
     pub(crate) fn with_swap(mut self) -> Self {
         self.kinds.push(Kind::Swap);
         self
+    }
+
+    /// How many times longer than on the standard kernel everything may take.
+    pub(crate) fn slowness(&self) -> u32 {
+        match self.kernel {
+            Variant::Standard => 1,
+            Variant::Debug | Variant::Kcsan => 8,
+        }
+    }
+
+    /// A time limit, for the kernel that it runs.
+    pub(crate) fn limit(&self, limit: Duration) -> Duration {
+        limit * self.slowness()
+    }
+
+    /// Its memory in MiB; KASAN's shadow takes an eighth of it.
+    fn memory(&self) -> u32 {
+        match self.kernel {
+            Variant::Standard => 256,
+            Variant::Debug | Variant::Kcsan => 768,
+        }
     }
 
     /// The interrupt policy that a driver must arrive at for a device.
@@ -256,7 +286,7 @@ impl Layout {
             }
         }
         add("-smp", self.cpus.to_string());
-        add("-m", "256".to_owned());
+        add("-m", self.memory().to_string());
         let tools = format!(
             "driver=raw,node-name=tools,read-only=on,file.driver=file,file.filename={}",
             tools_disk.display()

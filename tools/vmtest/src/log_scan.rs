@@ -19,6 +19,8 @@ const DENIED: &[&str] = &[
     r"\bDMA-API:",
     r"\blockdep\b",
     r"possible (circular|recursive) locking",
+    r"inconsistent lock state|Invalid wait context|non-static key",
+    r"locking correctness validator|Disabling lock debugging",
     r"\bsuspicious RCU usage\b",
     r"\bnobody cared\b",
     r"\brefcount_t\b",
@@ -28,6 +30,9 @@ const DENIED: &[&str] = &[
     r"\bRIP:",
     r"\bRust panic|\bpanicked at\b",
     r"\bUBSAN:|\bKASAN:|\bKCSAN:|\bkmemleak:",
+    r"\bunreferenced object 0x",
+    r"\bODEBUG:|\bODEBUG disabled",
+    r"\bBUG [\w:-]+ \((Not tainted|Tainted)",
     r"PM: .*failed to (suspend|resume|freeze|thaw|poweroff|restore)",
     r"PM: .*returns -\d+",
     r"PM: (Some devices failed|failed)",
@@ -46,10 +51,22 @@ const DENIED: &[&str] = &[
 ];
 
 /// What may be there all the same, each with the reason.
-const ALLOWED: &[(&str, &str)] = &[(
-    r"lockdep is turned off",
-    "a statement about the configuration, not a finding",
-)];
+const ALLOWED: &[(&str, &str)] = &[
+    (
+        r"kmemleak: Kernel memory leak detector initialized",
+        "the detector begins",
+    ),
+    (
+        r"DMA-API: (preallocated \d+ debug entries|debugging enabled by kernel config)",
+        "the checks begin",
+    ),
+    (
+        r"DMA-API: dma_debug_entry pool grown",
+        "the checks go on with more memory",
+    ),
+    (r"ODEBUG: selftest passed", "the checks begin"),
+    (r"RCU lockdep checking is enabled", "the checks begin"),
+];
 
 static DENIED_SET: LazyLock<RegexSet> = LazyLock::new(|| set(DENIED.iter().copied()));
 static ALLOWED_SET: LazyLock<RegexSet> =
@@ -85,6 +102,18 @@ mod tests {
     }
 
     #[test]
+    fn the_checks_of_the_debug_kernel_may_begin() {
+        let log = "\
+[    0.000000] kmemleak: Kernel memory leak detector initialized (mem pool available: 15655)\n\
+[    0.100000] DMA-API: preallocated 65536 debug entries\n\
+[    0.100000] DMA-API: debugging enabled by kernel config\n\
+[    0.200000] Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar\n\
+[    0.250000] rcu: \tRCU lockdep checking is enabled.\n\
+[    0.300000] ODEBUG: selftest passed\n";
+        assert_eq!(findings(log), Vec::<&str>::new());
+    }
+
+    #[test]
     fn each_kind_of_splat_is_found() {
         for line in [
             "[ 1.0] BUG: kernel NULL pointer dereference, address: 0000000000000010",
@@ -104,6 +133,25 @@ mod tests {
             "[ 1.0] virtio-pci 0000:00:04.0: PM: failed to restore: error -2",
             "[ 1.0] virtio-pci 0000:00:04.0: PM: pci_pm_resume(): virtio_pci_resume returns -2",
             "[ 1.0] WARNING: possible circular locking dependency detected",
+            "[ 1.0] BUG: KASAN: slab-use-after-free in vring_interrupt+0x1/0x2",
+            "[ 1.0] BUG kmalloc-64 (Tainted: G           O       ): Redzone overwritten",
+            "[ 1.0] BUG: KCSAN: data-race in vring_interrupt / virtqueue_add",
+            "[ 1.0] UBSAN: array-index-out-of-bounds in drivers/virtio/virtio_ring.c:1:2",
+            "[ 1.0] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+            "[ 1.0] kmemleak: Kernel memory leak detector disabled",
+            "unreferenced object 0xffff888003a1c000 (size 64):",
+            "[ 1.0] WARNING: possible recursive locking detected",
+            "[ 1.0] WARNING: inconsistent lock state",
+            "[ 1.0] [ BUG: Invalid wait context ]",
+            "[ 1.0] INFO: trying to register non-static key.",
+            "[ 1.0] turning off the locking correctness validator.",
+            "[ 1.0] INFO: lockdep is turned off.",
+            "[ 1.0] BUG: sleeping function called from invalid context at mm/slab.h:1",
+            "[ 1.0] ODEBUG: free active (active state 0) object: 0 object type: timer_list",
+            "[ 1.0] ODEBUG: Out of memory. ODEBUG disabled",
+            "[ 1.0] DMA-API: virtio-pci 0000:00:03.0: device driver has pending DMA allocations",
+            "[ 1.0] INFO: task kworker/0:1:9 blocked for more than 120 seconds.",
+            "[ 1.0] rust_kernel: panicked at core/src/ub_checks.rs:1:\u{20}",
         ] {
             assert_eq!(findings(line), vec![line]);
         }

@@ -7,17 +7,21 @@ mod channel;
 mod check;
 mod compare;
 mod failure;
+mod guest_program;
 mod initramfs;
 mod ktap;
+mod kunit_log;
 mod layout;
 mod lines;
 mod log_scan;
 mod main_job;
+mod module;
 mod qemu;
 mod qmp;
 mod runner;
 mod setup;
 mod shell;
+mod soak;
 mod steps;
 mod table;
 mod tests;
@@ -93,7 +97,13 @@ enum Command {
     /// Tests the harness itself.
     Selftest,
     /// Everything that continuous integration runs.
-    Check,
+    Check {
+        /// How much of the endurance run it has.
+        #[command(flatten)]
+        size: soak::Size,
+    },
+    /// Endurance: sleep, hot-plug, bind and reload at random, for hours; goes on where it stopped.
+    Soak(soak::Options),
     /// Boots a VM with the driver loaded and gives a shell in it.
     Shell {
         /// The kind of machine.
@@ -140,7 +150,9 @@ fn run(arguments: Arguments) -> Result<bool> {
             print_command,
             cycles,
         } => {
-            let tests = tests::select(tests::all(cycles), &names);
+            let mut tests = tests::all(cycles);
+            tests.extend(tests::debugging());
+            let tests = tests::select(tests, &names);
             if print_command {
                 for test in &tests {
                     println!("{}", qemu::pasteable(&setup, test)?);
@@ -153,7 +165,8 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Matrix => check::run_tests(&setup, &tests::all(Cycles::MATRIX))?.is_good(),
         Command::Compare => check::compare(&setup)?.is_good(),
         Command::Selftest => check::selftest(&setup)?.is_good(),
-        Command::Check => check::run(&setup)?.is_good(),
+        Command::Check { size } => check::run(&setup, &size)?.is_good(),
+        Command::Soak(options) => soak::run(&setup, &options)?,
         Command::Shell {
             board,
             interrupts,
@@ -167,7 +180,7 @@ fn run(arguments: Arguments) -> Result<bool> {
 }
 
 fn list(cells: bool) {
-    for test in tests::all(Cycles::FEW) {
+    for test in tests::all(Cycles::FEW).iter().chain(&tests::debugging()) {
         println!("{:24} {}", test.name, test.about);
         for cell in test.cells.iter().filter(|_| cells) {
             println!("    {}/{}", test.name, cell.name);

@@ -22,8 +22,13 @@ use crate::vm::BOOT;
 /// The phases whose accesses the table tells.
 const PHASES: [Phase; 4] = [Phase::Probe, Phase::Freeze, Phase::Restore, Phase::Remove];
 
-fn test() -> Test {
-    let layout = Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_swap();
+/// The machine of the main job.
+pub(crate) fn layout() -> Layout {
+    Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_swap()
+}
+
+/// Load, input and output of each device, sleep in these ways, removal.
+pub(crate) fn cells(sleep: Vec<Cell>) -> Vec<Cell> {
     let mut cells = vec![Cell::new("insmod", |vm| {
         vm.ok("ensure_unloaded && load_driver").map(drop)
     })];
@@ -34,17 +39,21 @@ fn test() -> Test {
             check_io(vm, kind)
         }));
     }
-    cells.extend(sleep::cells(Cycles::FEW));
+    cells.extend(sleep);
     cells.push(Cell::new("rmmod", |vm| {
         vm.ok("stop_swap; ensure_loaded && unload_driver").map(drop)
     }));
+    cells
+}
+
+fn test() -> Test {
     Test {
         name: "vm".to_owned(),
         about: "every device, I/O, every kind of sleep".to_owned(),
-        layout,
+        layout: layout(),
         boot: BOOT,
         limit: Duration::from_secs(1200),
-        cells,
+        cells: cells(sleep::cells(Cycles::FEW)),
     }
 }
 

@@ -5,11 +5,13 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use machine::Variant;
 
 use crate::failure::{Failure, Outcome};
 use crate::layout::Layout;
@@ -22,6 +24,11 @@ const KERNEL_ARGUMENTS: &str = "console=ttyS0 no_console_suspend panic=-1 oops=p
     panic_on_warn=1 softlockup_panic=1 watchdog_thresh=60 hung_task_panic=1 printk.devkmsg=on \
     suspend.pm_test_delay=0 hibernate.pm_test_delay=0 hibernate=nocompress \
     scsi_mod.scan=manual";
+
+/// What the debug kernel is told besides. The slab allocator keeps arrays of objects that it is to
+/// give away next, and leaves them there when they are given away, which kmemleak takes for
+/// references; slab debugging of any kind does without these arrays.
+const DEBUG_ARGUMENTS: &str = " slab_debug=F";
 
 /// How long QEMU may take to open its sockets.
 const START: Duration = Duration::from_secs(20);
@@ -61,11 +68,18 @@ pub(crate) fn command_line(setup: &Setup, layout: &Layout, dir: &Path, tag: &str
         &initrd,
     ]);
     let mut words = format!(
-        "{KERNEL_ARGUMENTS} vmtest.tag={tag} vmtest.driver={}",
-        setup.driver
+        "{KERNEL_ARGUMENTS} vmtest.tag={tag} vmtest.driver={} vmtest.slowness={}",
+        setup.driver,
+        layout.slowness()
     );
     if !setup.parameters.is_empty() {
         words.push_str(&format!(" vmtest.parameters={}", setup.parameters));
+    }
+    if layout.kernel == Variant::Debug {
+        words.push_str(DEBUG_ARGUMENTS);
+    }
+    if layout.kunit {
+        words.push_str(" kunit.enable=1");
     }
     add(&["-append", &words]);
     for argument in layout.arguments(dir, &setup.machine.tools_disk) {
@@ -99,10 +113,12 @@ impl Qemu {
             .append(true)
             .open(dir.join("qemu.log"))
             .with_context(|| format!("cannot write to {}", dir.display()))?;
-        // QEMU must not outlive the harness, however that ends.
+        // QEMU must not outlive the harness, however that ends; a key that interrupts the harness
+        // is not for QEMU, so that what is under way can come to its end.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .args(line)
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

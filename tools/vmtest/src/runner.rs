@@ -51,9 +51,9 @@ pub(crate) struct Test {
     pub(crate) about: String,
     /// The VM.
     pub(crate) layout: Layout,
-    /// How long its VM may take to boot.
+    /// How long its VM may take to boot, on the standard kernel.
     pub(crate) boot: Duration,
-    /// How long all of it may take.
+    /// How long all of it may take, on the standard kernel.
     pub(crate) limit: Duration,
     /// Its parts.
     pub(crate) cells: Vec<Cell>,
@@ -67,6 +67,8 @@ pub(crate) struct CellResult {
     pub(crate) outcome: Outcome,
     /// How long it took.
     pub(crate) took: Duration,
+    /// What it has to tell.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Keeps the log folder of the run before and gives an empty one.
@@ -115,13 +117,17 @@ pub(crate) fn run(
     let mut results = Vec::new();
     let mut vm: Option<Vm> = None;
     let mut boots = 0;
-    let deadline = Instant::now() + test.limit;
+    let limit = test.layout.limit(test.limit);
+    // What is set up for this VM is not to count.
+    setup.on(test.layout.kernel)?;
+    let deadline = Instant::now() + limit;
     for cell in &test.cells {
         let began = Instant::now();
+        let mut notes = Vec::new();
         let outcome = if began > deadline {
             Err(Failure::TimedOut {
                 what: format!("the test {}", test.name),
-                limit: test.limit,
+                limit,
             })
         } else {
             let booted = match vm.take() {
@@ -141,6 +147,7 @@ pub(crate) fn run(
             };
             booted.and_then(|mut booted| {
                 let outcome = run_cell(&mut booted, cell);
+                notes = booted.take_notes();
                 let dir = booted.dir().to_owned();
                 if outcome.is_ok() {
                     vm = Some(booted);
@@ -155,6 +162,7 @@ pub(crate) fn run(
             name: cell.name.clone(),
             outcome,
             took: began.elapsed(),
+            notes,
         };
         say(&result);
         results.push(result);
@@ -212,6 +220,9 @@ pub(crate) fn report<W: Write>(
 
 fn report_cell<W: Write>(ktap: &mut Ktap<W>, result: &CellResult) -> std::io::Result<()> {
     ktap.result(result.outcome.is_ok(), &result.name)?;
+    for text in &result.notes {
+        ktap.note(text)?;
+    }
     match &result.outcome {
         Ok(()) => Ok(()),
         Err(failure) => ktap.note(&failure.to_string()),

@@ -2,11 +2,17 @@
 
 //! What every test of a run shares: the machine, the driver under test, where logs go.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
-use machine::Machine;
+use machine::{Machine, Variant};
+
+use crate::guest_program;
+use crate::module;
 
 /// The transport driver under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -52,6 +58,13 @@ impl Accel {
     }
 }
 
+/// What differs when the kernel is not the standard one.
+struct Other {
+    machine: Machine,
+    module: PathBuf,
+    programs: Vec<PathBuf>,
+}
+
 /// What every test of a run shares.
 #[derive(Clone)]
 pub(crate) struct Setup {
@@ -59,6 +72,12 @@ pub(crate) struct Setup {
     pub(crate) root: PathBuf,
     /// Kernel, QEMU and guest programs.
     pub(crate) machine: Machine,
+    /// This repository's module, built for that kernel.
+    module: PathBuf,
+    /// Programs for the guest, beside busybox.
+    pub(crate) programs: Vec<PathBuf>,
+    /// The other kernels that were set up in this run.
+    others: Rc<RefCell<BTreeMap<Variant, Other>>>,
     /// The driver under test.
     pub(crate) driver: Driver,
     /// The driver's module parameters, separated by commas.
@@ -89,14 +108,43 @@ impl Setup {
         let options = machine::Options::new(&root);
         let machine = machine::ensure(&options, &mut |line| eprintln!("{line}"))?;
         Ok(Self {
+            module: root.join(module::MODULE),
             root,
             machine,
+            programs: Vec::new(),
+            others: Rc::default(),
             driver,
             parameters,
             accel: Accel::Tcg,
             logs: PathBuf::from("logs"),
             verbose,
         })
+    }
+
+    /// The same with another kernel, which is set up at its first use.
+    pub(crate) fn on(&self, kernel: Variant) -> Result<Self> {
+        let mut other = self.clone();
+        if kernel == Variant::Standard {
+            return Ok(other);
+        }
+        if !self.others.borrow().contains_key(&kernel) {
+            let mut options = machine::Options::new(&self.root);
+            options.kdir = None;
+            options.variant = kernel;
+            let machine = machine::ensure(&options, &mut |line| eprintln!("{line}"))?;
+            let made = Other {
+                module: module::build(&self.root, &self.logs, kernel, &machine)?,
+                programs: vec![guest_program::build(&self.root, "failnth")?],
+                machine,
+            };
+            self.others.borrow_mut().insert(kernel, made);
+        }
+        if let Some(made) = self.others.borrow().get(&kernel) {
+            other.machine = made.machine.clone();
+            other.module.clone_from(&made.module);
+            other.programs.clone_from(&made.programs);
+        }
+        Ok(other)
     }
 
     /// The same with another driver.
@@ -112,7 +160,7 @@ impl Setup {
     /// The modules of the driver under test, in the order in which they are loaded.
     pub(crate) fn modules(&self) -> Vec<PathBuf> {
         match self.driver {
-            Driver::Rust => vec![self.root.join("virtio_pci_rs.ko")],
+            Driver::Rust => vec![self.module.clone()],
             Driver::C => self.machine.c_driver.clone(),
         }
     }

@@ -29,6 +29,8 @@ const SLEEP: Duration = Duration::from_secs(180);
 const HOT_PLUG: Duration = Duration::from_secs(40);
 /// The taint of an out-of-tree and of an unsigned module.
 const ALLOWED_TAINT: u64 = 1 << 12 | 1 << 13;
+/// The taint of KUnit tests that have run.
+const TEST_TAINT: u64 = 1 << 18;
 
 /// A VM under test.
 pub(crate) struct Vm {
@@ -45,6 +47,8 @@ pub(crate) struct Vm {
     scanned: u64,
     /// Parts of lines that the test means the kernel to say.
     allowed: &'static [&'static str],
+    /// What the cell has to tell beside its verdict.
+    notes: Vec<String>,
 }
 
 /// Takes what makes results unmistakable from the kernel.
@@ -86,15 +90,16 @@ pub(crate) fn prepare(
     layout: &Layout,
     dir: &Path,
 ) -> Result<(Vec<std::ffi::OsString>, String)> {
-    make_files(setup, layout, dir)?;
+    let setup = setup.on(layout.kernel)?;
+    make_files(&setup, layout, dir)?;
     let tag = random_tag()?;
-    let line = qemu::command_line(setup, layout, dir, &tag);
+    let line = qemu::command_line(&setup, layout, dir, &tag);
     fs::write(dir.join("command"), format!("{}\n", qemu::quote(&line)?))?;
     Ok((line, tag))
 }
 
 impl Vm {
-    /// Starts a VM and waits until it takes commands.
+    /// Starts a VM and waits until it takes commands; all limits are for the standard kernel.
     pub(crate) fn boot(
         setup: &Setup,
         layout: &Layout,
@@ -114,10 +119,11 @@ impl Vm {
             port: None,
             scanned: 0,
             allowed: &[],
+            notes: Vec::new(),
         };
         match vm
             .connect_port()
-            .and_then(|()| vm.channel.wait_hello(limit))
+            .and_then(|()| vm.channel.wait_hello(layout.limit(limit)))
         {
             Ok(()) => Ok(vm),
             Err(failure) => Err(vm.explained(failure)),
@@ -147,7 +153,7 @@ impl Vm {
     /// Runs a command in the guest and gives its result, whatever it is.
     pub(crate) fn run(&mut self, command: &str, limit: Duration) -> Outcome<Answer> {
         let id = self.channel.send(command)?;
-        self.channel.receive(id, command, limit)
+        self.channel.receive(id, command, self.layout.limit(limit))
     }
 
     /// Runs a command in the guest that must succeed and gives what it wrote.
@@ -176,7 +182,8 @@ impl Vm {
             .map_err(|_| Failure::Failed(format!("/proc/sys/kernel/tainted reads {text:?}")))?;
         // What was said on the way here has reached the log by now.
         self.check_log()?;
-        if taint & !ALLOWED_TAINT != 0 {
+        let tests = if self.layout.kunit { TEST_TAINT } else { 0 };
+        if taint & !(ALLOWED_TAINT | tests) != 0 {
             return Err(Failure::Tainted(taint));
         }
         Ok(())
@@ -186,6 +193,16 @@ impl Vm {
     pub(crate) fn add_arguments(&mut self, arguments: &[&str]) {
         self.line
             .extend(arguments.iter().map(std::ffi::OsString::from));
+    }
+
+    /// Tells people something beside the verdict.
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    /// What there is to tell since the last time.
+    pub(crate) fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Lets the kernel say from now on what a test means it to.
@@ -243,7 +260,8 @@ impl Vm {
     pub(crate) fn suspend_to_memory(&mut self) -> Outcome {
         let command = "suspend_to_memory";
         let id = self.channel.send(command)?;
-        let deadline = Instant::now() + SLEEP;
+        let limit = self.layout.limit(SLEEP);
+        let deadline = Instant::now() + limit;
         while self.qmp.run_state()? != "suspended" {
             match self.channel.receive(id, command, Duration::from_millis(20)) {
                 Ok(answer) => {
@@ -253,13 +271,13 @@ impl Vm {
                 Err(Failure::TimedOut { .. }) if Instant::now() < deadline => {}
                 Err(Failure::TimedOut { .. }) => {
                     let what = "suspend to memory".to_owned();
-                    return Err(Failure::TimedOut { what, limit: SLEEP });
+                    return Err(Failure::TimedOut { what, limit });
                 }
                 Err(failure) => return Err(failure),
             }
         }
         self.qmp.execute("system_wakeup", &serde_json::json!({}))?;
-        let answer = self.channel.receive(id, "waking up", SLEEP)?;
+        let answer = self.channel.receive(id, "waking up", limit)?;
         succeeded(command, answer)?;
         Ok(())
     }
@@ -271,8 +289,9 @@ impl Vm {
 
     /// The same by another command in the guest.
     pub(crate) fn hibernate_by(&mut self, going: &str) -> Outcome {
+        let limit = self.layout.limit(SLEEP);
         let hibernate = self.channel.send(going)?;
-        match self.channel.receive(hibernate, going, SLEEP) {
+        match self.channel.receive(hibernate, going, limit) {
             Ok(answer) => {
                 let text = succeeded(going, answer)?;
                 return Err(Failure::Failed(format!("never powered off: {text}")));
@@ -280,7 +299,7 @@ impl Vm {
             Err(Failure::LostVm(_)) => {}
             Err(failure) => return Err(failure),
         }
-        self.qemu.wait_end(SLEEP)?;
+        self.qemu.wait_end(limit)?;
         // A guest that crashed on the way has also ended its QEMU.
         self.check_log()?;
         let last_id = self.channel.last_id();
@@ -289,12 +308,12 @@ impl Vm {
         self.qmp = qmp;
         self.channel = channel;
         self.connect_port()?;
-        self.channel.wait_hello(BOOT)?;
+        self.channel.wait_hello(self.layout.limit(BOOT))?;
         let command = format!("resume_image {}", Kind::Swap.slot());
         let resume = self.channel.send(&command)?;
         let (id, answer) = self
             .channel
-            .receive_any(&[hibernate, resume], &command, SLEEP)?;
+            .receive_any(&[hibernate, resume], &command, limit)?;
         let text = succeeded(&command, answer)?;
         if id == resume {
             return Err(Failure::Failed(format!(
@@ -323,7 +342,7 @@ impl Vm {
         let id = kind.id();
         self.qmp
             .execute("device_del", &serde_json::json!({ "id": id }))?;
-        self.qmp.wait_deleted(&id, HOT_PLUG)?;
+        self.qmp.wait_deleted(&id, self.layout.limit(HOT_PLUG))?;
         self.ok(&format!("await 20 fails pci_of {}", kind.slot()))?;
         Ok(())
     }

@@ -2,13 +2,17 @@
 
 //! The tests: data that say which VM, and functions that say what is tried.
 
+pub(crate) mod aborted;
+pub(crate) mod allocations;
 pub(crate) mod behind;
 pub(crate) mod changed;
 mod config_space;
+pub(crate) mod debug;
 pub(crate) mod debugfs;
 pub(crate) mod device;
 pub(crate) mod gone;
 pub(crate) mod harness;
+pub(crate) mod kunit;
 pub(crate) mod matrix;
 pub(crate) mod refusal;
 pub(crate) mod reset;
@@ -29,6 +33,15 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     tests.extend(behind::all());
     tests.extend(unfreezable::all());
     tests.extend(debugfs::all());
+    tests
+}
+
+/// The tests on the debug kernel, which is built when the first of them is run.
+pub(crate) fn debugging() -> Vec<Test> {
+    let mut tests = debug::all();
+    tests.extend(aborted::all());
+    tests.extend(allocations::all());
+    tests.extend(kunit::all());
     tests
 }
 

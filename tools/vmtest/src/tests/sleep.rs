@@ -40,6 +40,13 @@ impl Cycles {
         test_resume: 1,
         hibernate: 1,
     };
+    /// One of each kind.
+    pub(crate) const ONE: Self = Self {
+        cheap: 1,
+        suspend: 1,
+        test_resume: 1,
+        hibernate: 1,
+    };
     /// What the matrix goes through.
     pub(crate) const MATRIX: Self = Self {
         cheap: 50,
@@ -50,7 +57,7 @@ impl Cycles {
 }
 
 /// Puts work on the devices, sleeps in this way, and checks the work and every device.
-fn under_load(vm: &mut Vm, sleep: impl FnOnce(&mut Vm) -> Outcome) -> Outcome {
+pub(super) fn under_load(vm: &mut Vm, sleep: impl FnOnce(&mut Vm) -> Outcome) -> Outcome {
     vm.ok(&format!("ensure_loaded && swap_on {}", Kind::Swap.slot()))?;
     vm.ok(&format!("net_up {}", Kind::Net.slot()))?;
     let slots = LOADED.map(Kind::slot).join(" ");
@@ -71,7 +78,7 @@ fn under_load(vm: &mut Vm, sleep: impl FnOnce(&mut Vm) -> Outcome) -> Outcome {
 }
 
 /// Input and output of the devices that have no work during the sleep.
-fn check_idle_devices(vm: &mut Vm) -> Outcome {
+pub(super) fn check_idle_devices(vm: &mut Vm) -> Outcome {
     // virtio_console asks for the state of its ports before it has buffers for the answer,
     // so that after a restore it takes them for closed until the host opens them again.
     vm.connect_port()?;
@@ -81,14 +88,25 @@ fn check_idle_devices(vm: &mut Vm) -> Outcome {
     idle.into_iter().try_for_each(|kind| check_io(vm, kind))
 }
 
+/// One cycle of each level of pm_test under one and the same load, one cell a state.
+pub(super) fn levels_at_once() -> Vec<Cell> {
+    let cell = |state: &'static str| {
+        Cell::new(format!("{state}, every level of pm_test"), move |vm| {
+            under_load(vm, |vm| {
+                LEVELS.into_iter().try_for_each(|level| {
+                    vm.ok(&format!("pm_test_cycles {state} {level} 1"))?;
+                    vm.check_kernel()
+                })
+            })?;
+            check_idle_devices(vm)
+        })
+    };
+    vec![cell("mem"), cell("disk")]
+}
+
 /// The cells of all kinds of sleep.
 pub(crate) fn cells(cycles: Cycles) -> Vec<Cell> {
-    let Cycles {
-        cheap,
-        suspend,
-        test_resume,
-        hibernate,
-    } = cycles;
+    let cheap = cycles.cheap;
     let mut cells = Vec::new();
     for state in ["mem", "disk"] {
         for level in LEVELS {
@@ -109,6 +127,19 @@ pub(crate) fn cells(cycles: Cycles) -> Vec<Cell> {
             ));
         }
     }
+    cells.extend(real_cells(cycles));
+    cells
+}
+
+/// The cells of sleep that is not only tested.
+pub(super) fn real_cells(cycles: Cycles) -> Vec<Cell> {
+    let Cycles {
+        suspend,
+        test_resume,
+        hibernate,
+        ..
+    } = cycles;
+    let mut cells = Vec::new();
     cells.push(Cell::new(
         format!("test_resume, {test_resume} times"),
         move |vm| {

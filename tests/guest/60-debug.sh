@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the debug kernel can do: find leaks, and make allocations and PM notifiers fail.
+
+kmemleak=/sys/kernel/debug/kmemleak
+
+# The checks that switch themselves off are still on.
+check_watching() {
+	grep -q '^ debug_locks: *1$' /proc/lockdep_stats || { echo "lockdep is off"; return 1; }
+	echo scan=off >$kmemleak || { echo "kmemleak is off"; return 1; }
+}
+
+# The stacks of tasks that have ended are kept for new ones, and kmemleak takes what lies there for
+# references. New tasks on each processor clear them.
+clear_old_stacks() {
+	cpu=0
+	while [ $cpu -lt "$(nproc)" ]; do
+		taskset -c $cpu sh -c 'for _ in $(seq 16); do sleep 0.2 & done; wait'
+		cpu=$((cpu + 1))
+	done
+}
+
+# All that was allocated can still be reached.
+check_leaks() {
+	check_watching || return
+	# An object counts if it is five seconds old and has not changed since the scan before.
+	sleep 6
+	clear_old_stacks
+	echo scan >$kmemleak && clear_old_stacks && echo scan >$kmemleak || return
+	cat $kmemleak >/tmp/leaks
+	[ ! -s /tmp/leaks ] || { cat /tmp/leaks; return 1; }
+}
+
+# From now on the allocations of one kind fail when failnth says so: of slab, or of pages. With
+# "driver" as $2, only those that are made below the functions of the driver under test.
+fail_allocations() {
+	slab=/sys/kernel/debug/failslab pages=/sys/kernel/debug/fail_page_alloc
+	start=0 end=0xffffffffffffffff
+	if [ "$2" = driver ]; then
+		start=$(awk -v name="$(module_name)" '$1 == name { print $6 }' /proc/modules)
+		size=$(awk -v name="$(module_name)" '$1 == name { print $2 }' /proc/modules)
+		[ -n "$start" ] || { echo "the driver is not loaded"; return 1; }
+		end=$(printf '0x%x' $((start + size)))
+	fi
+	for attributes in $slab $pages; do
+		echo 0 >$attributes/probability
+		echo -1 >$attributes/times
+		echo 1 >$attributes/verbose
+		echo N >$attributes/ignore-gfp-wait
+		echo 32 >$attributes/stacktrace-depth
+		echo $start >$attributes/require-start
+		echo $end >$attributes/require-end
+	done
+	echo N >$pages/ignore-gfp-highmem
+	# No cache is marked for the filter, and no allocation is as big as this order.
+	case $1 in
+	slab) echo N >$slab/cache-filter && echo 64 >$pages/min-order ;;
+	pages) echo Y >$slab/cache-filter && echo 0 >$pages/min-order ;;
+	esac
+}
+
+module_name() {
+	name=$(tail -n 1 "/modules/$DRIVER/order")
+	name=${name%.ko}
+	echo "${name//-/_}"
+}
+
+# The device in a slot works, and if it does not, it does after it is bound anew.
+mend_device() {
+	is_live "$1" >/dev/null && return
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	driver=$(pci_driver)
+	[ ! -e "/sys/bus/pci/devices/$pci/driver" ] || echo "$pci" >"$driver/unbind" || return
+	echo "$pci" >"$driver/bind" || return
+	is_live "$1"
+}
+
+# The directory of the PCI driver under test.
+pci_driver() {
+	echo "/sys/module/$(module_name)/drivers/pci:"*
+}
+
+# Binds the device in slot $2 with its $1-th allocation failing. Says what failnth says.
+fail_bind() {
+	pci=$(pci_of "$2") || { echo "$pci"; return 1; }
+	driver=$(pci_driver)
+	echo "$pci" >"$driver/unbind" || return
+	said=$(failnth "$1" write "$driver/bind" "$pci") || { echo "$said"; return 1; }
+	mend_device "$2" && echo "$said"
+}
+
+# Unbinds the device in slot $2 with its $1-th allocation failing.
+fail_unbind() {
+	pci=$(pci_of "$2") || { echo "$pci"; return 1; }
+	driver=$(pci_driver)
+	said=$(failnth "$1" write "$driver/unbind" "$pci") || { echo "$said"; return 1; }
+	mend_device "$2" && echo "$said"
+}
+
+# Loads the module with its $1-th allocation failing; the devices in the other slots are to work
+# in the end.
+fail_insmod() {
+	nth=$1
+	shift
+	said=$(failnth "$nth" insmod "/modules/$DRIVER/$(tail -n 1 "/modules/$DRIVER/order")") || { echo "$said"; return 1; }
+	ensure_loaded || return
+	for slot; do
+		mend_device "$slot" || return
+	done
+	unload_driver && echo "$said"
+}
+
+# Removes the module with its $1-th allocation failing.
+fail_rmmod() {
+	load_driver || return
+	said=$(failnth "$1" rmmod "$(module_name)") || { echo "$said"; return 1; }
+	ensure_unloaded && echo "$said"
+}
+
+# Goes to the state $2 as far as the test level "devices", with the $1-th allocation failing; the
+# devices in the other slots are to work in the end.
+fail_sleep() {
+	nth=$1 state=$2
+	shift 2
+	[ "$state" = mem ] || echo platform >/sys/power/disk
+	echo devices >/sys/power/pm_test || return
+	said=$(failnth "$nth" write /sys/power/state "$state")
+	echo none >/sys/power/pm_test
+	check_after_sleep "$@" && echo "$said"
+}
+
+# The devices in these slots work, and if one was disconnected, then after it is bound anew.
+check_after_sleep() {
+	for slot; do
+		mend_device "$slot" || return
+	done
+}
+
+# One sleep to the state $2 with $1 percent of the allocations failing, in whichever task.
+fail_sleep_at_random() {
+	percent=$1 state=$2
+	shift 2
+	slab=/sys/kernel/debug/failslab pages=/sys/kernel/debug/fail_page_alloc
+	[ "$state" = mem ] || echo platform >/sys/power/disk
+	echo devices >/sys/power/pm_test || return
+	echo "$percent" >$slab/probability
+	echo "$percent" >$pages/probability
+	echo "$state" >/sys/power/state
+	status=$?
+	echo 0 >$slab/probability
+	echo 0 >$pages/probability
+	echo none >/sys/power/pm_test
+	check_after_sleep "$@" && echo "status $status"
+}
+
+# Has the PM notifiers refuse the event $1 with the error $2; 0 ends that.
+fail_notifier() {
+	echo "$2" >"/sys/kernel/debug/notifier-error-inject/pm/actions/$1/error"
+}
