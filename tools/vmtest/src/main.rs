@@ -16,6 +16,7 @@ mod main_job;
 mod qemu;
 mod qmp;
 mod runner;
+mod scripted_slot;
 mod setup;
 mod shell;
 mod steps;

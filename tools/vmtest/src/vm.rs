@@ -39,6 +39,8 @@ pub(crate) struct Vm {
     qemu: Qemu,
     qmp: Qmp,
     channel: Channel,
+    /// The scripted devices.
+    scripted: Vec<scripted::Device>,
     /// The host side of the guest's port.
     port: Option<UnixStream>,
     /// How much of the kernel log has been scanned.
@@ -102,6 +104,8 @@ impl Vm {
         limit: Duration,
     ) -> Outcome<Self> {
         let (line, tag) = prepare(setup, layout, dir)?;
+        let scripted = layout.scripted.iter().map(|device| device.start(dir));
+        let scripted = scripted.collect::<Result<_>>()?;
         let (qemu, qmp, channel) = start(&line, dir, &tag, 0)?;
         let mut vm = Self {
             layout: layout.clone(),
@@ -111,6 +115,7 @@ impl Vm {
             qemu,
             qmp,
             channel,
+            scripted,
             port: None,
             scanned: 0,
             allowed: &[],
@@ -137,6 +142,11 @@ impl Vm {
     /// Connects to the shell on the third serial port.
     pub(crate) fn connect_shell(&mut self) -> Outcome<UnixStream> {
         self.qemu.connect("shell")
+    }
+
+    /// The scripted devices.
+    pub(crate) fn scripted(&self) -> &[scripted::Device] {
+        &self.scripted
     }
 
     /// QEMU's monitor.

@@ -10,6 +10,7 @@ pub(crate) mod matrix;
 pub(crate) mod refusal;
 pub(crate) mod reset;
 pub(crate) mod sleep;
+pub(crate) mod strict;
 
 use crate::runner::Test;
 use sleep::Cycles;
@@ -22,6 +23,7 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     tests.extend(gone::all());
     tests.extend(sleep::all(cycles));
     tests.extend(changed::all());
+    tests.extend(strict::all());
     tests
 }
 

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A legacy virtio PCI function over vfio-user.
+//!
+//! QEMU's device `vfio-user-pci` connects to the socket of a [`Device`]. In strict mode
+//! ([`Config::strict`]) the device holds its driver to each rule that can be seen from there; with
+//! a script ([`Lie`]) it is not what it says, which its driver must survive.
+
+mod function;
+mod interrupts;
+mod lie;
+mod memory;
+mod models;
+mod oracle;
+mod pci;
+mod ring;
+mod rules;
+mod server;
+
+pub use function::Config;
+pub use lie::{Deed, Lie, Target, Time, REGISTERS};
+pub use models::Kind;
+pub use pci::Bar;
+pub use rules::DEVICE_RULES;
+pub use server::Device;
