@@ -7,6 +7,8 @@
 //! a script ([`Lie`]) it is not what it says, which its driver must survive.
 
 mod function;
+#[cfg(test)]
+mod function_tests;
 mod interrupts;
 mod lie;
 mod memory;

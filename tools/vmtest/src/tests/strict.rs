@@ -27,6 +27,10 @@ const CONSOLE: Scripted = Scripted::new("s-console", "12", Model::Console, 3);
 fn check_breaches(vm: &Vm) -> Outcome {
     let mut text = String::new();
     for device in vm.scripted() {
+        if device.accesses() == 0 {
+            let text = format!("nobody has accessed {}", device.name());
+            return Err(Failure::Failed(text));
+        }
         for breach in device.take_breaches() {
             // Writing into a string cannot fail.
             let _ = writeln!(text, "{breach}");
