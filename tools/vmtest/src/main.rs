@@ -7,6 +7,7 @@ mod channel;
 mod check;
 mod compare;
 mod failure;
+mod hostile;
 mod initramfs;
 mod ktap;
 mod layout;
@@ -91,6 +92,8 @@ enum Command {
     Matrix,
     /// Compares the register accesses of the two drivers.
     Compare,
+    /// Devices that misbehave, on both drivers.
+    Hostile(hostile::Options),
     /// Tests the harness itself.
     Selftest,
     /// Everything that continuous integration runs.
@@ -153,6 +156,7 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Vm => main_job::run(&setup)?,
         Command::Matrix => check::run_tests(&setup, &tests::all(Cycles::MATRIX))?.is_good(),
         Command::Compare => check::compare(&setup)?.is_good(),
+        Command::Hostile(options) => hostile::run(&setup, &options)?,
         Command::Selftest => check::selftest(&setup)?.is_good(),
         Command::Check => check::run(&setup)?.is_good(),
         Command::Shell {

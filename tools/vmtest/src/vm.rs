@@ -205,6 +205,39 @@ impl Vm {
 
     /// Fails if the kernel said what it must not since the last look.
     pub(crate) fn check_log(&mut self) -> Outcome {
+        let text = self.new_lines()?;
+        let mut findings = log_scan::findings(&text);
+        findings.retain(|line| !self.allowed.iter().any(|allowed| line.contains(allowed)));
+        if findings.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Splat(findings.join("\n")))
+    }
+
+    /// Marks the kernel log and gives what is new in it up to there; of a VM that is lost, all.
+    pub(crate) fn take_log(&mut self, mark: &str) -> Outcome<String> {
+        let marked = self.mark(mark).is_ok();
+        let line = format!("vmtest: {mark}\n");
+        let deadline = Instant::now() + COMMAND;
+        let mut text = String::new();
+        loop {
+            text.push_str(&self.new_lines()?);
+            if !marked || text.contains(&line) {
+                return Ok(text);
+            }
+            if Instant::now() > deadline {
+                let what = format!("{mark:?} in the kernel log");
+                return Err(Failure::TimedOut {
+                    what,
+                    limit: COMMAND,
+                });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The whole lines of the kernel log since the last look.
+    fn new_lines(&mut self) -> Outcome<String> {
         let path = self.dir.join("console.log");
         let mut log =
             File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -219,13 +252,13 @@ impl Vm {
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |end| end + 1);
         self.scanned += whole as u64;
-        let text = String::from_utf8_lossy(&bytes[..whole]);
-        let mut findings = log_scan::findings(&text);
-        findings.retain(|line| !self.allowed.iter().any(|allowed| line.contains(allowed)));
-        if findings.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::Splat(findings.join("\n")))
+        Ok(String::from_utf8_lossy(&bytes[..whole]).replace('\r', ""))
+    }
+
+    /// Has the kernel power the machine off, and waits until it has.
+    pub(crate) fn power_off(&mut self, limit: Duration) -> Outcome {
+        self.channel.send("poweroff -f")?;
+        self.qemu.wait_end(limit)
     }
 
     /// A splat explains a lost VM or a time-out better than these explain themselves.
