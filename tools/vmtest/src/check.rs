@@ -7,6 +7,7 @@ use std::io::{stdout, Write};
 use anyhow::{ensure, Result};
 
 use crate::compare;
+use crate::hostile;
 use crate::ktap::{Count, Ktap};
 use crate::layout::Interrupts;
 use crate::runner::{self, Test};
@@ -48,7 +49,7 @@ const STEPS: [Step; 4] = [
 ];
 
 /// The tests of the matrix that continuous integration has the time for.
-const CHECKED: [&str; 10] = [
+const CHECKED: [&str; 12] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
@@ -59,6 +60,8 @@ const CHECKED: [&str; 10] = [
     "sleep-pc-msix-4cpu",
     "sleep-pc-intx-1cpu",
     "fewer-features",
+    "strict-memory-msix",
+    "strict-ports-intx",
 ];
 
 const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];
@@ -127,12 +130,13 @@ pub(crate) fn run(setup: &Setup) -> Result<Count> {
         "a test that is to be run does not exist"
     );
     let mut ktap = Ktap::new(stdout());
-    ktap.begin(STEPS.len() + harness::count() + tests.len() + COMPARED.len() + 1)?;
+    ktap.begin(STEPS.len() + harness::count() + tests.len() + COMPARED.len() + 2)?;
     steps::run(setup, &STEPS, &mut ktap)?;
     harness::run(setup, &mut ktap)?;
     for test in &tests {
         runner::report(setup, test, &mut ktap)?;
     }
+    hostile::check(setup, &mut ktap)?;
     compare_all(setup, false, &mut ktap)?;
     Ok(ktap.finish()?)
 }

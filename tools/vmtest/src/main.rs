@@ -94,6 +94,8 @@ enum Command {
     Compare,
     /// Devices that misbehave, on both drivers.
     Hostile(hostile::Options),
+    /// Devices that misbehave in ways made from seeds.
+    Random(hostile::Seeds),
     /// Tests the harness itself.
     Selftest,
     /// Everything that continuous integration runs.
@@ -157,6 +159,7 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Matrix => check::run_tests(&setup, &tests::all(Cycles::MATRIX))?.is_good(),
         Command::Compare => check::compare(&setup)?.is_good(),
         Command::Hostile(options) => hostile::run(&setup, &options)?,
+        Command::Random(seeds) => hostile::run_seeds(&setup, &seeds)?,
         Command::Selftest => check::selftest(&setup)?.is_good(),
         Command::Check => check::run(&setup)?.is_good(),
         Command::Shell {

@@ -2,7 +2,9 @@
 
 //! Devices that misbehave: the scenarios of `tests/hostile`, on both drivers.
 
+mod coverage;
 mod outcome;
+mod random;
 mod run;
 mod scenario;
 
@@ -19,8 +21,9 @@ use crate::runner::fresh_folder;
 use crate::setup::{Driver, Setup};
 use crate::table::Table;
 use crate::vm::{Vm, BOOT};
+use coverage::Coverage;
 use outcome::{Observed, Outcome};
-use scenario::Scenario;
+use scenario::{Expected, Scenario};
 
 /// The scenarios.
 const SCENARIOS: &str = include_str!("../../../../tests/hostile/scenarios.txt");
@@ -38,6 +41,17 @@ pub(crate) struct Options {
     /// Records what comes of the C driver.
     #[arg(long, conflicts_with = "recorded")]
     record: bool,
+}
+
+/// Which seeds are run.
+#[derive(clap::Args)]
+pub(crate) struct Seeds {
+    /// The first one.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many.
+    #[arg(long, default_value_t = 20)]
+    count: u64,
 }
 
 /// A scenario in one of the two interrupt modes.
@@ -58,20 +72,23 @@ impl Case {
 }
 
 /// The VM of a driver, and where its folders are.
-struct Machines<'a> {
+struct Machines {
     setup: Setup,
-    say: &'a mut dyn FnMut(&str),
+    /// What the folders' names begin with.
+    name: &'static str,
     vm: Option<(bool, Vm)>,
     boots: usize,
+    coverage: Coverage,
 }
 
-impl<'a> Machines<'a> {
-    fn new(setup: &Setup, driver: Driver, say: &'a mut dyn FnMut(&str)) -> Self {
+impl Machines {
+    fn new(setup: &Setup, driver: Driver, name: &'static str) -> Self {
         Self {
             setup: setup.with_driver(driver),
-            say,
+            name,
             vm: None,
             boots: 0,
+            coverage: Coverage::default(),
         }
     }
 
@@ -96,16 +113,24 @@ impl<'a> Machines<'a> {
 
     fn boot(&mut self, intx: bool) -> std::result::Result<Vm, Failure> {
         self.boots += 1;
-        let name = format!("hostile-{}-{}", self.setup.driver, self.boots);
+        let name = format!("{}-{}-{}", self.name, self.setup.driver, self.boots);
         let dir = fresh_folder(&self.setup.logs, &name)?;
-        (self.say)(&format!("logs in {}", dir.display()));
         let mut vm = Vm::boot(&self.setup, &run::layout(!intx), &dir, BOOT)?;
         run::prepare(&mut vm)?;
         Ok(vm)
     }
 
+    /// Ends the last VM.
+    fn retire_last(&mut self) {
+        let vm = self.vm.take();
+        self.retire(vm);
+    }
+
     fn retire(&mut self, vm: Option<(bool, Vm)>) {
         if let Some((_, vm)) = vm {
+            for device in vm.scripted() {
+                self.coverage.add(&device.told());
+            }
             let dir = vm.dir().to_owned();
             drop(vm);
             Vm::tidy(&dir);
@@ -113,10 +138,9 @@ impl<'a> Machines<'a> {
     }
 }
 
-impl Drop for Machines<'_> {
+impl Drop for Machines {
     fn drop(&mut self) {
-        let vm = self.vm.take();
-        self.retire(vm);
+        self.retire_last();
     }
 }
 
@@ -139,7 +163,8 @@ fn wrong(scenario: &Scenario, observed: &Observed) -> Option<String> {
             add(format!("the kernel log does not say: {says}"));
         }
     }
-    if observed.outcome != Outcome::Works && !observed.spoke {
+    let survives = scenario.expected == Expected::Survives;
+    if !survives && observed.outcome != Outcome::Works && !observed.spoke {
         add("the kernel log says nothing of the device".to_owned());
     }
     (!text.is_empty()).then_some(text)
@@ -165,16 +190,8 @@ fn write_recorded(recorded: &BTreeMap<String, String>) -> Result<()> {
     fs::write(RECORDED, text).with_context(|| format!("cannot write {RECORDED}"))
 }
 
-/// Runs the scenarios on both drivers; whether this repository's does what it must.
-pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
-    let scenarios = Scenario::parse_all(SCENARIOS)?;
-    let wanted = |scenario: &Scenario| {
-        let names = &options.names;
-        names.is_empty()
-            || names
-                .iter()
-                .any(|name| scenario.name.contains(name.as_str()))
-    };
+/// The scenarios that are wanted, in each interrupt mode that they are for.
+fn cases(scenarios: &[Scenario], wanted: impl Fn(&Scenario) -> bool) -> Vec<Case> {
     let mut cases = Vec::new();
     for intx in [false, true] {
         for (index, scenario) in scenarios.iter().enumerate() {
@@ -186,14 +203,36 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
             }
         }
     }
+    cases
+}
+
+/// Runs the scenarios on both drivers; whether this repository's does what it must.
+pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
+    let scenarios = Scenario::parse_all(SCENARIOS)?;
+    let names = &options.names;
+    let cases = cases(&scenarios, |scenario| {
+        names.is_empty()
+            || names
+                .iter()
+                .any(|name| scenario.name.contains(name.as_str()))
+    });
     ensure!(!cases.is_empty(), "no scenario has such a name");
     let mut ktap = Ktap::new(stdout());
-    ktap.begin(cases.len())?;
-    let rust = run_rust(setup, &scenarios, &cases, &mut ktap)?;
-    let mut recorded = read_recorded().unwrap_or_default();
+    ktap.begin(cases.len() + usize::from(names.is_empty()))?;
+    let (rust, coverage) = run_rust(setup, &scenarios, &cases, &mut ktap)?;
+    if names.is_empty() {
+        let missing = coverage.missing();
+        ktap.result(
+            missing.is_empty(),
+            "every register read was answered with a lie",
+        )?;
+        if !missing.is_empty() {
+            ktap.note(&format!("never a lie: {missing:?}"))?;
+        }
+    }
+    let mut recorded = read_recorded()?;
     if !options.recorded {
-        let c = run_c(setup, &scenarios, &cases, &mut ktap)?;
-        recorded.extend(c);
+        recorded.extend(run_c(setup, &scenarios, &cases, &mut ktap)?);
     }
     if options.record {
         write_recorded(&recorded)?;
@@ -203,13 +242,50 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
     table.row(["scenario", "", "expected", "this driver", "C driver"]);
     for (case, outcome) in cases.iter().zip(&rust) {
         let scenario = &scenarios[case.scenario];
-        let c = recorded
-            .get(&key(scenario, case))
-            .map_or("not recorded", String::as_str);
+        let c = recorded.get(&key(scenario, case));
+        let c = c.map_or("not recorded", String::as_str);
         let expected = scenario.expected.to_string();
         table.row([scenario.name.as_str(), case.mode(), &expected, outcome, c]);
     }
-    println!("\n{table}");
+    println!("\n{table}\n{coverage}");
+    Ok(count.is_good())
+}
+
+/// Runs those scenarios that continuous integration has the time for, as one result.
+pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
+    let scenarios = Scenario::parse_all(SCENARIOS)?;
+    let cases = cases(&scenarios, |scenario| scenario.checked);
+    ktap.begin(cases.len())?;
+    let before = ktap.count().failed;
+    run_rust(setup, &scenarios, &cases, ktap)?;
+    let good = !cases.is_empty() && ktap.count().failed == before;
+    ktap.end();
+    ktap.level_result(good, "devices that misbehave")?;
+    Ok(())
+}
+
+/// Runs scenarios made from seeds; whether the driver survives all of them.
+pub(crate) fn run_seeds(setup: &Setup, seeds: &Seeds) -> Result<bool> {
+    let mut machines = Machines::new(setup, setup.driver, "random");
+    let mut ktap = Ktap::new(stdout());
+    ktap.begin(usize::try_from(seeds.count)?)?;
+    for seed in seeds.seed..seeds.seed.saturating_add(seeds.count) {
+        let found = random::run(seed, &setup.logs, |scenario| {
+            match machines.run(scenario, scenario.only_msix == Some(false)) {
+                Ok(observed) => Ok(wrong(scenario, &observed)),
+                Err(failure) => Ok(Some(failure.to_string())),
+            }
+        })?;
+        ktap.result(found.wrong.is_none(), &format!("seed {seed}"))?;
+        if let Some((text, smallest)) = found.wrong {
+            ktap.note(&found.scenario.to_string())?;
+            ktap.note(&format!("{text}the smallest one, in logs/seed-{seed}.txt:"))?;
+            ktap.note(&smallest.to_string())?;
+        }
+    }
+    machines.retire_last();
+    let count = ktap.finish()?;
+    println!("\n{}", machines.coverage);
     Ok(count.is_good())
 }
 
@@ -217,15 +293,14 @@ fn key(scenario: &Scenario, case: &Case) -> String {
     format!("{}, {}", scenario.name, case.mode())
 }
 
-/// What came of each with this repository's driver.
+/// What came of each with this repository's driver, and which lies were told.
 fn run_rust<W: Write>(
     setup: &Setup,
     scenarios: &[Scenario],
     cases: &[Case],
     ktap: &mut Ktap<W>,
-) -> Result<Vec<String>> {
-    let mut say = |text: &str| eprintln!("{text}");
-    let mut machines = Machines::new(setup, Driver::Rust, &mut say);
+) -> Result<(Vec<String>, Coverage)> {
+    let mut machines = Machines::new(setup, Driver::Rust, "hostile");
     let mut results = Vec::new();
     for case in cases {
         let scenario = &scenarios[case.scenario];
@@ -236,10 +311,12 @@ fn run_rust<W: Write>(
         ktap.result(wrong.is_none(), &key(scenario, case))?;
         if let Some(wrong) = wrong {
             ktap.note(&wrong)?;
+            ktap.note(&format!("logs in logs/hostile-rust-{}", machines.boots))?;
         }
         results.push(text);
     }
-    Ok(results)
+    machines.retire_last();
+    Ok((results, std::mem::take(&mut machines.coverage)))
 }
 
 /// What came of each with the C driver, by name.
@@ -249,8 +326,7 @@ fn run_c<W: Write>(
     cases: &[Case],
     ktap: &mut Ktap<W>,
 ) -> Result<BTreeMap<String, String>> {
-    let mut say = |text: &str| eprintln!("{text}");
-    let mut machines = Machines::new(setup, Driver::C, &mut say);
+    let mut machines = Machines::new(setup, Driver::C, "hostile");
     let mut results = BTreeMap::new();
     for case in cases {
         let scenario = &scenarios[case.scenario];

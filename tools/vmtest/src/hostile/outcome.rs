@@ -15,17 +15,20 @@ pub(super) enum Outcome {
     Errors,
     /// It was taken from its virtio driver while it slept.
     Disconnected,
-    /// Something does not end.
+    /// Input and output do not end by themselves, but everything else does.
+    Waits,
+    /// Something else does not end.
     Hangs,
 }
 
 impl Outcome {
     /// All of them.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Works,
         Self::Refused,
         Self::Errors,
         Self::Disconnected,
+        Self::Waits,
         Self::Hangs,
     ];
 
@@ -36,6 +39,7 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Errors => "errors",
             Self::Disconnected => "disconnected",
+            Self::Waits => "waits",
             Self::Hangs => "hangs",
         }
     }
@@ -59,7 +63,9 @@ pub(super) struct Observed {
 impl Observed {
     /// Whether the VM is as good as new.
     pub(super) fn is_clean(&self) -> bool {
-        self.outcome != Outcome::Hangs && self.splats.is_empty() && self.faults.is_empty()
+        !matches!(self.outcome, Outcome::Waits | Outcome::Hangs)
+            && self.splats.is_empty()
+            && self.faults.is_empty()
     }
 }
 
