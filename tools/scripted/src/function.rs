@@ -2,6 +2,9 @@
 
 //! The function: its registers, its virtqueues, and what is known of the driver.
 
+mod lying;
+mod serving;
+
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 
@@ -10,20 +13,18 @@ use regtrace::access::{Access, Register, DRIVER_OK, NO_VECTOR};
 use regtrace::{Breach, Phase};
 
 use crate::interrupts::Interrupts;
-use crate::lie::{Deed, Lie, Time};
+use crate::lie::{Lie, Time};
 use crate::memory::Memory;
-use crate::models::{Kind, Model, Served};
+use crate::models::{Kind, Model};
 use crate::oracle::{Circumstances, Oracle};
 use crate::pci::{Bar, ConfigSpace};
-use crate::ring::{Layout, Ring, RingError};
+use crate::ring::{Layout, Ring};
 use crate::rules;
 
 /// Feature: a descriptor may stand for a table of descriptors.
 const F_INDIRECT: u32 = 1 << 28;
 /// Feature: notifications and interrupts are asked for by index.
 const F_EVENT_INDEX: u32 = 1 << 29;
-/// The ISR's bit for used buffers.
-const ISR_QUEUE: u8 = 1;
 
 /// What a device is to be.
 #[derive(Clone, Debug)]
@@ -228,74 +229,6 @@ impl Function {
         }
     }
 
-    /// What this device answers.
-    fn answer(&mut self, register: Register, honest: u64) -> u64 {
-        let mut value = honest;
-        for at in self.lies_for(false, register) {
-            let before = value;
-            match self.lies[at].deed {
-                Deed::Value(other) => value = other,
-                Deed::Set(bits) => value |= bits,
-                Deed::Clear(bits) => value &= !bits,
-                Deed::Counts => {
-                    self.counter += 1;
-                    value = self.counter.wrapping_mul(0x0101_0101);
-                }
-                deed => {
-                    self.do_deed(deed);
-                }
-            }
-            if value != before || self.gone {
-                *self.told.entry((self.time, register)).or_default() += 1;
-            }
-        }
-        if self.gone {
-            value = u64::MAX;
-        }
-        if register == Register::QueueNum {
-            if let Some(queue) = self.queues.get_mut(usize::from(self.selected)) {
-                queue.told = value as u16;
-            }
-        }
-        value
-    }
-
-    /// Does what the lies ask for at a write; whether it has its effect.
-    fn twist(&mut self, register: Register) -> bool {
-        let mut effective = !self.gone;
-        for at in self.lies_for(true, register) {
-            effective &= self.do_deed(self.lies[at].deed);
-        }
-        effective
-    }
-
-    /// The lies for an access, which have been told once more.
-    fn lies_for(&mut self, write: bool, register: Register) -> Vec<usize> {
-        let (time, status) = (self.time, self.status);
-        let mut found = Vec::new();
-        for (at, lie) in self.lies.iter_mut().enumerate() {
-            if lie.is_for(time, write, register, status) {
-                lie.times = lie.times.map(|left| left - 1);
-                found.push(at);
-            }
-        }
-        found
-    }
-
-    /// Does a deed; whether an access that it goes with still has its effect.
-    fn do_deed(&mut self, deed: Deed) -> bool {
-        match deed {
-            Deed::Gone => self.gone = true,
-            Deed::Reset => self.reset(),
-            Deed::Interrupt(isr) => self.interrupt_all(isr),
-            // Without its threads, a device does no work.
-            Deed::Storm(isr, count) => drop(self.work.send(Work::Storm(isr, count))),
-            Deed::UsedId(id) => self.false_id = Some(id),
-            _ => {}
-        }
-        !matches!(deed, Deed::Gone | Deed::Reset | Deed::Dropped)
-    }
-
     fn set(&mut self, register: Register, value: u64) {
         let selected = usize::from(self.selected);
         match register {
@@ -435,101 +368,6 @@ impl Function {
     /// How many accesses there were.
     pub(crate) fn accesses(&self) -> usize {
         self.accesses
-    }
-
-    /// Lies in this way from now on, and in no other.
-    pub(crate) fn lie(&mut self, lies: &[Lie]) {
-        self.lies = lies.to_vec();
-        self.gone = false;
-        self.false_id = None;
-    }
-
-    /// Which reads have been answered with a lie, at which time, and how often.
-    pub(crate) fn told(&self) -> BTreeMap<(Time, Register), u32> {
-        self.told.clone()
-    }
-
-    /// Serves a virtqueue, and those that have to be served after it.
-    pub(crate) fn serve(&mut self, index: usize) {
-        let mut next = Some(index);
-        while let Some(index) = next {
-            match self.serve_one(index) {
-                Ok(()) => {}
-                Err(error) => {
-                    let text = format!("virtqueue {index}: {error}");
-                    self.breach(rules::BUFFER_MEMORY, text);
-                    return;
-                }
-            }
-            next = self.model.wakes(index);
-        }
-    }
-
-    fn serve_one(&mut self, index: usize) -> Result<(), RingError> {
-        // A hypervisor that takes compliance for granted does not serve others.
-        if self.gone || !self.compliant || self.status & DRIVER_OK == 0 {
-            return Ok(());
-        }
-        let memory = self.memory.whole().clone();
-        let Some(queue) = self.queues.get_mut(index) else {
-            return Ok(());
-        };
-        let Some(ring) = &mut queue.ring else {
-            return Ok(());
-        };
-        ring.false_id = self.false_id;
-        let (mut finished, mut kept) = (false, false);
-        loop {
-            while let Some(buffer) = ring.next(&memory)? {
-                match self.model.serve(index, &buffer.given, buffer.room) {
-                    Served::Finished(bytes) => {
-                        ring.finish(&memory, buffer, &bytes)?;
-                        finished = true;
-                    }
-                    Served::Kept => {
-                        ring.put_back();
-                        kept = true;
-                        break;
-                    }
-                }
-            }
-            // Buffers that are kept stay where they are.
-            if !ring.rearm(&memory)? || kept {
-                break;
-            }
-        }
-        if finished && ring.wants_interrupt(&memory)? {
-            let vector = queue.vector;
-            self.interrupt(vector);
-        }
-        Ok(())
-    }
-
-    /// Tells the driver of used buffers.
-    fn interrupt(&mut self, vector: u16) {
-        if self.space.has_msix_enabled() {
-            self.interrupts.send(vector);
-        } else {
-            self.isr |= ISR_QUEUE;
-            self.interrupts.assert_line();
-        }
-    }
-
-    /// Interrupts on the line, or on every vector.
-    pub(crate) fn interrupt_all(&mut self, isr: u8) {
-        if self.space.has_msix_enabled() {
-            (0..self.vectors).for_each(|vector| self.interrupts.send(vector));
-        } else {
-            self.isr |= isr;
-            self.interrupts.assert_line();
-        }
-    }
-
-    /// QEMU has released the line.
-    pub(crate) fn line_released(&mut self) {
-        if self.isr != 0 && !self.space.has_msix_enabled() {
-            self.interrupts.assert_line();
-        }
     }
 }
 
