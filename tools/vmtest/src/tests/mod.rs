@@ -7,6 +7,7 @@ pub(crate) mod device;
 pub(crate) mod gone;
 pub(crate) mod harness;
 pub(crate) mod matrix;
+pub(crate) mod odd;
 pub(crate) mod refusal;
 pub(crate) mod reset;
 pub(crate) mod sleep;
@@ -24,6 +25,7 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     tests.extend(sleep::all(cycles));
     tests.extend(changed::all());
     tests.extend(strict::all());
+    tests.extend(odd::all());
     tests
 }
 
