@@ -37,6 +37,12 @@ state_of() {
 	fi
 }
 
+# Has the device in a slot asked for its status, if it has a virtio device.
+read_status() {
+	virtio=$(virtio_of "$1") || return 0
+	cat "/sys/bus/virtio/devices/$virtio/status"
+}
+
 # A little input and output with a device of a kind in a slot.
 small_io() {
 	case $1 in

@@ -231,6 +231,7 @@ fn lies_are_told_as_written() {
     assert_eq!(bench.function.read(STATUS, 1), 0);
     bench.function.write(QUEUE_SEL, 2, 3);
     assert_eq!(bench.function.read(QUEUE_SEL, 2), 0);
+    assert_eq!(bench.function.lied(), 2);
     bench.lie(&["run write QUEUE_NOTIFY used-id 0xdead"]);
     bench.go_live();
     assert_eq!(bench.request(BUFFER), 1);

@@ -80,6 +80,11 @@ impl Device {
         lock(&self.function).lie(lies);
     }
 
+    /// How many lies it told since [`Device::lie`].
+    pub fn lied(&self) -> usize {
+        lock(&self.function).lied()
+    }
+
     /// Tells it whether resets are those of a sleep.
     pub fn set_sleeping(&self, sleeping: bool) {
         lock(&self.function).sleeping = sleeping;

@@ -13,6 +13,7 @@ impl Function {
     /// Lies in this way from now on, and in no other.
     pub(crate) fn lie(&mut self, lies: &[Lie]) {
         self.lies = lies.to_vec();
+        self.lied = 0;
         self.gone = false;
         self.false_id = None;
     }
@@ -73,7 +74,13 @@ impl Function {
                 found.push(at);
             }
         }
+        self.lied += found.len();
         found
+    }
+
+    /// How many lies were told since [`Function::lie`].
+    pub(crate) fn lied(&self) -> usize {
+        self.lied
     }
 
     /// Does a deed; whether an access that it goes with still has its effect.

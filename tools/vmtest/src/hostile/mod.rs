@@ -158,6 +158,9 @@ fn wrong(scenario: &Scenario, observed: &Observed) -> Option<String> {
     for fault in observed.faults.iter().chain(&observed.splats) {
         add(fault.clone());
     }
+    if !observed.lied {
+        add("no lie was told".to_owned());
+    }
     if let Some(says) = &scenario.says {
         if !observed.log.contains(says.as_str()) {
             add(format!("the kernel log does not say: {says}"));
@@ -206,7 +209,8 @@ fn cases(scenarios: &[Scenario], wanted: impl Fn(&Scenario) -> bool) -> Vec<Case
     cases
 }
 
-/// Runs the scenarios on both drivers; whether this repository's does what it must.
+/// Runs the scenarios on both drivers, or on the C driver alone; whether this repository's does
+/// what it must.
 pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
     let scenarios = Scenario::parse_all(SCENARIOS)?;
     let names = &options.names;
@@ -217,38 +221,44 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
                 .any(|name| scenario.name.contains(name.as_str()))
     });
     ensure!(!cases.is_empty(), "no scenario has such a name");
-    let mut ktap = Ktap::new(stdout());
-    ktap.begin(cases.len() + usize::from(names.is_empty()))?;
-    let (rust, coverage) = run_rust(setup, &scenarios, &cases, &mut ktap)?;
-    if names.is_empty() {
-        let missing = coverage.missing();
-        ktap.result(
-            missing.is_empty(),
-            "every register read was answered with a lie",
-        )?;
-        if !missing.is_empty() {
-            ktap.note(&format!("never a lie: {missing:?}"))?;
-        }
-    }
     let mut recorded = read_recorded()?;
+    let mut good = true;
+    let (rust, coverage) = match setup.driver {
+        Driver::Rust => {
+            let mut ktap = Ktap::new(stdout());
+            ktap.begin(cases.len() + usize::from(names.is_empty()))?;
+            let (rust, coverage) = run_rust(setup, &scenarios, &cases, &mut ktap)?;
+            if names.is_empty() {
+                let missing = coverage.missing();
+                ktap.result(
+                    missing.is_empty(),
+                    "each register read was answered with a lie",
+                )?;
+                ktap.note(&format!("never a lie: {missing:?}"))?;
+            }
+            good = ktap.finish()?.is_good();
+            (rust, coverage)
+        }
+        Driver::C => (Vec::new(), Coverage::default()),
+    };
     if !options.recorded {
-        recorded.extend(run_c(setup, &scenarios, &cases, &mut ktap)?);
+        recorded.extend(run_c(setup, &scenarios, &cases));
     }
     if options.record {
         write_recorded(&recorded)?;
     }
-    let count = ktap.finish()?;
     let mut table = Table::default();
     table.row(["scenario", "", "expected", "this driver", "C driver"]);
-    for (case, outcome) in cases.iter().zip(&rust) {
+    for (index, case) in cases.iter().enumerate() {
         let scenario = &scenarios[case.scenario];
+        let rust = rust.get(index).map_or("not run", String::as_str);
         let c = recorded.get(&key(scenario, case));
         let c = c.map_or("not recorded", String::as_str);
         let expected = scenario.expected.to_string();
-        table.row([scenario.name.as_str(), case.mode(), &expected, outcome, c]);
+        table.row([scenario.name.as_str(), case.mode(), &expected, rust, c]);
     }
     println!("\n{table}\n{coverage}");
-    Ok(count.is_good())
+    Ok(good)
 }
 
 /// Runs those scenarios that continuous integration has the time for, as one result.
@@ -320,12 +330,7 @@ fn run_rust<W: Write>(
 }
 
 /// What came of each with the C driver, by name.
-fn run_c<W: Write>(
-    setup: &Setup,
-    scenarios: &[Scenario],
-    cases: &[Case],
-    ktap: &mut Ktap<W>,
-) -> Result<BTreeMap<String, String>> {
+fn run_c(setup: &Setup, scenarios: &[Scenario], cases: &[Case]) -> BTreeMap<String, String> {
     let mut machines = Machines::new(setup, Driver::C, "hostile");
     let mut results = BTreeMap::new();
     for case in cases {
@@ -334,8 +339,8 @@ fn run_c<W: Write>(
             Ok(observed) => observed.to_string(),
             Err(failure) => failure.name().to_owned(),
         };
-        ktap.note(&format!("C driver, {}: {text}", key(scenario, case)))?;
+        println!("# C driver, {}: {text}", key(scenario, case));
         results.insert(key(scenario, case), text);
     }
-    Ok(results)
+    results
 }

@@ -58,6 +58,8 @@ pub(super) struct Observed {
     pub(super) faults: Vec<String>,
     /// Whether a line of the log is about the device, beside the usual ones.
     pub(super) spoke: bool,
+    /// Whether a lie was told.
+    pub(super) lied: bool,
 }
 
 impl Observed {
@@ -124,6 +126,7 @@ mod tests {
             splats: Vec::new(),
             faults: vec!["rmmod hangs".to_owned()],
             spoke: false,
+            lied: true,
         };
         assert_eq!(observed.to_string(), "hangs, silent, rmmod hangs");
         assert!(!observed.is_clean());

@@ -124,6 +124,7 @@ fn named(seed: u64, (device, intx, lies): (Device, bool, Vec<Lie>)) -> Scenario 
         expected: Expected::Survives,
         says: None,
         powers_off: false,
+        sleeps: true,
         idle: device == Device::Console,
         checked: false,
     }

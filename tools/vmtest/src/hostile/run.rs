@@ -91,6 +91,7 @@ pub(super) fn prepare(vm: &mut Vm) -> Result {
 struct Findings {
     outcome: Outcome,
     faults: Vec<String>,
+    lied: bool,
 }
 
 /// Goes through a scenario. A VM that is not clean after it, or was powered off, is of no more use.
@@ -98,12 +99,13 @@ pub(super) fn run(vm: &mut Vm, scenario: &Scenario) -> Result<Observed> {
     vm.ok("ensure_unloaded")?;
     vm.take_log(&scenario.name)?;
     let findings = go_through(vm, scenario);
-    let device = slot(scenario.device);
+    let slot = slot(scenario.device);
     // What the kernel said tells more than that it is gone.
     let findings = findings.or_else(|failure| match failure {
         Failure::LostVm(_) | Failure::TimedOut { .. } => Ok(Findings {
             outcome: Outcome::Hangs,
             faults: vec!["the VM is lost".to_owned()],
+            lied: true,
         }),
         failure => Err(failure),
     })?;
@@ -113,9 +115,10 @@ pub(super) fn run(vm: &mut Vm, scenario: &Scenario) -> Result<Observed> {
     let splats: Vec<_> = splats.map(str::to_owned).collect();
     Ok(Observed {
         outcome: findings.outcome,
-        spoke: log.lines().any(|line| is_about(line, device)),
+        spoke: log.lines().any(|line| is_about(line, slot)),
         splats,
         faults: findings.faults,
+        lied: findings.lied,
         log,
     })
 }
@@ -146,15 +149,26 @@ fn go_through(vm: &mut Vm, scenario: &Scenario) -> Result<Findings> {
             faults.push("QEMU's disk harmed".to_owned());
         }
     }
+    let lied = scripted_of(vm, scenario.device)?.lied() > 0;
     if scenario.powers_off {
         if vm.power_off(POWER_OFF).is_err() {
             faults.push("power-off hangs".to_owned());
         }
-        return Ok(Findings { outcome, faults });
+        return Ok(Findings {
+            outcome,
+            faults,
+            lied,
+        });
     }
-    if bounded(vm, "unload_driver")? != Went::Ok {
+    let gone = bounded(vm, "unload_driver")? == Went::Ok;
+    let lied = scripted_of(vm, scenario.device)?.lied() > 0;
+    if !gone {
         faults.push("rmmod hangs".to_owned());
-        return Ok(Findings { outcome, faults });
+        return Ok(Findings {
+            outcome,
+            faults,
+            lied,
+        });
     }
     stop_lying(vm);
     vm.ok("load_driver")?;
@@ -165,7 +179,19 @@ fn go_through(vm: &mut Vm, scenario: &Scenario) -> Result<Findings> {
         faults.push("dead afterwards".to_owned());
     }
     vm.ok("unload_driver")?;
-    Ok(Findings { outcome, faults })
+    Ok(Findings {
+        outcome,
+        faults,
+        lied,
+    })
+}
+
+/// The scripted device of this kind.
+fn scripted_of(vm: &Vm, device: Device) -> Result<&scripted::Device> {
+    let name = format!("s-{}", device.name());
+    let mut devices = vm.scripted().iter();
+    let found = devices.find(|device| device.name() == name);
+    found.ok_or_else(|| Failure::Failed(format!("there is no {name}")))
 }
 
 fn stop_lying(vm: &Vm) {
@@ -182,26 +208,26 @@ fn small_io(vm: &mut Vm, device: Device) -> Result<Went> {
 /// Has the device lie and tells what comes of it.
 fn lie_and_look(vm: &mut Vm, scenario: &Scenario) -> Result<Outcome> {
     let slot = slot(scenario.device);
-    let lie = |vm: &Vm| {
-        let name = format!("s-{}", scenario.device.name());
-        let mut devices = vm.scripted().iter();
-        if let Some(device) = devices.find(|device| device.name() == name) {
-            device.lie(&scenario.lies);
-        }
+    let lie = |vm: &Vm| -> Result {
+        scripted_of(vm, scenario.device)?.lie(&scenario.lies);
+        Ok(())
     };
     if scenario.lies_at(Time::Probe) {
-        lie(vm);
+        lie(vm)?;
     }
     if bounded(vm, "load_driver")? == Went::Hangs {
         return Ok(Outcome::Hangs);
     }
     if !scenario.lies_at(Time::Probe) {
         vm.ok(&format!("await 10 is_live {slot}"))?;
-        lie(vm);
+        lie(vm)?;
     } else if state(vm, slot)? != "live" {
         return Ok(Outcome::Refused);
     }
-    if scenario.lies_at(Time::Freeze) || scenario.lies_at(Time::Restore) {
+    if scenario.lies_at(Time::Run) {
+        vm.ok(&format!("read_status {slot}"))?;
+    }
+    if scenario.sleeps || scenario.lies_at(Time::Freeze) || scenario.lies_at(Time::Restore) {
         // The second time must go as well, whatever the first did.
         for kind in ["mem", "disk"] {
             vm.scripted()

@@ -78,6 +78,8 @@ pub(super) struct Scenario {
     pub(super) says: Option<String>,
     /// Whether the machine is powered off at the end, instead of the module removed.
     pub(super) powers_off: bool,
+    /// Whether the machine sleeps, although the device does not lie then.
+    pub(super) sleeps: bool,
     /// Whether no input and output are tried while it lies.
     pub(super) idle: bool,
     /// Whether continuous integration runs it.
@@ -100,6 +102,7 @@ impl Scenario {
             expected: Expected::Survives,
             says: None,
             powers_off: false,
+            sleeps: false,
             idle: false,
             checked: false,
         };
@@ -126,6 +129,7 @@ impl Scenario {
                 }
                 "says" => scenario.says = Some(rest.to_owned()),
                 "ends" if rest == "poweroff" => scenario.powers_off = true,
+                "sleeps" if rest.is_empty() => scenario.sleeps = true,
                 "idle" if rest.is_empty() => scenario.idle = true,
                 "checked" if rest.is_empty() => scenario.checked = true,
                 _ => scenario.lies.push(line.parse()?),
@@ -166,6 +170,9 @@ impl fmt::Display for Scenario {
         }
         if self.powers_off {
             writeln!(f, "ends poweroff")?;
+        }
+        if self.sleeps {
+            writeln!(f, "sleeps")?;
         }
         if self.idle {
             writeln!(f, "idle")?;
