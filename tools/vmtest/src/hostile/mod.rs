@@ -33,7 +33,7 @@ const RECORDED: &str = "tests/hostile/c-driver.txt";
 /// What is to be run, and how.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Parts of names of scenarios; all if there are none.
+    /// Parts of names, as of "SCENARIO, msix"; all scenarios if there are none.
     names: Vec<String>,
     /// Does not run the C driver, but tells what came of it when it was recorded.
     #[arg(long)]
@@ -194,15 +194,17 @@ fn write_recorded(recorded: &BTreeMap<String, String>) -> Result<()> {
 }
 
 /// The scenarios that are wanted, in each interrupt mode that they are for.
-fn cases(scenarios: &[Scenario], wanted: impl Fn(&Scenario) -> bool) -> Vec<Case> {
+fn cases(scenarios: &[Scenario], wanted: impl Fn(&Scenario, &str) -> bool) -> Vec<Case> {
     let mut cases = Vec::new();
     for intx in [false, true] {
         for (index, scenario) in scenarios.iter().enumerate() {
-            if wanted(scenario) && scenario.only_msix != Some(intx) {
-                cases.push(Case {
-                    scenario: index,
-                    intx,
-                });
+            let case = Case {
+                scenario: index,
+                intx,
+            };
+            let fits = scenario.only_msix != Some(intx);
+            if fits && wanted(scenario, &key(scenario, &case)) {
+                cases.push(case);
             }
         }
     }
@@ -214,11 +216,8 @@ fn cases(scenarios: &[Scenario], wanted: impl Fn(&Scenario) -> bool) -> Vec<Case
 pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
     let scenarios = Scenario::parse_all(SCENARIOS)?;
     let names = &options.names;
-    let cases = cases(&scenarios, |scenario| {
-        names.is_empty()
-            || names
-                .iter()
-                .any(|name| scenario.name.contains(name.as_str()))
+    let cases = cases(&scenarios, |_, key| {
+        names.is_empty() || names.iter().any(|name| key.contains(name.as_str()))
     });
     ensure!(!cases.is_empty(), "no scenario has such a name");
     let mut recorded = read_recorded()?;
@@ -264,7 +263,7 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
 /// Runs those scenarios that continuous integration has the time for, as one result.
 pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
     let scenarios = Scenario::parse_all(SCENARIOS)?;
-    let cases = cases(&scenarios, |scenario| scenario.checked);
+    let cases = cases(&scenarios, |scenario, _| scenario.checked);
     ktap.begin(cases.len())?;
     let before = ktap.count().failed;
     run_rust(setup, &scenarios, &cases, ktap)?;

@@ -90,10 +90,7 @@ impl fmt::Display for Observed {
 /// A line of the kernel log without its time stamp, its processes and its offsets.
 fn shortened(line: &str) -> String {
     let text = line.split_once("] ").map_or(line, |(_, text)| text);
-    let text = match (text.find("WARNING: "), text.find(" at ")) {
-        (Some(0), Some(at)) => format!("WARNING{}", &text[at..]),
-        _ => text.to_owned(),
-    };
+    let text = text.split(", CPU#").next().unwrap_or(text);
     let words = text.split_whitespace();
     let kept = words.map(|word| word.split_once('+').map_or(word, |(word, _)| word));
     kept.take(6).collect::<Vec<_>>().join(" ")
