@@ -102,12 +102,8 @@ mod tests {
 
     #[test]
     fn a_splat_is_told_in_a_few_words() {
-        let line =
-            "[    1.0] WARNING: CPU: 0 PID: 1 at include/linux/virtio_config.h:348 f+0x1/0x2";
-        assert_eq!(
-            shortened(line),
-            "WARNING at include/linux/virtio_config.h:348 f"
-        );
+        let line = "[    1.0] WARNING: include/linux/a.h:348 at f+0x1/0x2, CPU#1: sh/7";
+        assert_eq!(shortened(line), "WARNING: include/linux/a.h:348 at f");
         let line = "[    1.0] BUG: kernel NULL pointer dereference, address: 0000000000000010";
         assert_eq!(
             shortened(line),

@@ -15,7 +15,7 @@ use scripted::{Deed, Lie, Target, Time};
 use super::scenario::{Device, Expected, Scenario};
 
 /// How many smaller scenarios are tried.
-const TRIES: u32 = 40;
+const TRIES: u32 = 15;
 /// Values that are at the edge of something.
 const EDGES: [u64; 12] = [
     0,
