@@ -90,6 +90,14 @@ PHONY += compare
 compare: cargo ## Compare the handshakes of the Rust and of the C driver
 	@$(with-module) $(vmtest)
 
+PHONY += hostile
+hostile: cargo ## Devices that misbehave, on both drivers; one table
+	@$(with-module) $(vmtest)
+
+PHONY += random
+random: cargo ## The same made from seeds: ARGS="--seed 1 --count 20"
+	@$(with-module) $(vmtest)
+
 PHONY += check
 check: cargo ## What CI runs: format, lints, host tests, half of the VM tests, comparison
 	@$(with-module) $(vmtest)

@@ -58,8 +58,7 @@ fn check_device(device: &DeviceTrace) -> Vec<Breach> {
             checker = Checker::default();
         }
         for (at, access) in segment.accesses.iter().enumerate() {
-            checker.step(access, segment.phase, device.msix);
-            for (rule, message) in checker.found.drain(..) {
+            for (rule, message) in checker.judge(access, segment.phase, device.msix) {
                 let known = rules::KNOWN.iter();
                 let known = known.filter(|k| k.rule == rule.id && device.name.contains(k.device));
                 breaches.push(Breach {
@@ -85,9 +84,9 @@ fn context(accesses: &[Access], at: usize) -> Vec<String> {
         .collect()
 }
 
-/// What the checker remembers of a device.
+/// Judges the accesses to one device, one after the other.
 #[derive(Default)]
-struct Checker {
+pub struct Checker {
     /// Queues, vectors and features.
     state: DeviceState,
     /// The status as the driver wrote it; none before the first reset.
@@ -113,7 +112,9 @@ struct Checker {
 }
 
 impl Checker {
-    fn step(&mut self, access: &Access, phase: Phase, msix: bool) {
+    /// Judges the next access; gives each rule that it breaks, with what is wrong. A reset in
+    /// [`Phase::Freeze`] is that of a freeze. `msix` tells whether MSI-X is enabled.
+    pub fn judge(&mut self, access: &Access, phase: Phase, msix: bool) -> Vec<(Rule, String)> {
         self.form(access);
         if access.is_reset() {
             self.reset(phase == Phase::Freeze);
@@ -126,6 +127,7 @@ impl Checker {
             }
         }
         self.state.apply(access);
+        std::mem::take(&mut self.found)
     }
 
     fn breach(&mut self, rule: Rule, message: impl Into<String>) {

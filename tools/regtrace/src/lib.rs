@@ -25,7 +25,7 @@ mod sleep;
 mod state;
 pub mod steps;
 
-pub use checker::{check, Breach};
+pub use checker::{check, Breach, Checker};
 pub use compare::{compare, Cost, DeviceReport, Difference, PhaseReport, Report, Row};
 pub use intended::{Intended, INTENDED};
 pub use observe::{Observations, Observed};

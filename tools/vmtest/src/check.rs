@@ -7,6 +7,7 @@ use std::io::{stdout, Write};
 use anyhow::{ensure, Result};
 
 use crate::compare;
+use crate::hostile;
 use crate::ktap::{Count, Ktap};
 use crate::layout::Interrupts;
 use crate::runner::{self, Test};
@@ -49,7 +50,7 @@ const STEPS: [Step; 4] = [
 ];
 
 /// The tests of the matrix that continuous integration has the time for.
-const CHECKED: [&str; 17] = [
+const CHECKED: [&str; 19] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
@@ -67,6 +68,8 @@ const CHECKED: [&str; 17] = [
     "unfreezable",
     "debugfs",
     "lint",
+    "strict-memory-msix",
+    "strict-ports-intx",
 ];
 
 const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];
@@ -142,6 +145,7 @@ pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     for test in &tests {
         runner::report(setup, test, &mut ktap)?;
     }
+    hostile::check(setup, &mut ktap)?;
     compare_all(setup, false, &mut ktap)?;
     soak::report(setup, size, &mut ktap)?;
     Ok(ktap.finish()?)

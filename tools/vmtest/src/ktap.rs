@@ -94,6 +94,11 @@ impl<W: Write> Ktap<W> {
         self.line(&format!("{verdict} {number} - {name} # {seconds:.1} s"))
     }
 
+    /// How many parts passed and failed so far.
+    pub(crate) fn count(&self) -> Count {
+        self.count
+    }
+
     /// Writes the summary and gives the counts.
     pub(crate) fn finish(mut self) -> std::io::Result<Count> {
         self.levels.clear();

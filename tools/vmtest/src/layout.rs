@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use machine::Variant;
 
+use crate::scripted_slot::Scripted;
+
 /// The kind of machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Board {
@@ -179,6 +181,8 @@ pub(crate) struct Layout {
     pub(crate) cpus: u8,
     /// Its devices.
     pub(crate) kinds: Vec<Kind>,
+    /// Its scripted devices, only on [`Board::Pc`].
+    pub(crate) scripted: Vec<Scripted>,
     /// Whether QEMU records the accesses to registers.
     pub(crate) traced: bool,
     /// More QEMU arguments.
@@ -197,6 +201,7 @@ impl Layout {
             interrupts,
             cpus,
             kinds: Kind::TESTED.to_vec(),
+            scripted: Vec::new(),
             traced: false,
             extra: Vec::new(),
             kernel: Variant::Standard,
@@ -276,8 +281,15 @@ impl Layout {
             arguments.push(option.to_owned());
             arguments.push(value);
         };
+        let folder = dir;
         let dir = dir.display();
         match self.board {
+            Board::Pc if !self.scripted.is_empty() => {
+                // Scripted devices have the guest's memory mapped.
+                add("-machine", "pc,memory-backend=memory".to_owned());
+                let memory = "memory-backend-memfd,id=memory,size=256M,share=on";
+                add("-object", memory.to_owned());
+            }
             Board::Pc => add("-machine", "pc".to_owned()),
             Board::Q35 => {
                 add("-machine", "q35".to_owned());
@@ -336,6 +348,9 @@ impl Layout {
             for child in kind.children() {
                 add("-device", (*child).to_owned());
             }
+        }
+        for device in &self.scripted {
+            add("-device", device.device(folder));
         }
         if self.traced {
             add("-D", format!("{dir}/trace.log"));

@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod failure;
 mod guest_program;
+mod hostile;
 mod initramfs;
 mod ktap;
 mod kunit_log;
@@ -19,6 +20,7 @@ mod module;
 mod qemu;
 mod qmp;
 mod runner;
+mod scripted_slot;
 mod setup;
 mod shell;
 mod soak;
@@ -94,6 +96,10 @@ enum Command {
     Matrix,
     /// Compares the register accesses of the two drivers.
     Compare,
+    /// Devices that misbehave, on both drivers.
+    Hostile(hostile::Options),
+    /// Devices that misbehave in ways made from seeds.
+    Random(hostile::Seeds),
     /// Tests the harness itself.
     Selftest,
     /// Everything that continuous integration runs.
@@ -164,6 +170,8 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Vm => main_job::run(&setup)?,
         Command::Matrix => check::run_tests(&setup, &tests::all(Cycles::MATRIX))?.is_good(),
         Command::Compare => check::compare(&setup)?.is_good(),
+        Command::Hostile(options) => hostile::run(&setup, &options)?,
+        Command::Random(seeds) => hostile::run_seeds(&setup, &seeds)?,
         Command::Selftest => check::selftest(&setup)?.is_good(),
         Command::Check { size } => check::run(&setup, &size)?.is_good(),
         Command::Soak(options) => soak::run(&setup, &options)?,

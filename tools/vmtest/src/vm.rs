@@ -41,6 +41,8 @@ pub(crate) struct Vm {
     qemu: Qemu,
     qmp: Qmp,
     channel: Channel,
+    /// The scripted devices.
+    scripted: Vec<scripted::Device>,
     /// The host side of the guest's port.
     port: Option<UnixStream>,
     /// How much of the kernel log has been scanned.
@@ -107,6 +109,8 @@ impl Vm {
         limit: Duration,
     ) -> Outcome<Self> {
         let (line, tag) = prepare(setup, layout, dir)?;
+        let scripted = layout.scripted.iter().map(|device| device.start(dir));
+        let scripted = scripted.collect::<Result<_>>()?;
         let (qemu, qmp, channel) = start(&line, dir, &tag, 0)?;
         let mut vm = Self {
             layout: layout.clone(),
@@ -116,6 +120,7 @@ impl Vm {
             qemu,
             qmp,
             channel,
+            scripted,
             port: None,
             scanned: 0,
             allowed: &[],
@@ -143,6 +148,11 @@ impl Vm {
     /// Connects to the shell on the third serial port.
     pub(crate) fn connect_shell(&mut self) -> Outcome<UnixStream> {
         self.qemu.connect("shell")
+    }
+
+    /// The scripted devices.
+    pub(crate) fn scripted(&self) -> &[scripted::Device] {
+        &self.scripted
     }
 
     /// QEMU's monitor.
@@ -212,6 +222,39 @@ impl Vm {
 
     /// Fails if the kernel said what it must not since the last look.
     pub(crate) fn check_log(&mut self) -> Outcome {
+        let text = self.new_lines()?;
+        let mut findings = log_scan::findings(&text);
+        findings.retain(|line| !self.allowed.iter().any(|allowed| line.contains(allowed)));
+        if findings.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Splat(findings.join("\n")))
+    }
+
+    /// Marks the kernel log and gives what is new in it up to there; of a VM that is lost, all.
+    pub(crate) fn take_log(&mut self, mark: &str) -> Outcome<String> {
+        let marked = self.mark(mark).is_ok();
+        let line = format!("vmtest: {mark}\n");
+        let deadline = Instant::now() + COMMAND;
+        let mut text = String::new();
+        loop {
+            text.push_str(&self.new_lines()?);
+            if !marked || text.contains(&line) {
+                return Ok(text);
+            }
+            if Instant::now() > deadline {
+                let what = format!("{mark:?} in the kernel log");
+                return Err(Failure::TimedOut {
+                    what,
+                    limit: COMMAND,
+                });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The whole lines of the kernel log since the last look.
+    fn new_lines(&mut self) -> Outcome<String> {
         let path = self.dir.join("console.log");
         let mut log =
             File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -226,13 +269,13 @@ impl Vm {
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |end| end + 1);
         self.scanned += whole as u64;
-        let text = String::from_utf8_lossy(&bytes[..whole]);
-        let mut findings = log_scan::findings(&text);
-        findings.retain(|line| !self.allowed.iter().any(|allowed| line.contains(allowed)));
-        if findings.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::Splat(findings.join("\n")))
+        Ok(String::from_utf8_lossy(&bytes[..whole]).replace('\r', ""))
+    }
+
+    /// Has the kernel power the machine off, and waits until it has.
+    pub(crate) fn power_off(&mut self, limit: Duration) -> Outcome {
+        self.channel.send("poweroff -f")?;
+        self.qemu.wait_end(limit)
     }
 
     /// A splat explains a lost VM or a time-out better than these explain themselves.

@@ -14,9 +14,11 @@ pub(crate) mod gone;
 pub(crate) mod harness;
 pub(crate) mod kunit;
 pub(crate) mod matrix;
+pub(crate) mod odd;
 pub(crate) mod refusal;
 pub(crate) mod reset;
 pub(crate) mod sleep;
+pub(crate) mod strict;
 pub(crate) mod unfreezable;
 
 use crate::runner::Test;
@@ -33,6 +35,8 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     tests.extend(behind::all());
     tests.extend(unfreezable::all());
     tests.extend(debugfs::all());
+    tests.extend(strict::all());
+    tests.extend(odd::all());
     tests
 }
 

@@ -11,7 +11,7 @@ use crate::runner::{Cell, Test};
 use crate::vm::{Vm, BOOT};
 
 /// The levels of pm_test, the shallowest first.
-const LEVELS: [&str; 5] = ["freezer", "devices", "platform", "processors", "core"];
+pub(crate) const LEVELS: [&str; 5] = ["freezer", "devices", "platform", "processors", "core"];
 /// The disks that are written and verified meanwhile.
 const LOADED: [Kind; 2] = [Kind::Blk, Kind::Scsi];
 

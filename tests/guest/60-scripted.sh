@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Input and output of scripted devices.
+
+# The serial port of the console sends back what it gets.
+check_hvc() {
+	[ -e "/sys/bus/pci/devices/$(pci_of "$1")/driver" ] || { echo "no driver in slot $1"; return 1; }
+	exec 4<>/dev/hvc0 || return
+	stty -F /dev/hvc0 raw -echo || return
+	head -c 1024 /dev/urandom | hexdump -v -e '1/1 "%02x"' >/tmp/hvc-sent
+	timeout 20 head -c 2048 <&4 >/tmp/hvc-received &
+	reader=$!
+	timeout 20 cat /tmp/hvc-sent >&4
+	wait $reader
+	exec 4>&-
+	same_sum /tmp/hvc-sent /tmp/hvc-received
+}
+
+# The Rust driver leaves the device in a slot alone, and says why. The C driver does so only without
+# a BAR0, and silently.
+check_not_driven() {
+	case $DRIVER in
+	rust) check_left_alone "$1" "$2" ;;
+	c) [ "$2" != "no BAR0" ] || fails virtio_of "$1" ;;
+	esac
+}

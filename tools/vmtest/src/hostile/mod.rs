@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices that misbehave: the scenarios of `tests/hostile`, on both drivers.
+
+mod coverage;
+mod outcome;
+mod random;
+mod run;
+mod scenario;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{stdout, Write};
+
+use anyhow::{ensure, Context, Result};
+
+use crate::failure::Failure;
+use crate::ktap::Ktap;
+use crate::runner::fresh_folder;
+use crate::setup::{Driver, Setup};
+use crate::table::Table;
+use crate::vm::{Vm, BOOT};
+use coverage::Coverage;
+use outcome::{Observed, Outcome};
+use scenario::{Expected, Scenario};
+
+/// The scenarios.
+const SCENARIOS: &str = include_str!("../../../../tests/hostile/scenarios.txt");
+/// What came of them with the C driver, when it was recorded.
+const RECORDED: &str = "tests/hostile/c-driver.txt";
+
+/// What is to be run, and how.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Parts of names, as of "SCENARIO, msix"; all scenarios if there are none.
+    names: Vec<String>,
+    /// Does not run the C driver, but tells what came of it when it was recorded.
+    #[arg(long)]
+    recorded: bool,
+    /// Records what comes of the C driver.
+    #[arg(long, conflicts_with = "recorded")]
+    record: bool,
+}
+
+/// Which seeds are run.
+#[derive(clap::Args)]
+pub(crate) struct Seeds {
+    /// The first one.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many.
+    #[arg(long, default_value_t = 20)]
+    count: u64,
+}
+
+/// A scenario in one of the two interrupt modes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Case {
+    scenario: usize,
+    intx: bool,
+}
+
+impl Case {
+    fn mode(&self) -> &'static str {
+        if self.intx {
+            "intx"
+        } else {
+            "msix"
+        }
+    }
+}
+
+/// The VM of a driver, and where its folders are.
+struct Machines {
+    setup: Setup,
+    /// What the folders' names begin with.
+    name: &'static str,
+    vm: Option<(bool, Vm)>,
+    boots: usize,
+    coverage: Coverage,
+}
+
+impl Machines {
+    fn new(setup: &Setup, driver: Driver, name: &'static str) -> Self {
+        Self {
+            setup: setup.with_driver(driver),
+            name,
+            vm: None,
+            boots: 0,
+            coverage: Coverage::default(),
+        }
+    }
+
+    /// Runs a scenario, in a new VM if the last one is of no more use.
+    fn run(&mut self, scenario: &Scenario, intx: bool) -> std::result::Result<Observed, Failure> {
+        let mut vm = match self.vm.take() {
+            Some((same, vm)) if same == intx => vm,
+            old => {
+                self.retire(old);
+                self.boot(intx)?
+            }
+        };
+        let observed = run::run(&mut vm, scenario);
+        let usable = matches!(&observed, Ok(seen) if seen.is_clean() && !scenario.powers_off);
+        if usable {
+            self.vm = Some((intx, vm));
+        } else {
+            self.retire(Some((intx, vm)));
+        }
+        observed
+    }
+
+    fn boot(&mut self, intx: bool) -> std::result::Result<Vm, Failure> {
+        self.boots += 1;
+        let name = format!("{}-{}-{}", self.name, self.setup.driver, self.boots);
+        let dir = fresh_folder(&self.setup.logs, &name)?;
+        let mut vm = Vm::boot(&self.setup, &run::layout(!intx), &dir, BOOT)?;
+        run::prepare(&mut vm)?;
+        Ok(vm)
+    }
+
+    /// Ends the last VM.
+    fn retire_last(&mut self) {
+        let vm = self.vm.take();
+        self.retire(vm);
+    }
+
+    fn retire(&mut self, vm: Option<(bool, Vm)>) {
+        if let Some((_, vm)) = vm {
+            for device in vm.scripted() {
+                self.coverage.add(&device.told());
+            }
+            let dir = vm.dir().to_owned();
+            drop(vm);
+            Vm::tidy(&dir);
+        }
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        self.retire_last();
+    }
+}
+
+/// Why what came of a scenario is not what must come of it.
+fn wrong(scenario: &Scenario, observed: &Observed) -> Option<String> {
+    let mut text = String::new();
+    let mut add = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
+    if !scenario.expected.allows(observed.outcome) {
+        let outcome = observed.outcome.name();
+        add(format!("wanted {}, got {outcome}", scenario.expected));
+    }
+    for fault in observed.faults.iter().chain(&observed.splats) {
+        add(fault.clone());
+    }
+    if let Some(says) = &scenario.says {
+        if !observed.log.contains(says.as_str()) {
+            add(format!("the kernel log does not say: {says}"));
+        }
+    }
+    let survives = scenario.expected == Expected::Survives;
+    if !survives && observed.outcome != Outcome::Works && !observed.spoke {
+        add("the kernel log says nothing of the device".to_owned());
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+fn read_recorded() -> Result<BTreeMap<String, String>> {
+    let text = fs::read_to_string(RECORDED).with_context(|| format!("cannot read {RECORDED}"))?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, outcome)| (name.to_owned(), outcome.to_owned()))
+        .collect())
+}
+
+fn write_recorded(recorded: &BTreeMap<String, String>) -> Result<()> {
+    let mut text =
+        "# SPDX-License-Identifier: GPL-2.0\n#\n# What came of the scenarios with the C \
+                    driver; written by \"vmtest hostile --record\".\n\n"
+            .to_owned();
+    for (name, outcome) in recorded {
+        let _ = writeln!(text, "{name}: {outcome}");
+    }
+    fs::write(RECORDED, text).with_context(|| format!("cannot write {RECORDED}"))
+}
+
+/// The scenarios that are wanted, in each interrupt mode that they are for.
+fn cases(scenarios: &[Scenario], wanted: impl Fn(&Scenario, &str) -> bool) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for intx in [false, true] {
+        for (index, scenario) in scenarios.iter().enumerate() {
+            let case = Case {
+                scenario: index,
+                intx,
+            };
+            let fits = scenario.only_msix != Some(intx);
+            if fits && wanted(scenario, &key(scenario, &case)) {
+                cases.push(case);
+            }
+        }
+    }
+    cases
+}
+
+/// Runs the scenarios on both drivers, or on the C driver alone; whether this repository's does
+/// what it must.
+pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
+    let scenarios = Scenario::parse_all(SCENARIOS)?;
+    let names = &options.names;
+    let cases = cases(&scenarios, |_, key| {
+        names.is_empty() || names.iter().any(|name| key.contains(name.as_str()))
+    });
+    ensure!(!cases.is_empty(), "no scenario has such a name");
+    let mut recorded = read_recorded()?;
+    let mut good = true;
+    let (rust, coverage) = match setup.driver {
+        Driver::Rust => {
+            let mut ktap = Ktap::new(stdout());
+            ktap.begin(cases.len() + usize::from(names.is_empty()))?;
+            let (rust, coverage) = run_rust(setup, &scenarios, &cases, &mut ktap)?;
+            if names.is_empty() {
+                let missing = coverage.missing();
+                ktap.result(
+                    missing.is_empty(),
+                    "each register read was answered with a lie",
+                )?;
+                ktap.note(&format!("never a lie: {missing:?}"))?;
+            }
+            good = ktap.finish()?.is_good();
+            (rust, coverage)
+        }
+        Driver::C => (Vec::new(), Coverage::default()),
+    };
+    if !options.recorded {
+        recorded.extend(run_c(setup, &scenarios, &cases));
+    }
+    if options.record {
+        write_recorded(&recorded)?;
+    }
+    let mut table = Table::default();
+    table.row(["scenario", "", "expected", "this driver", "C driver"]);
+    for (index, case) in cases.iter().enumerate() {
+        let scenario = &scenarios[case.scenario];
+        let rust = rust.get(index).map_or("not run", String::as_str);
+        let c = recorded.get(&key(scenario, case));
+        let c = c.map_or("not recorded", String::as_str);
+        let expected = scenario.expected.to_string();
+        table.row([scenario.name.as_str(), case.mode(), &expected, rust, c]);
+    }
+    println!("\n{table}\n{coverage}");
+    Ok(good)
+}
+
+/// Runs those scenarios that continuous integration has the time for, as one result.
+pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
+    let scenarios = Scenario::parse_all(SCENARIOS)?;
+    let cases = cases(&scenarios, |scenario, _| scenario.checked);
+    ktap.begin(cases.len())?;
+    let before = ktap.count().failed;
+    run_rust(setup, &scenarios, &cases, ktap)?;
+    let good = !cases.is_empty() && ktap.count().failed == before;
+    ktap.end();
+    ktap.level_result(good, "devices that misbehave")?;
+    Ok(())
+}
+
+/// Runs scenarios made from seeds; whether the driver survives all of them.
+pub(crate) fn run_seeds(setup: &Setup, seeds: &Seeds) -> Result<bool> {
+    let mut machines = Machines::new(setup, setup.driver, "random");
+    let mut ktap = Ktap::new(stdout());
+    ktap.begin(usize::try_from(seeds.count)?)?;
+    for seed in seeds.seed..seeds.seed.saturating_add(seeds.count) {
+        let found = random::run(seed, &setup.logs, |scenario| {
+            match machines.run(scenario, scenario.only_msix == Some(false)) {
+                Ok(observed) => Ok(wrong(scenario, &observed)),
+                Err(failure) => Ok(Some(failure.to_string())),
+            }
+        })?;
+        ktap.result(found.wrong.is_none(), &format!("seed {seed}"))?;
+        if let Some((text, smallest)) = found.wrong {
+            ktap.note(&found.scenario.to_string())?;
+            ktap.note(&format!("{text}the smallest one, in logs/seed-{seed}.txt:"))?;
+            ktap.note(&smallest.to_string())?;
+        }
+    }
+    machines.retire_last();
+    let count = ktap.finish()?;
+    println!("\n{}", machines.coverage);
+    Ok(count.is_good())
+}
+
+fn key(scenario: &Scenario, case: &Case) -> String {
+    format!("{}, {}", scenario.name, case.mode())
+}
+
+/// What came of each with this repository's driver, and which lies were told.
+fn run_rust<W: Write>(
+    setup: &Setup,
+    scenarios: &[Scenario],
+    cases: &[Case],
+    ktap: &mut Ktap<W>,
+) -> Result<(Vec<String>, Coverage)> {
+    let mut machines = Machines::new(setup, Driver::Rust, "hostile");
+    let mut results = Vec::new();
+    for case in cases {
+        let scenario = &scenarios[case.scenario];
+        let (wrong, text) = match machines.run(scenario, case.intx) {
+            // A scenario that did not take place has shown nothing; what a seed gives may not.
+            Ok(observed) if !observed.lied => {
+                let wrong = "no lie was told".to_owned();
+                (Some(wrong), observed.to_string())
+            }
+            Ok(observed) => (wrong(scenario, &observed), observed.to_string()),
+            Err(failure) => (Some(failure.to_string()), failure.name().to_owned()),
+        };
+        ktap.result(wrong.is_none(), &key(scenario, case))?;
+        if let Some(wrong) = wrong {
+            ktap.note(&wrong)?;
+            ktap.note(&format!("logs in logs/hostile-rust-{}", machines.boots))?;
+        }
+        results.push(text);
+    }
+    machines.retire_last();
+    Ok((results, std::mem::take(&mut machines.coverage)))
+}
+
+/// What came of each with the C driver, by name.
+fn run_c(setup: &Setup, scenarios: &[Scenario], cases: &[Case]) -> BTreeMap<String, String> {
+    let mut machines = Machines::new(setup, Driver::C, "hostile");
+    let mut results = BTreeMap::new();
+    for case in cases {
+        let scenario = &scenarios[case.scenario];
+        let text = match machines.run(scenario, case.intx) {
+            Ok(observed) => observed.to_string(),
+            Err(failure) => failure.name().to_owned(),
+        };
+        println!("# C driver, {}: {text}", key(scenario, case));
+        results.insert(key(scenario, case), text);
+    }
+    results
+}

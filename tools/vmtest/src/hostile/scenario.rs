@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Scenarios, and the text that they are written in (see `tests/hostile/scenarios.txt`).
+
+use std::fmt;
+
+use anyhow::{bail, ensure, Context, Result};
+use scripted::{Lie, Time};
+
+use super::outcome::Outcome;
+
+/// A scripted device that lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Device {
+    /// The source of random numbers.
+    Rng,
+    /// The disk.
+    Disk,
+    /// The serial port.
+    Console,
+}
+
+impl Device {
+    const ALL: [Self; 3] = [Self::Rng, Self::Disk, Self::Console];
+
+    /// The name in scenarios and in the guest.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Rng => "rng",
+            Self::Disk => "disk",
+            Self::Console => "console",
+        }
+    }
+}
+
+/// What must come of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// This, and nothing else.
+    Only(Outcome),
+    /// Anything but a hang.
+    Survives,
+}
+
+impl Expected {
+    /// Whether this may come of it.
+    pub(super) fn allows(self, outcome: Outcome) -> bool {
+        match self {
+            Self::Only(wanted) => outcome == wanted,
+            Self::Survives => outcome != Outcome::Hangs,
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Only(outcome) => outcome.name(),
+            Self::Survives => "survives",
+        })
+    }
+}
+
+/// What a device does that it must not, and what must come of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scenario {
+    /// Its name, unique.
+    pub(super) name: String,
+    /// The device that lies.
+    pub(super) device: Device,
+    /// Whether it is for MSI-X, or for INTx; else it is for both.
+    pub(super) only_msix: Option<bool>,
+    /// The lies.
+    pub(super) lies: Vec<Lie>,
+    /// What must come of it.
+    pub(super) expected: Expected,
+    /// What a line of the kernel log must contain.
+    pub(super) says: Option<String>,
+    /// Whether the machine is powered off at the end, instead of the module removed.
+    pub(super) powers_off: bool,
+    /// Whether the machine sleeps, although the device does not lie then.
+    pub(super) sleeps: bool,
+    /// Whether no input and output are tried while it lies.
+    pub(super) idle: bool,
+    /// Whether continuous integration runs it.
+    pub(super) checked: bool,
+}
+
+impl Scenario {
+    /// Whether the device lies at this time.
+    pub(super) fn lies_at(&self, time: Time) -> bool {
+        self.lies.iter().any(|lie| lie.time == time)
+    }
+
+    /// Reads the paragraph of a scenario.
+    fn parse(text: &str) -> Result<Self> {
+        let mut scenario = Self {
+            name: String::new(),
+            device: Device::Rng,
+            only_msix: None,
+            lies: Vec::new(),
+            expected: Expected::Survives,
+            says: None,
+            powers_off: false,
+            sleeps: false,
+            idle: false,
+            checked: false,
+        };
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+            match word {
+                "scenario" => scenario.name = rest.to_owned(),
+                "device" => {
+                    let (name, interrupts) = rest.split_once(' ').unwrap_or((rest, ""));
+                    let device = Device::ALL.into_iter().find(|d| d.name() == name);
+                    scenario.device = device.with_context(|| format!("{name} is no device"))?;
+                    scenario.only_msix = match interrupts {
+                        "" => None,
+                        "msix" => Some(true),
+                        "intx" => Some(false),
+                        other => bail!("{other} is no interrupt mode"),
+                    };
+                }
+                "expect" if rest == "survives" => scenario.expected = Expected::Survives,
+                "expect" => {
+                    let outcome = Outcome::ALL.into_iter().find(|o| o.name() == rest);
+                    let outcome = outcome.with_context(|| format!("{rest} is no outcome"))?;
+                    scenario.expected = Expected::Only(outcome);
+                }
+                "says" => scenario.says = Some(rest.to_owned()),
+                "ends" if rest == "poweroff" => scenario.powers_off = true,
+                "sleeps" if rest.is_empty() => scenario.sleeps = true,
+                "idle" if rest.is_empty() => scenario.idle = true,
+                "checked" if rest.is_empty() => scenario.checked = true,
+                _ => scenario.lies.push(line.parse()?),
+            }
+        }
+        ensure!(!scenario.name.is_empty(), "a scenario has no name");
+        ensure!(!scenario.lies.is_empty(), "{} has no lies", scenario.name);
+        Ok(scenario)
+    }
+
+    /// Reads all scenarios of a file.
+    pub(super) fn parse_all(text: &str) -> Result<Vec<Self>> {
+        text.split("\n\n")
+            .map(str::trim)
+            .filter(|paragraph| paragraph.lines().any(|line| !line.starts_with('#')))
+            .map(|paragraph| Self::parse(paragraph).with_context(|| paragraph.to_owned()))
+            .collect()
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "scenario {}", self.name)?;
+        write!(f, "device {}", self.device.name())?;
+        writeln!(
+            f,
+            "{}",
+            match self.only_msix {
+                None => "",
+                Some(true) => " msix",
+                Some(false) => " intx",
+            }
+        )?;
+        self.lies.iter().try_for_each(|lie| writeln!(f, "{lie}"))?;
+        writeln!(f, "expect {}", self.expected)?;
+        if let Some(says) = &self.says {
+            writeln!(f, "says {says}")?;
+        }
+        if self.powers_off {
+            writeln!(f, "ends poweroff")?;
+        }
+        if self.sleeps {
+            writeln!(f, "sleeps")?;
+        }
+        if self.idle {
+            writeln!(f, "idle")?;
+        }
+        if self.checked {
+            writeln!(f, "checked")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_scenarios_can_be_read_and_written() {
+        let all = Scenario::parse_all(super::super::SCENARIOS).unwrap();
+        let names: BTreeSet<_> = all.iter().map(|scenario| &scenario.name).collect();
+        assert_eq!(names.len(), all.len());
+        for scenario in &all {
+            let back = Scenario::parse_all(&scenario.to_string()).unwrap();
+            assert_eq!(back.first(), Some(scenario));
+        }
+        for time in Time::ALL {
+            assert!(all.iter().any(|scenario| scenario.lies_at(time)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_scenario_is_refused() {
+        for text in [
+            "scenario x\ndevice rng",
+            "device rng\nprobe read STATUS = 0",
+            "scenario x\ndevice toaster\nprobe read STATUS = 0",
+            "scenario x\nprobe read STATUS = 0\nexpect miracles",
+        ] {
+            assert!(Scenario::parse_all(text).is_err(), "{text}");
+        }
+    }
+}
