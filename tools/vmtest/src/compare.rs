@@ -23,6 +23,7 @@ const EVENTS: [&str; 2] = ["memory_region_ops_read", "memory_region_ops_write"];
 /// What was seen of one driver.
 struct Recording {
     run: Run,
+    devices: Vec<DeviceInfo>,
     observations: Vec<(Kind, Observations)>,
 }
 
@@ -124,7 +125,35 @@ fn record_in(vm: &mut Vm) -> Outcome<Recording> {
     mark(vm, Phase::Ignore)?;
     vm.check_kernel()?;
     let run = Run::load(&vm.dir().join("trace.log"), &devices)?;
-    Ok(Recording { run, observations })
+    Ok(Recording {
+        run,
+        devices,
+        observations,
+    })
+}
+
+/// Leaves what was recorded of a driver for the report: the trace, and what was known of it.
+fn keep(
+    setup: &Setup,
+    driver: Driver,
+    layout: &Layout,
+    dir: &Path,
+    recording: &Recording,
+) -> anyhow::Result<results::Recording> {
+    let folder = setup.results();
+    let trace = format!("compare-{}-{driver}.txt", layout.interrupts);
+    let text = fs::read_to_string(dir.join("trace.log"))?;
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(&trace), regtrace::reduce(&text)?)?;
+    let seen = recording.observations.iter();
+    Ok(results::Recording {
+        command: fs::read_to_string(dir.join("command"))?.trim().to_owned(),
+        trace,
+        devices: recording.devices.clone(),
+        observations: seen
+            .map(|(kind, seen)| (kind.name().to_owned(), seen.clone()))
+            .collect(),
+    })
 }
 
 /// Records both drivers on the same machine and compares them; the report is kept in a file.
@@ -134,10 +163,21 @@ pub(crate) fn compare(setup: &Setup, layout: &Layout) -> Outcome<(Report, Run)> 
         let dir = fresh_folder(&setup.logs, &name)?;
         let recording = record(&setup.with_driver(driver), layout, &dir);
         Vm::tidy(&dir);
-        recording
+        let recording = recording?;
+        let kept = keep(setup, driver, layout, &dir, &recording)
+            .context("cannot leave the trace for the report")?;
+        Outcome::Ok((recording, kept))
     };
-    let c = record_one(Driver::C)?;
-    let rust = record_one(Driver::Rust)?;
+    let (c, kept_c) = record_one(Driver::C)?;
+    let (rust, kept_rust) = record_one(Driver::Rust)?;
+    let comparison = results::Comparison {
+        interrupts: layout.interrupts.to_string(),
+        environment: setup.environment(),
+        c: kept_c,
+        rust: kept_rust,
+    };
+    let name = format!("{}-{}", results::COMPARISON, layout.interrupts);
+    results::write(&setup.results(), &name, &comparison)?;
     let mut report = regtrace::compare(&c.run, &rust.run, INTENDED);
     for ((kind, of_c), (_, of_rust)) in c.observations.iter().zip(&rust.observations) {
         report.observe(kind.name(), of_c, of_rust);

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use machine::Machine;
@@ -107,6 +108,28 @@ impl Setup {
             other.parameters.clear();
         }
         other
+    }
+
+    /// Where what the report shows is left.
+    pub(crate) fn results(&self) -> PathBuf {
+        self.root.join(results::FOLDER)
+    }
+
+    /// What the tests run on, for the report.
+    pub(crate) fn environment(&self) -> results::Environment {
+        let said = |program: &str, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).output();
+            let text = output.map(|output| output.stdout).unwrap_or_default();
+            String::from_utf8_lossy(&text).trim().to_owned()
+        };
+        results::Environment {
+            kernel: self.machine.kernel_release.clone(),
+            qemu: self.machine.qemu_version.clone(),
+            accel: self.accel.name().to_owned(),
+            rustc: said("rustc", &["--version"]),
+            revision: said("git", &["describe", "--always", "--dirty"]),
+            date: said("date", &["-u", "+%Y-%m-%d %H:%M"]),
+        }
     }
 
     /// The modules of the driver under test, in the order in which they are loaded.

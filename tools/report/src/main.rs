@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Draws traced handshakes and writes the report.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use regtrace::{DeviceInfo, Run};
+use report::trace::{self, Named};
+
+/// Pictures of traced handshakes, and the report that compares the C with the Rust driver.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Draws the handshakes of QEMU traces, an SVG file a device.
+    Trace {
+        /// A device: NAME=BASE+LENGTH, with :msix or :intx behind it if that is known.
+        #[arg(long = "device", value_name = "DEVICE")]
+        devices: Vec<DeviceInfo>,
+        /// Where the pictures go.
+        #[arg(long, value_name = "DIR", default_value = "target/trace")]
+        output: PathBuf,
+        /// Traces (memory_region_ops_read and _write), a lane each; NAME=FILE names the lane.
+        #[arg(required = true)]
+        files: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Options::parse().command {
+        Command::Trace {
+            devices,
+            output,
+            files,
+        } => draw(&devices, &output, &files),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("report: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes the pictures and prints their names.
+fn draw(devices: &[DeviceInfo], output: &Path, files: &[String]) -> Result<()> {
+    let load = |file: &String| -> Result<Named> {
+        let (name, path) = match file.split_once('=') {
+            Some((name, path)) => (name.to_owned(), Path::new(path)),
+            None => {
+                let path = Path::new(file);
+                let stem = path.file_stem().unwrap_or(path.as_os_str());
+                (stem.to_string_lossy().into_owned(), path)
+            }
+        };
+        let run = Run::load(path, devices)?;
+        Ok(Named { name, run })
+    };
+    let runs = files.iter().map(load).collect::<Result<Vec<_>>>()?;
+    let pictures = trace::pictures(runs)?;
+    std::fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
+    for (device, picture) in pictures {
+        let path = output.join(format!("{device}.svg"));
+        std::fs::write(&path, picture.file())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        println!("{}", path.display());
+    }
+    Ok(())
+}
