@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use regtrace::{DeviceInfo, Run};
 use report::trace::{self, Named};
+use report::{facts, write};
 
 /// Pictures of traced handshakes, and the report that compares the C with the Rust driver.
 #[derive(Parser)]
@@ -20,6 +21,15 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Writes the report of all that the tests and the measurements left.
+    Write {
+        /// Where they left it.
+        #[arg(long, value_name = "DIR", default_value = results::FOLDER)]
+        results: PathBuf,
+        /// Where the report goes.
+        #[arg(long, value_name = "DIR", default_value = "target/report")]
+        output: PathBuf,
+    },
     /// Draws the handshakes of QEMU traces, an SVG file a device.
     Trace {
         /// A device: NAME=BASE+LENGTH, with :msix or :intx behind it if that is known.
@@ -36,6 +46,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Options::parse().command {
+        Command::Write { results, output } => write_report(&results, &output),
         Command::Trace {
             devices,
             output,
@@ -49,6 +60,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes the report and prints where it is.
+fn write_report(results: &Path, output: &Path) -> Result<()> {
+    let facts = facts::gather(results)?;
+    write::report(&facts, output)?;
+    println!("{}", output.join("index.html").display());
+    Ok(())
 }
 
 /// Writes the pictures and prints their names.

@@ -187,16 +187,13 @@ impl Picture {
     /// The SVG as a file of its own: with its colours and the legend.
     pub fn file(&self) -> String {
         let width = self.width.max(LEGEND_WIDTH);
-        let legend = html! {
+        let height = self.height + LEGEND_HEIGHT;
+        let first = html! {
             style { (PreEscaped(STYLE)) }
-            rect.hs-paper width=(width) height=(self.height + LEGEND_HEIGHT) {}
+            rect.hs-paper width=(width) height=(height) {}
             g transform=(format!("translate(0 {})", self.height)) { (legend()) }
         };
-        let svg = self.frame(width, self.height + LEGEND_HEIGHT, legend);
-        format!(
-            "<!-- SPDX-License-Identifier: GPL-2.0 -->\n{}\n",
-            svg.into_string()
-        )
+        with_licence(self.frame(width, height, first))
     }
 
     fn frame(&self, width: usize, height: usize, first: Markup) -> Markup {
@@ -361,12 +358,33 @@ fn axis(columns: usize, y: usize) -> Markup {
 const LEGEND_WIDTH: usize = 800;
 const LEGEND_HEIGHT: usize = 196;
 
-/// The legend as a picture of its own.
+/// An SVG as a file.
+fn with_licence(svg: Markup) -> String {
+    format!(
+        "<!-- SPDX-License-Identifier: GPL-2.0 -->\n{}\n",
+        svg.into_string()
+    )
+}
+
+/// The legend as a file of its own.
+pub fn legend_file() -> String {
+    let paper = html! {
+        style { (PreEscaped(STYLE)) }
+        rect.hs-paper width=(LEGEND_WIDTH) height=(LEGEND_HEIGHT) {}
+    };
+    with_licence(legend_frame(paper))
+}
+
+/// The legend as a picture of its own, to be put into a page that has [`STYLE`].
 pub fn legend_picture() -> Markup {
+    legend_frame(html! {})
+}
+
+fn legend_frame(first: Markup) -> Markup {
     html! {
         svg.hs xmlns="http://www.w3.org/2000/svg" role="img" aria-label="Legend"
             width=(LEGEND_WIDTH) height=(LEGEND_HEIGHT)
-            viewBox=(format!("0 0 {LEGEND_WIDTH} {LEGEND_HEIGHT}")) { (legend()) }
+            viewBox=(format!("0 0 {LEGEND_WIDTH} {LEGEND_HEIGHT}")) { (first) (legend()) }
     }
 }
 

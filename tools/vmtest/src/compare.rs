@@ -35,16 +35,31 @@ pub(crate) fn layout(interrupts: Interrupts) -> Layout {
 }
 
 /// Begins a phase in the trace.
-fn mark(vm: &mut Vm, phase: Phase) -> Outcome {
+pub(crate) fn mark(vm: &mut Vm, phase: Phase) -> Outcome {
     let port = regtrace::MARK_PORT;
     vm.qmp()
         .human(&format!("o /b {port:#x} {}", phase.mark()))?;
     Ok(())
 }
 
-/// What the guest sees of a device, and where its registers are.
-fn observe(vm: &mut Vm, kind: Kind) -> Outcome<(DeviceInfo, Observations)> {
-    let text = vm.ok(&format!("observe {}", kind.slot()))?;
+/// Has QEMU trace accesses to registers from now on.
+pub(crate) fn trace_registers(vm: &mut Vm) -> Outcome {
+    for event in EVENTS {
+        vm.qmp().execute(
+            "trace-event-set-state",
+            &json!({ "name": event, "enable": true }),
+        )?;
+    }
+    Ok(())
+}
+
+/// What the guest sees of the device in a slot, and where its registers are.
+pub(crate) fn observe_slot(
+    vm: &mut Vm,
+    slot: &str,
+    name: &str,
+) -> Outcome<(DeviceInfo, Observations)> {
+    let text = vm.ok(&format!("observe {slot}"))?;
     let mut values = BTreeMap::new();
     for line in text.lines() {
         if let Some((name, value)) = line.split_once('=') {
@@ -66,7 +81,7 @@ fn observe(vm: &mut Vm, kind: Kind) -> Outcome<(DeviceInfo, Observations)> {
     let first = number(take("bar_first")?)?;
     let last = number(take("bar_last")?)?;
     let info = DeviceInfo {
-        name: kind.name().to_owned(),
+        name: name.to_owned(),
         bar_base: first,
         bar_len: last - first + 1,
         msix: Some(vm.layout().interrupts != Interrupts::Intx),
@@ -90,12 +105,7 @@ fn record(setup: &Setup, layout: &Layout, dir: &Path) -> Outcome<Recording> {
 
 fn record_in(vm: &mut Vm) -> Outcome<Recording> {
     vm.ok("mount_tools")?;
-    for event in EVENTS {
-        vm.qmp().execute(
-            "trace-event-set-state",
-            &json!({ "name": event, "enable": true }),
-        )?;
-    }
+    trace_registers(vm)?;
     mark(vm, Phase::Probe)?;
     // The C driver has no watchdog, and its reads would be in one phase or another.
     vm.ok("load_driver_with watchdog_s=0")?;
@@ -105,7 +115,7 @@ fn record_in(vm: &mut Vm) -> Outcome<Recording> {
     let mut observations = Vec::new();
     for &kind in &kinds {
         check_bound(vm, kind)?;
-        let (info, seen) = observe(vm, kind)?;
+        let (info, seen) = observe_slot(vm, kind.slot(), kind.name())?;
         devices.push(info);
         observations.push((kind, seen));
     }

@@ -180,6 +180,8 @@ pub(crate) struct Layout {
     pub(crate) traced: bool,
     /// More QEMU arguments.
     pub(crate) extra: Vec<String>,
+    /// More words for the kernel.
+    pub(crate) words: &'static str,
 }
 
 impl Layout {
@@ -192,6 +194,7 @@ impl Layout {
             kinds: Kind::TESTED.to_vec(),
             traced: false,
             extra: Vec::new(),
+            words: "",
         }
     }
 

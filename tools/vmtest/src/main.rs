@@ -3,6 +3,7 @@
 //! Runs the tests that need a VM: `vmtest help` lists what it can do.
 
 mod accel;
+mod bench;
 mod channel;
 mod check;
 mod compare;
@@ -90,6 +91,11 @@ enum Command {
     Matrix,
     /// Compares the register accesses of the two drivers.
     Compare,
+    /// Measures what the two drivers cost.
+    Bench {
+        #[command(flatten)]
+        wish: bench::Wish,
+    },
     /// Tests the harness itself.
     Selftest,
     /// Everything that continuous integration runs.
@@ -152,6 +158,7 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Vm => main_job::run(&setup)?,
         Command::Matrix => check::run_tests(&setup, &tests::all(Cycles::MATRIX))?.is_good(),
         Command::Compare => check::compare(&setup)?.is_good(),
+        Command::Bench { wish } => bench::run(&setup, &wish)?.is_good(),
         Command::Selftest => check::selftest(&setup)?.is_good(),
         Command::Check => check::run(&setup)?.is_good(),
         Command::Shell {

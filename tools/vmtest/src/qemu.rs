@@ -64,6 +64,9 @@ pub(crate) fn command_line(setup: &Setup, layout: &Layout, dir: &Path, tag: &str
         "{KERNEL_ARGUMENTS} vmtest.tag={tag} vmtest.driver={}",
         setup.driver
     );
+    if !layout.words.is_empty() {
+        words.push_str(&format!(" {}", layout.words));
+    }
     if !setup.parameters.is_empty() {
         words.push_str(&format!(" vmtest.parameters={}", setup.parameters));
     }

@@ -19,6 +19,9 @@ pub(crate) enum Driver {
 }
 
 impl Driver {
+    /// Both, the one that is there first.
+    pub(crate) const BOTH: [Self; 2] = [Self::C, Self::Rust];
+
     /// Its name on the command line and in the guest.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -132,9 +135,9 @@ impl Setup {
         }
     }
 
-    /// The modules of the driver under test, in the order in which they are loaded.
-    pub(crate) fn modules(&self) -> Vec<PathBuf> {
-        match self.driver {
+    /// The modules of a driver, in the order in which they are loaded.
+    pub(crate) fn modules(&self, driver: Driver) -> Vec<PathBuf> {
+        match driver {
             Driver::Rust => vec![self.root.join("virtio_pci_rs.ko")],
             Driver::C => self.machine.c_driver.clone(),
         }
