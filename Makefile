@@ -90,6 +90,18 @@ PHONY += compare
 compare: cargo ## Compare the handshakes of the Rust and of the C driver
 	@$(with-module) $(vmtest)
 
+PHONY += bench
+bench: cargo ## Measure what both drivers cost: ARGS="--samples 40 --part accesses"
+	@$(with-module) $(vmtest)
+
+PHONY += report
+report: cargo ## Write the report of what compare, bench and the tests left, to target/report
+	@cargo run --release -q $(workspace) -p report -- write $(ARGS)
+
+PHONY += trace
+trace: cargo ## Draw the handshakes of any QEMU trace: FILE="trace.log", ARGS=--device=...
+	@cargo run --release -q $(workspace) -p report -- trace $(ARGS) $(FILE)
+
 PHONY += check
 check: cargo ## What CI runs: format, lints, host tests, half of the VM tests, comparison
 	@$(with-module) $(vmtest)

@@ -418,7 +418,7 @@ fn legend() -> Markup {
             @let (column, row) = (n % 6, n / 6);
             @let x = 4 + 134 * column;
             (Text { x, y: 164 + 16 * row, class: "hs-label", text: short })
-            (Text { x: x + 34, y: 164 + 16 * row, class: "hs-small", text: long })
+            (Text { x: x + 37, y: 164 + 16 * row, class: "hs-small", text: long })
         }
     }
 }

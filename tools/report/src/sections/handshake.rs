@@ -59,7 +59,7 @@ pub(super) fn pictures(facts: &Facts) -> Section {
                 name: format!("handshake-{name}-{mode}"),
                 svg: drawn.inline(),
                 file: drawn.file(),
-                open: name == "blk",
+                open: name == "blk" && mode == "msix",
             }));
         }
     }

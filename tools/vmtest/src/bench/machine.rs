@@ -52,7 +52,7 @@ impl Disk {
         let ioeventfd = if ioeventfd { "on" } else { "off" };
         [
             "-blockdev".to_owned(),
-            format!("driver=null-co,node-name=null{slot},size=64M,read-zeroes=on"),
+            format!("driver=null-co,node-name=null{slot},size=67108864,read-zeroes=on"),
             "-device".to_owned(),
             format!(
                 "virtio-blk-pci,drive=null{slot},num-queues={queues},addr=0x{slot:x},\
