@@ -4,13 +4,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use regtrace::{check, compare, pre_2014, Breach, Report, Run, INTENDED};
 use results::stats::{self, Ratio};
 use results::{Comparison, Measurements, TestRun, Weakness};
 use serde::Serialize;
 
-use crate::trace::Named;
+use crate::picture::{draw, panels, Lane, Picture};
+use crate::trace::{lane, Named};
 
 /// The name of the C driver in pictures and tables.
 pub const C: &str = "C driver";
@@ -78,6 +79,39 @@ pub fn gather(folder: &Path) -> Result<Facts> {
         weaknesses: results::read_all(folder, results::WEAKNESS)?,
         measurements: measurements.into_iter().map(measured).collect(),
     })
+}
+
+impl Facts {
+    /// The picture of one phase of one device, the first time that it had it.
+    ///
+    /// # Errors
+    ///
+    /// No such phase was recorded.
+    pub fn handshake(&self, interrupts: &str, device: &str, phase: &str) -> Result<Picture> {
+        let mut all = self.comparisons.iter();
+        let compared = all
+            .find(|compared| compared.comparison.interrupts == interrupts)
+            .with_context(|| format!("nothing was recorded with {interrupts}"))?;
+        let breaches: Vec<Vec<Breach>> = compared
+            .runs
+            .iter()
+            .map(|named| check(&named.run))
+            .collect();
+        let lanes: Vec<Lane<'_>> = compared
+            .runs
+            .iter()
+            .zip(&breaches)
+            .filter_map(|(named, breaches)| lane(named, breaches, device))
+            .collect();
+        let mut panels = panels(&lanes);
+        panels.retain(|panel| panel.title == phase);
+        ensure!(
+            !panels.is_empty(),
+            "{device} has no {phase} with {interrupts}"
+        );
+        let title = format!("Register accesses of {device}, {phase}");
+        Ok(draw(&title, &lanes, &panels))
+    }
 }
 
 fn compared(folder: &Path, comparison: Comparison) -> Result<Compared> {

@@ -30,6 +30,23 @@ enum Command {
         #[arg(long, value_name = "DIR", default_value = "target/report")]
         output: PathBuf,
     },
+    /// Draws one phase of one device with both drivers and in the order of before 2014.
+    Picture {
+        /// Where make compare left what it recorded.
+        #[arg(long, value_name = "DIR", default_value = results::FOLDER)]
+        results: PathBuf,
+        /// The interrupts that the device had.
+        #[arg(long, default_value = "msix")]
+        interrupts: String,
+        /// The device.
+        #[arg(long, default_value = "blk")]
+        device: String,
+        /// The phase.
+        #[arg(long, default_value = "restore")]
+        phase: String,
+        /// The file for the picture.
+        output: PathBuf,
+    },
     /// Draws the handshakes of QEMU traces, an SVG file a device.
     Trace {
         /// A device: NAME=BASE+LENGTH, with :msix or :intx behind it if that is known.
@@ -47,6 +64,13 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Options::parse().command {
         Command::Write { results, output } => write_report(&results, &output),
+        Command::Picture {
+            results,
+            interrupts,
+            device,
+            phase,
+            output,
+        } => picture(&results, &interrupts, &device, &phase, &output),
         Command::Trace {
             devices,
             output,
@@ -68,6 +92,20 @@ fn write_report(results: &Path, output: &Path) -> Result<()> {
     write::report(&facts, output)?;
     println!("{}", output.join("index.html").display());
     Ok(())
+}
+
+/// Writes the picture of one phase.
+fn picture(
+    results: &Path,
+    interrupts: &str,
+    device: &str,
+    phase: &str,
+    output: &Path,
+) -> Result<()> {
+    let facts = facts::gather(results)?;
+    let drawn = facts.handshake(interrupts, device, phase)?;
+    std::fs::write(output, drawn.file())
+        .with_context(|| format!("cannot write {}", output.display()))
 }
 
 /// Writes the pictures and prints their names.

@@ -21,7 +21,7 @@ use crate::vm;
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 no_console_suspend panic=-1 oops=panic \
     panic_on_warn=1 softlockup_panic=1 watchdog_thresh=60 hung_task_panic=1 printk.devkmsg=on \
     suspend.pm_test_delay=0 hibernate.pm_test_delay=0 hibernate=nocompress \
-    scsi_mod.scan=manual";
+    scsi_mod.scan=manual no_timer_check";
 
 /// How long QEMU may take to open its sockets.
 const START: Duration = Duration::from_secs(20);

@@ -4,7 +4,7 @@
 
 use results::Measurements;
 
-use super::machine::{exact, in_vm, name, with_disks, Disk};
+use super::machine::{exact, in_vm, name, Disk};
 use super::samples::{in_turn, number, numbers, with, Of, Samples};
 use crate::failure::Outcome;
 use crate::layout::Interrupts;
@@ -23,10 +23,10 @@ pub(super) fn measure(setup: &Setup, rounds: usize) -> Outcome<Measurements> {
     let mut samples = Samples::default();
     let mut commands = Vec::new();
     for interrupts in [Interrupts::PerQueue, Interrupts::Intx] {
-        let layout = exact(with_disks(interrupts, 1, &[DISK], false));
+        let layout = exact(interrupts, DISK);
         let name = format!("instructions-{interrupts}");
         commands.push(in_vm(setup, &name, &layout, |vm, _| {
-            vm.ok("mount_tools")?;
+            vm.ok("release_tools_disk")?;
             let nothing = number(vm, "time_nothing; time_nothing >/dev/null")?;
             in_turn(vm, rounds, |vm, driver| {
                 one_round(vm, driver, interrupts, nothing, &mut samples)

@@ -14,7 +14,7 @@ use crate::setup::Setup;
 use crate::vm::{Vm, BOOT};
 
 /// Makes a nanosecond of the guest one instruction, the same ones each time.
-const EXACT: [&str; 10] = [
+const EXACT: [&str; 8] = [
     "-icount",
     "shift=0,sleep=off",
     "-seed",
@@ -23,8 +23,6 @@ const EXACT: [&str; 10] = [
     "qemu64,-rdrand,-rdseed",
     "-rtc",
     "base=2026-01-01,clock=vm",
-    "-object",
-    "rng-builtin,id=seeded",
 ];
 
 /// A disk that stores nothing and answers at once.
@@ -80,8 +78,13 @@ pub(super) fn with_disks(interrupts: Interrupts, cpus: u8, disks: &[Disk], trace
     layout
 }
 
-/// The same on a processor that counts instructions.
-pub(super) fn exact(mut layout: Layout) -> Layout {
+/// A machine with one virtual CPU that counts instructions, and this disk.
+///
+/// Notifications are handled before the guest goes on: while it waits for another thread of QEMU,
+/// its clock would leap to the next timer.
+pub(super) fn exact(interrupts: Interrupts, disk: Disk) -> Layout {
+    let mut layout = with_disks(interrupts, 1, &[disk], true);
+    layout.traced = false;
     layout.extra.extend(EXACT.map(str::to_owned));
     layout.words = "nokaslr norandmaps randomize_kstack_offset=off";
     layout
