@@ -102,6 +102,14 @@ PHONY += trace
 trace: cargo ## Draw the handshakes of any QEMU trace: FILE="trace.log", ARGS=--device=...
 	@cargo run --release -q $(workspace) -p report -- trace $(ARGS) $(FILE)
 
+PHONY += test-report
+test-report: cargo ## Test the report in Chromium, which is set up for it
+	cargo test -q $(workspace) -p report --test browser -- --ignored
+
+PHONY += handshake
+handshake: cargo ## Draw docs/handshake.svg of the recorded traces anew
+	@cargo run -q $(workspace) -p report -- picture --results tools/report/tests/results docs/handshake.svg
+
 PHONY += check
 check: cargo ## What CI runs: format, lints, host tests, half of the VM tests, comparison
 	@$(with-module) $(vmtest)

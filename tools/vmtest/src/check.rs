@@ -16,7 +16,7 @@ use crate::tests::sleep::Cycles;
 use crate::tests::{self, harness};
 
 /// What needs no VM.
-const STEPS: [Step; 4] = [
+const STEPS: [Step; 5] = [
     Step {
         name: "format",
         command: &["make", "fmtcheck"],
@@ -28,6 +28,10 @@ const STEPS: [Step; 4] = [
     Step {
         name: "host tests",
         command: &["make", "test"],
+    },
+    Step {
+        name: "the report in Chromium",
+        command: &["make", "test-report"],
     },
     Step {
         name: "README names every intended difference",

@@ -95,7 +95,7 @@ fn weaknesses(facts: &Facts) -> Section {
         "What a device or a hypervisor can do to a driver, and what each driver does then.".into(),
     )];
     blocks.push(match ids.is_empty() {
-        true => missing("results of weak points", "make matrix, with DRIVER=c too,"),
+        true => missing("results of weak points", "make matrix"),
         false => Block::Table(table),
     });
     Section {
