@@ -90,7 +90,7 @@ pub(super) fn accesses(facts: &Facts) -> Section {
         for device in &compared.report.devices {
             for phase in device.phases.iter().filter(|p| p.round == 0) {
                 if phase.cost.c.handshake + phase.cost.rust.handshake > 0 {
-                    table.row(row(&device.name, phase));
+                    table.row(row(&device.name, device.msix, phase));
                 }
             }
         }
@@ -103,7 +103,7 @@ pub(super) fn accesses(facts: &Facts) -> Section {
     }
 }
 
-fn row(device: &str, PhaseReport { phase, cost, .. }: &PhaseReport) -> [Cell; 10] {
+fn row(device: &str, msix: bool, PhaseReport { phase, cost, .. }: &PhaseReport) -> [Cell; 10] {
     let (c, rust) = (cost.c.handshake, cost.rust.handshake);
     let saved = match c {
         0 => String::new(),
@@ -117,7 +117,9 @@ fn row(device: &str, PhaseReport { phase, cost, .. }: &PhaseReport) -> [Cell; 10
         c.to_string().into(),
         Cell::judged(rust.to_string(), cost.ok()),
         cost.reach.to_string().into(),
-        cost.floor.to_string().into(),
+        msix.then(|| cost.floor.to_string())
+            .unwrap_or_default()
+            .into(),
         saved.into(),
         both(cost.c.config, cost.rust.config).into(),
         both(cost.c.isr, cost.rust.isr).into(),

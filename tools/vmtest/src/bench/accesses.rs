@@ -115,7 +115,7 @@ fn counts(report: &Report, interrupts: Interrupts) -> Vec<Count> {
                 c: cost.c.handshake as f64,
                 rust: cost.rust.handshake as f64,
                 limit: Some(cost.reach as f64),
-                floor: Some(cost.floor as f64),
+                floor: device.msix.then_some(cost.floor as f64),
             });
         }
     }

@@ -86,7 +86,8 @@ pub(super) fn exact(interrupts: Interrupts, disk: Disk) -> Layout {
     let mut layout = with_disks(interrupts, 1, &[disk], true);
     layout.traced = false;
     layout.extra.extend(EXACT.map(str::to_owned));
-    layout.words = "nokaslr norandmaps randomize_kstack_offset=off";
+    layout.words = "nokaslr norandmaps randomize_kstack_offset=off rcupdate.rcu_expedited=1 \
+        rcutree.jiffies_till_first_fqs=0 rcutree.jiffies_till_next_fqs=0";
     layout
 }
 

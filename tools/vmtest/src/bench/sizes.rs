@@ -50,40 +50,86 @@ pub(super) fn measure(setup: &Setup, _samples: usize) -> Outcome<Measurements> {
     Ok(Measurements {
         about: format!(
             "Sections of the modules that are loaded and stay (without .init and .exit of text), \
-             by size -A. C: {} (with the modern interface, which the Rust driver has not). Rust: {}.",
+             by size -A. The notification is all of the code between the virtio core and the port \
+             write, counted in the disassembly; with MSI-X, the interrupt handler of a virtqueue is \
+             the virtio core's own with both drivers. C: {} (with the modern interface, which the Rust driver has not). Rust: {}.",
             names(Driver::C),
             names(Driver::Rust)
         ),
         counts: vec![
             count("text", c.text, rust.text),
             count("data, read-only data and tables", c.data, rust.data),
+            Count {
+                quantity: "notification".to_owned(),
+                case: "vp_notify, notify_callback".to_owned(),
+                unit: "instructions".to_owned(),
+                c: instructions(setup, Driver::C, "vp_notify")?,
+                rust: instructions(setup, Driver::Rust, "notify_callback")?,
+                ..Count::default()
+            },
         ],
         ..Measurements::default()
     })
 }
 
-/// Reads what `size -A` says of a module: one line a section, with its size and its address.
-fn size(setup: &Setup, module: &Path) -> Outcome<Size> {
-    let output = Command::new("size")
-        .arg("-A")
+/// What a program of binutils says of a module.
+fn said(setup: &Setup, program: &str, arguments: &[&str], module: &Path) -> Outcome<String> {
+    let environment = setup.machine.make_env.iter();
+    let output = Command::new(program)
+        .args(arguments)
         .arg(module)
-        .envs(
-            setup
-                .machine
-                .make_env
-                .iter()
-                .map(|(name, value)| (name, value)),
-        )
+        .envs(environment.map(|(name, value)| (name, value)))
         .output()
-        .context("cannot run size")?;
+        .with_context(|| format!("cannot run {program}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        return Err(Failure::Failed(format!(
-            "size -A {}: {text}",
+    match output.status.success() {
+        true => Ok(text),
+        false => Err(Failure::Failed(format!(
+            "{program} {}: {text}",
             module.display()
-        )));
+        ))),
     }
-    Ok(add_up(&text))
+}
+
+/// Adds up the sections of a module.
+fn size(setup: &Setup, module: &Path) -> Outcome<Size> {
+    Ok(add_up(&said(setup, "size", &["-A"], module)?))
+}
+
+/// How many instructions a function has, whose name is a part of the symbol's.
+fn instructions(setup: &Setup, driver: Driver, name: &str) -> Outcome<f64> {
+    for module in setup.modules(driver) {
+        let symbols = said(setup, "nm", &[], &module)?;
+        let mut symbols = symbols
+            .lines()
+            .filter_map(|line| line.split_whitespace().last());
+        if let Some(symbol) = symbols.find(|symbol| symbol.contains(name)) {
+            let one = format!("--disassemble={symbol}");
+            let text = said(
+                setup,
+                "objdump",
+                &["-d", "--no-show-raw-insn", &one],
+                &module,
+            )?;
+            return Ok(count_instructions(&text) as f64);
+        }
+    }
+    Err(Failure::Failed(format!(
+        "no function {name} in the modules of driver {driver}"
+    )))
+}
+
+/// The lines of a disassembly that have an instruction, but for what fills up behind the last.
+fn count_instructions(text: &str) -> usize {
+    let lines: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_once(":\t")?.1.split_whitespace().next())
+        .collect();
+    let fills = lines
+        .iter()
+        .rev()
+        .take_while(|word| word.starts_with("nop") || **word == "int3");
+    lines.len() - fills.count()
 }
 
 /// Sections that are dropped after loading, or never loaded.
@@ -124,6 +170,12 @@ fn add_up(text: &str) -> Size {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instructions_are_counted_without_what_fills_up() {
+        let text = "0000 <f>:\n   0:\tendbr64\n   4:\tnop\n   5:\tret\n   6:\tint3\n   7:\tnopl   (%rax)\n";
+        assert_eq!(count_instructions(text), 3);
+    }
 
     #[test]
     fn what_stays_is_added_up() {
