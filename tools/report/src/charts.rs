@@ -13,6 +13,8 @@ use crate::facts::Measured;
 use crate::section::Picture;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// What is drawn of a count.
+type Pick = fn(&Count) -> Option<f64>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// Colours that can be told apart on white and on black, also by those who see few colours.
@@ -142,7 +144,7 @@ fn lines(area: &Area<'_>, quantity: &str, counts: &[&Count]) -> Drawn {
         .x_label_formatter(&|n| format!("{n:.0}"))
         .y_label_formatter(&|n| format!("{n:.0}"))
         .draw()?;
-    let picks: [(RGBColor, fn(&Count) -> Option<f64>); 3] = [
+    let picks: [(RGBColor, Pick); 3] = [
         (FLOOR, |count| count.floor),
         (C, |count| Some(count.c)),
         (RUST, |count| Some(count.rust)),

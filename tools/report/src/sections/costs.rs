@@ -119,16 +119,73 @@ fn exact(counts: &[Count]) -> Table {
 }
 
 /// What an interval says.
-fn verdict(series: &Series, ratio: &Ratio) -> Cell {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Ahead,
+    Behind,
+    NoDifference,
+}
+
+fn verdict(series: &Series, ratio: &Ratio) -> Verdict {
     let (worse, better) = match series.more_is_better {
         true => (ratio.high < 0.0, ratio.low > 0.0),
         false => (ratio.low > 0.0, ratio.high < 0.0),
     };
     match (worse, better) {
-        (true, _) => Cell::judged("Rust is behind", false),
-        (_, true) => Cell::judged("Rust is ahead", true),
-        _ => Cell::from("no difference seen"),
+        (true, _) => Verdict::Behind,
+        (_, true) => Verdict::Ahead,
+        _ => Verdict::NoDifference,
     }
+}
+
+impl From<Verdict> for Cell {
+    fn from(verdict: Verdict) -> Cell {
+        match verdict {
+            Verdict::Behind => Cell::judged("Rust is behind", false),
+            Verdict::Ahead => Cell::judged("Rust is ahead", true),
+            Verdict::NoDifference => Cell::from("no difference seen"),
+        }
+    }
+}
+
+/// Where the Rust driver costs less and where it costs more, in two lines.
+pub(super) fn summary(facts: &Facts) -> Vec<String> {
+    let parts = || facts.measurements.iter();
+    let counts: Vec<&Count> = parts().flat_map(|m| &m.measurements.counts).collect();
+    let samples = parts().flat_map(|m| m.measurements.series.iter().zip(&m.ratios));
+    let judged: Vec<(&Series, Verdict)> = samples
+        .filter_map(|(series, ratio)| Some((series, verdict(series, ratio.as_ref()?))))
+        .collect();
+    let mut lines = Vec::new();
+    if !counts.is_empty() {
+        let less = counts.iter().filter(|count| count.rust < count.c).count();
+        let more = counts.iter().filter(|count| count.rust > count.c);
+        let names = more.map(|count| format!("{}, {}", count.quantity, count.case));
+        lines.push(line("exact counts", counts.len(), less, names.collect()));
+    }
+    if !judged.is_empty() {
+        let ahead = judged.iter().filter(|(_, v)| *v == Verdict::Ahead).count();
+        let behind = judged.iter().filter(|(_, v)| *v == Verdict::Behind);
+        let names = behind.map(|(series, _)| format!("{}, {}", series.quantity, series.case));
+        lines.push(line(
+            "sampled quantities",
+            judged.len(),
+            ahead,
+            names.collect(),
+        ));
+    }
+    lines
+}
+
+fn line(what: &str, all: usize, ahead: usize, behind: Vec<String>) -> String {
+    let names = match behind.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", behind.join("; ")),
+    };
+    format!(
+        "{all} {what}: the Rust driver is ahead in {ahead}, behind in {}{names}",
+        behind.len()
+    )
 }
 
 fn varying(measured: &Measured) -> Table {
@@ -163,7 +220,7 @@ fn varying(measured: &Measured) -> Table {
                 number(ratio.rust).into(),
                 percent(ratio.relative).into(),
                 format!("{} … {}", percent(ratio.low), percent(ratio.high)).into(),
-                verdict(series, ratio),
+                verdict(series, ratio).into(),
             ]),
         }
         table.row(row);
@@ -194,12 +251,9 @@ mod tests {
             high,
         };
         let mut series = Series::default();
-        assert_eq!(
-            verdict(&series, &ratio(-0.1, 0.1)).text,
-            "no difference seen"
-        );
-        assert_eq!(verdict(&series, &ratio(0.1, 0.2)).text, "Rust is behind");
+        assert_eq!(verdict(&series, &ratio(-0.1, 0.1)), Verdict::NoDifference);
+        assert_eq!(verdict(&series, &ratio(0.1, 0.2)), Verdict::Behind);
         series.more_is_better = true;
-        assert_eq!(verdict(&series, &ratio(0.1, 0.2)).text, "Rust is ahead");
+        assert_eq!(verdict(&series, &ratio(0.1, 0.2)), Verdict::Ahead);
     }
 }

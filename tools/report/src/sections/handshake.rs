@@ -109,6 +109,11 @@ fn row(device: &str, msix: bool, PhaseReport { phase, cost, .. }: &PhaseReport) 
         0 => String::new(),
         c => format!("{:.0} %", 100.0 * (1.0 - rust as f64 / c as f64)).replace('-', "−"),
     };
+    // The floor is that of MSI-X.
+    let floor = match msix {
+        true => cost.floor.to_string(),
+        false => String::new(),
+    };
     let both = |c: usize, rust: usize| format!("{c} / {rust}");
     [
         device.into(),
@@ -117,9 +122,7 @@ fn row(device: &str, msix: bool, PhaseReport { phase, cost, .. }: &PhaseReport) 
         c.to_string().into(),
         Cell::judged(rust.to_string(), cost.ok()),
         cost.reach.to_string().into(),
-        msix.then(|| cost.floor.to_string())
-            .unwrap_or_default()
-            .into(),
+        floor.into(),
         saved.into(),
         both(cost.c.config, cost.rust.config).into(),
         both(cost.c.isr, cost.rust.isr).into(),

@@ -48,6 +48,7 @@ pub fn summary(facts: &Facts) -> Vec<String> {
         ));
     }
     lines.extend(sleep::summary(facts));
+    lines.extend(costs::summary(facts));
     lines
 }
 

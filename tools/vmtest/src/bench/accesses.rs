@@ -2,6 +2,7 @@
 
 //! Register accesses of each operation, counted in QEMU's trace.
 
+use regtrace::access::{Access, Register};
 use regtrace::{Phase, Report, Run, INTENDED};
 use results::{Count, Measurements};
 
@@ -134,10 +135,12 @@ fn counts(report: &Report, interrupts: Interrupts) -> Vec<Count> {
     counts
 }
 
+/// Whether an access is of the kind that is counted.
+type Pick = fn(&Access) -> bool;
+
 /// Notifications and reads of ISR for a read of 4 KiB, by the disk with one virtqueue.
 fn io(c: &Run, rust: &Run, interrupts: Interrupts) -> Outcome<Vec<Count>> {
-    use regtrace::access::{Access, Register};
-    let per_read = |run: &Run, pick: fn(&Access) -> bool| -> Outcome<f64> {
+    let per_read = |run: &Run, pick: Pick| -> Outcome<f64> {
         let device = run.device("1");
         let segment = device.and_then(|device| device.segment(Phase::Io, 0));
         let segment = segment.ok_or_else(|| Failure::Failed("no I/O was traced".to_owned()))?;
@@ -148,7 +151,7 @@ fn io(c: &Run, rust: &Run, interrupts: Interrupts) -> Outcome<Vec<Count>> {
             .count();
         Ok(count as f64 / READS as f64)
     };
-    let picks: [(&str, fn(&Access) -> bool); 3] = [
+    let picks: [(&str, Pick); 3] = [
         ("notifications a read", |a| {
             a.register == Register::QueueNotify
         }),
@@ -157,7 +160,7 @@ fn io(c: &Run, rust: &Run, interrupts: Interrupts) -> Outcome<Vec<Count>> {
             !matches!(a.register, Register::QueueNotify | Register::Isr)
         }),
     ];
-    let count = |(quantity, pick): (&str, fn(&Access) -> bool)| {
+    let count = |(quantity, pick): (&str, Pick)| {
         Ok(Count {
             quantity: quantity.to_owned(),
             case: name(interrupts).to_owned(),
