@@ -166,7 +166,9 @@ pub(super) fn summary(facts: &Facts) -> Vec<String> {
     if !judged.is_empty() {
         let ahead = judged.iter().filter(|(_, v)| *v == Verdict::Ahead).count();
         let behind = judged.iter().filter(|(_, v)| *v == Verdict::Behind);
-        let names = behind.map(|(series, _)| format!("{}, {}", series.quantity, series.case));
+        let n = |n: Option<u32>| n.map_or(String::new(), |n| format!(", N = {n}"));
+        let name = |series: &Series| format!("{}, {}{}", series.quantity, series.case, n(series.n));
+        let names = behind.map(|(series, _)| name(series));
         lines.push(line(
             "sampled quantities",
             judged.len(),

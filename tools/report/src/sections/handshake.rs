@@ -18,7 +18,7 @@ pub(super) fn pictures(facts: &Facts) -> Section {
         "Each box is an access to a register of the device, in the order in which QEMU saw it: each \
          one is an exit from the guest. The lane \"before 2014\" has the C driver's own accesses at \
          restore in the order of before the fix \"virtio_pci: fix virtio spec compliance on \
-         restore\". Point at a box for register, width, value and phase."
+         restore\". Point at a box for register, width, value and phase. On paper are the pictures that are open."
             .into(),
     )];
     if facts.comparisons.is_empty() {

@@ -5,7 +5,7 @@
 use results::Measurements;
 
 use super::machine::{exact, in_vm, name, Disk};
-use super::samples::{in_turn, number, numbers, with, Of, Samples};
+use super::samples::{in_turn, number, numbers, Of, Samples};
 use crate::failure::Outcome;
 use crate::layout::Interrupts;
 use crate::setup::{Driver, Setup};
@@ -18,6 +18,13 @@ const DISK: Disk = Disk {
 /// How many blocks are read for a sample.
 const READS: usize = 500;
 
+/// What counting takes by itself.
+#[derive(Clone, Copy)]
+struct Overhead {
+    count: f64,
+    time: f64,
+}
+
 /// Counts in both interrupt modes.
 pub(super) fn measure(setup: &Setup, rounds: usize) -> Outcome<Measurements> {
     let mut samples = Samples::default();
@@ -27,21 +34,25 @@ pub(super) fn measure(setup: &Setup, rounds: usize) -> Outcome<Measurements> {
         let name = format!("instructions-{interrupts}");
         commands.push(in_vm(setup, &name, &layout, |vm, _| {
             vm.ok("release_tools_disk")?;
-            let nothing = number(vm, "time_nothing; time_nothing >/dev/null")?;
+            let overhead = Overhead {
+                count: number(vm, "count_nothing")?,
+                time: number(vm, "time_nothing")?,
+            };
             in_turn(vm, rounds, |vm, driver| {
-                one_round(vm, driver, interrupts, nothing, &mut samples)
+                one_round(vm, driver, interrupts, overhead, &mut samples)
             })
         })?);
     }
     Ok(Measurements {
         about: format!(
-            "Guest instructions with -icount shift=0 on one virtual CPU; what reading the clock \
-             takes is subtracted. Probe and remove: the device is bound and unbound by sysfs, \
-             partition scan and all. Suspend cycle: the whole machine, pm_test=devices. Callbacks: \
-             the PCI device's own part of it, in units of 1000 instructions. Reads: {READS} reads \
-             of 4 KiB from a device that answers at once, one after the other: system call, block \
-             layer, virtio_blk, notification, interrupt. Each round loads the driver anew in the \
-             same machine."
+            "Guest instructions with -icount shift=0 on one virtual CPU. Probe, remove, suspend \
+             cycle: those of the process that writes to sysfs, which does all the work, idle time \
+             and other processes apart; the device is bound and unbound, partition scan and all; \
+             the cycle is that of the whole machine, pm_test=devices, no callback run \
+             asynchronously. Restore callback: the PCI device's own part of it, in units of 1000. \
+             Read: {READS} reads of 4 KiB from a device that answers at once, one after the other: \
+             system call, block layer, virtio_blk, notification, interrupt. Each round loads the \
+             driver anew in the same machine. What counting takes by itself is subtracted."
         ),
         commands,
         series: samples.into_series(),
@@ -53,7 +64,7 @@ fn one_round(
     vm: &mut Vm,
     driver: Driver,
     interrupts: Interrupts,
-    nothing: f64,
+    overhead: Overhead,
     samples: &mut Samples,
 ) -> Outcome {
     let slot = DISK.slot();
@@ -69,21 +80,17 @@ fn one_round(
         };
         samples.add(of, driver, value);
     };
-    add(
-        "probe",
-        number(vm, &format!("time_probe {slot}"))? - nothing,
-    );
-    add(
-        "remove",
-        number(vm, &format!("time_remove {slot}"))? - nothing,
-    );
+    let mut count = |vm: &mut Vm, quantity: &str, command: &str| {
+        add(quantity, number(vm, command)? - overhead.count);
+        Outcome::Ok(())
+    };
+    count(vm, "probe", &format!("count_probe {slot}"))?;
+    count(vm, "remove", &format!("count_remove {slot}"))?;
+    count(vm, "suspend cycle", "count_cycle")?;
     vm.ok(&format!("await 10 disk_of {slot}"))?;
-    let reads = number(vm, &with(driver, &format!("time_reads {slot} {READS}")))?;
-    add("read of 4 KiB", (reads - nothing) / READS as f64);
-    add("suspend cycle", number(vm, "time_cycle mem")? - nothing);
-    let callbacks = numbers(vm, &format!("time_callbacks {slot}"))?;
-    if let [down, up] = callbacks[..] {
-        add("freeze callback", 1000.0 * down);
+    let reads = number(vm, &format!("time_reads {slot} {READS}"))?;
+    add("read of 4 KiB", (reads - overhead.time) / READS as f64);
+    if let [_, up] = numbers(vm, &format!("time_callbacks {slot}"))?[..] {
         add("restore callback", 1000.0 * up);
     }
     Ok(())
