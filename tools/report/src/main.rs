@@ -108,6 +108,17 @@ fn picture(
         .with_context(|| format!("cannot write {}", output.display()))
 }
 
+/// Numbers the lanes whose files have the same name.
+fn tell_apart(runs: &mut [Named]) {
+    let names: Vec<String> = runs.iter().map(|named| named.name.clone()).collect();
+    for (at, named) in runs.iter_mut().enumerate() {
+        if names.iter().filter(|name| **name == named.name).count() > 1 {
+            let before = names[..at].iter().filter(|name| **name == named.name);
+            named.name = format!("{} {}", named.name, before.count() + 1);
+        }
+    }
+}
+
 /// Writes the pictures and prints their names.
 fn draw(devices: &[DeviceInfo], output: &Path, files: &[String]) -> Result<()> {
     let load = |file: &String| -> Result<Named> {
@@ -122,7 +133,8 @@ fn draw(devices: &[DeviceInfo], output: &Path, files: &[String]) -> Result<()> {
         let run = Run::load(path, devices)?;
         Ok(Named { name, run })
     };
-    let runs = files.iter().map(load).collect::<Result<Vec<_>>>()?;
+    let mut runs = files.iter().map(load).collect::<Result<Vec<_>>>()?;
+    tell_apart(&mut runs);
     let pictures = trace::pictures(runs)?;
     std::fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
     for (device, picture) in pictures {
