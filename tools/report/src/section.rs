@@ -117,6 +117,6 @@ impl Cell {
         chars
             .next()
             .is_some_and(|c| c.is_ascii_digit() || "+−".contains(c))
-            && chars.all(|c| c.is_ascii_digit() || " .,%×+−…".contains(c))
+            && chars.all(|c| c.is_ascii_digit() || " .%×+−…".contains(c))
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use regtrace::{check, Breach, Difference, Phase, PhaseReport};
 
 use super::{interrupts, missing};
-use crate::facts::{Compared, Facts};
+use crate::facts::Facts;
 use crate::picture::{self, draw, legend_picture, panels};
 use crate::section::{Block, Cell, Picture, Section, Table};
 use crate::trace::lane;
@@ -188,33 +188,44 @@ fn not_intended(facts: &Facts) -> Block {
     }
 }
 
+/// Breaches that differ in nothing but the driver and the interrupts are one row.
 fn breaches(facts: &Facts) -> Vec<Block> {
+    let mut rows: Vec<(&Breach, BTreeSet<&str>, BTreeSet<&str>)> = Vec::new();
+    for compared in &facts.comparisons {
+        let mode = compared.comparison.interrupts.as_str();
+        let c = compared.report.c_breaches.iter().map(|b| ("C", b));
+        let rust = compared.report.rust_breaches.iter().map(|b| ("Rust", b));
+        for (driver, breach) in c.chain(rust) {
+            let key = |b: &Breach| (b.device.clone(), b.phase, b.message.clone(), b.rule.id);
+            let at = rows.iter().position(|(b, ..)| key(b) == key(breach));
+            let at = at.unwrap_or_else(|| {
+                rows.push((breach, BTreeSet::new(), BTreeSet::new()));
+                rows.len() - 1
+            });
+            rows[at].1.insert(driver);
+            rows[at].2.insert(mode);
+        }
+    }
     let mut table = Table::new(&[
-        "driver",
-        "interrupts",
         "device",
         "phase",
         "what",
         "rule",
         "known",
+        "drivers",
+        "interrupts",
     ]);
-    let mut add = |driver: &str, compared: &Compared, breaches: &[Breach]| {
-        for breach in breaches {
-            let known = breach.known.map_or("", |known| known.reason);
-            table.row([
-                Cell::from(driver),
-                interrupts(&compared.comparison.interrupts).into(),
-                breach.device.as_str().into(),
-                breach.phase.name().into(),
-                Cell::judged(&breach.message, breach.known.is_some()),
-                format!("{} ({})", breach.rule.text, breach.rule.section).into(),
-                known.into(),
-            ]);
-        }
-    };
-    for compared in &facts.comparisons {
-        add("C", compared, &compared.report.c_breaches);
-        add("Rust", compared, &compared.report.rust_breaches);
+    for (breach, drivers, modes) in rows {
+        let all = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+        table.row([
+            Cell::from(breach.device.as_str()),
+            breach.phase.name().into(),
+            Cell::judged(&breach.message, breach.known.is_some()),
+            format!("{} ({})", breach.rule.text, breach.rule.section).into(),
+            breach.known.map_or("", |known| known.reason).into(),
+            all(drivers).into(),
+            all(modes).into(),
+        ]);
     }
     let heading = Block::Heading("Breaches of the specification".into());
     match table.rows.is_empty() {

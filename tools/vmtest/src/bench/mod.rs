@@ -109,10 +109,11 @@ fn summary(measured: &Measurements) -> Table {
     }
     for series in &measured.series {
         let outcome = stats::ratio(&series.c, &series.rust).map_or_else(String::new, |ratio| {
+            let digits = if ratio.c < 100.0 { 3 } else { 0 };
             let [relative, low, high] =
                 [ratio.relative, ratio.low, ratio.high].map(|part| 100.0 * part);
             format!(
-                "{:.0} → {:.0} {}, {relative:+.2} % ({low:+.2} … {high:+.2})",
+                "{:.digits$} → {:.digits$} {}, {relative:+.2} % ({low:+.2} … {high:+.2})",
                 ratio.c, ratio.rust, series.unit
             )
         });
