@@ -94,11 +94,19 @@ mod tests {
 
     #[test]
     fn the_interval_is_repeatable_and_holds_the_difference() {
-        let c: Vec<f64> = (0..40).map(|n| 100.0 + f64::from(n % 7)).collect();
-        let rust: Vec<f64> = (0..40).map(|n| 100.0 + f64::from(n % 5)).collect();
+        let c: Vec<f64> = (0..40).map(|n| 100.0 + f64::from(n)).collect();
+        let rust: Vec<f64> = (0..40).map(|n| 110.0 + f64::from(n)).collect();
         let found = ratio(&c, &rust).unwrap();
-        assert!(found.low <= found.relative && found.relative <= found.high);
-        assert!(found.low < found.high);
+        // Half a normal interval of the difference of two such medians is about 9 of 119.5.
+        assert!((found.relative - 10.0 / 119.5).abs() < 1e-9);
+        assert!(
+            (0.04..0.12).contains(&(found.relative - found.low)),
+            "{found:?}"
+        );
+        assert!(
+            (0.04..0.12).contains(&(found.high - found.relative)),
+            "{found:?}"
+        );
         assert_eq!(ratio(&c, &rust), Some(found));
     }
 
