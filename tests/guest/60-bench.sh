@@ -123,7 +123,7 @@ time_reads() {
 time_pings() {
 	net_up "$1" || return
 	get_now && from=$now
-	ping -q -c "$2" -i 0 -W 5 10.0.2.2 >/tmp/pings || { cat /tmp/pings; return 1; }
+	ping -A -q -c "$2" -W 5 10.0.2.2 >/tmp/pings || { cat /tmp/pings; return 1; }
 	get_now && echo $((now - from))
 }
 
