@@ -138,13 +138,14 @@ fn verdict(series: &Series, ratio: &Ratio) -> Verdict {
     }
 }
 
-impl From<Verdict> for Cell {
-    fn from(verdict: Verdict) -> Cell {
-        match verdict {
-            Verdict::Behind => Cell::judged("Rust is behind", false),
-            Verdict::Ahead => Cell::judged("Rust is ahead", true),
-            Verdict::NoDifference => Cell::from("no difference seen"),
-        }
+/// The verdict in words; what is within its limit is no bad news.
+fn words(series: &Series, ratio: &Ratio) -> Cell {
+    let within = series.limit.is_some_and(|limit| ratio.relative <= limit);
+    match verdict(series, ratio) {
+        Verdict::Behind if within => Cell::from("Rust is behind, within the limit"),
+        Verdict::Behind => Cell::judged("Rust is behind", false),
+        Verdict::Ahead => Cell::judged("Rust is ahead", true),
+        Verdict::NoDifference => Cell::from("no difference seen"),
     }
 }
 
@@ -201,6 +202,7 @@ fn varying(measured: &Measured) -> Table {
         "Rust",
         "(R−C)/C",
         "95 % interval",
+        "limit",
         "",
     ]);
     for (series, ratio) in measured.measurements.series.iter().zip(&measured.ratios) {
@@ -216,13 +218,14 @@ fn varying(measured: &Measured) -> Table {
             samples.into(),
         ];
         match ratio {
-            None => row.extend(["", "", "", "", "no samples, or 0 with C"].map(Cell::from)),
+            None => row.extend(["", "", "", "", "", "no samples, or 0 with C"].map(Cell::from)),
             Some(ratio) => row.extend([
                 number(ratio.c).into(),
                 number(ratio.rust).into(),
                 percent(ratio.relative).into(),
                 format!("{} … {}", percent(ratio.low), percent(ratio.high)).into(),
-                verdict(series, ratio).into(),
+                series.limit.map_or(String::new(), percent).into(),
+                words(series, ratio),
             ]),
         }
         table.row(row);
@@ -255,6 +258,13 @@ mod tests {
         let mut series = Series::default();
         assert_eq!(verdict(&series, &ratio(-0.1, 0.1)), Verdict::NoDifference);
         assert_eq!(verdict(&series, &ratio(0.1, 0.2)), Verdict::Behind);
+        assert_eq!(words(&series, &ratio(0.1, 0.2)).text, "Rust is behind");
+        series.limit = Some(0.0);
+        assert!(words(&series, &ratio(0.1, 0.2))
+            .text
+            .ends_with("within the limit"));
+        series.limit = Some(-0.01);
+        assert_eq!(words(&series, &ratio(0.1, 0.2)).text, "Rust is behind");
         series.more_is_better = true;
         assert_eq!(verdict(&series, &ratio(0.1, 0.2)), Verdict::Ahead);
     }

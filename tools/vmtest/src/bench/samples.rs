@@ -21,6 +21,8 @@ pub(super) struct Of<'a> {
     pub(super) unit: &'a str,
     /// Whether more is better.
     pub(super) more_is_better: bool,
+    /// What (Rust − C) / C of the medians must not exceed, if that is set.
+    pub(super) limit: Option<f64>,
 }
 
 /// Series that grow sample by sample.
@@ -41,6 +43,7 @@ impl Samples {
                 n: of.n,
                 unit: of.unit.to_owned(),
                 more_is_better: of.more_is_better,
+                limit: of.limit,
                 c: Vec::new(),
                 rust: Vec::new(),
             });
