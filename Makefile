@@ -97,6 +97,25 @@ hostile: cargo ## Devices that misbehave, on both drivers; one table
 PHONY += random
 random: cargo ## The same made from seeds: ARGS="--seed 1 --count 20"
 	@$(with-module) $(vmtest)
+PHONY += bench
+bench: cargo ## Measure what both drivers cost: ARGS="--samples 40 --part accesses"
+	@$(with-module) $(vmtest)
+
+PHONY += report
+report: cargo ## Write the report of what compare, bench and the tests left, to target/report
+	@cargo run --release -q $(workspace) -p report -- write $(ARGS)
+
+PHONY += trace
+trace: cargo ## Draw the handshakes of any QEMU trace: FILE="trace.log", ARGS=--device=...
+	@cargo run --release -q $(workspace) -p report -- trace $(ARGS) $(FILE)
+
+PHONY += test-report
+test-report: cargo ## Test the report in Chromium, which is set up for it
+	cargo test -q $(workspace) -p report --test browser -- --ignored
+
+PHONY += handshake
+handshake: cargo ## Draw docs/handshake.svg of the recorded traces anew
+	@cargo run -q $(workspace) -p report -- picture --results tools/report/tests/results docs/handshake.svg
 
 PHONY += check
 check: cargo ## What CI runs: format, lints, host tests, half of the VM tests, comparison

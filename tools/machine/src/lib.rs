@@ -9,6 +9,7 @@
 mod apt;
 mod bindgen;
 mod busybox;
+mod chromium;
 mod command;
 mod config;
 mod context;
@@ -135,15 +136,8 @@ pub struct Machine {
 ///
 /// The first thing that could not be had, with the reason.
 pub fn ensure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Machine> {
-    let directory = |name| env::var_os(name).map(PathBuf::from);
-    let cache = context::cache_root(
-        directory("VIRTIO_PCI_RS_CACHE"),
-        directory("XDG_CACHE_HOME"),
-        directory("HOME"),
-    )?;
-    let repository = std::path::absolute(&options.repository)?;
-    let fragments = options.variant.fragments(&repository);
-    let mut cx = Context::new(cache, repository, options.update, say);
+    let mut cx = context(options, say)?;
+    let fragments = options.variant.fragments(&cx.repository);
     let packages = packages::ensure(&mut cx)?;
     let rust = rust::find(&cx)?;
     let bindgen = bindgen::ensure(&mut cx)?;
@@ -209,6 +203,27 @@ pub fn ensure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Machine> {
         make_env,
         tools_disk,
     })
+}
+
+/// Makes sure that there is a headless Chromium, and gives the program that starts it.
+///
+/// # Errors
+///
+/// Debian's mirror does not have it, or it does not run here.
+pub fn ensure_chromium(options: &Options, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    let mut cx = context(options, say)?;
+    chromium::ensure(&mut cx)
+}
+
+fn context<'a>(options: &Options, say: &'a mut dyn FnMut(&str)) -> Result<Context<'a>> {
+    let directory = |name| env::var_os(name).map(PathBuf::from);
+    let cache = context::cache_root(
+        directory("VIRTIO_PCI_RS_CACHE"),
+        directory("XDG_CACHE_HOME"),
+        directory("HOME"),
+    )?;
+    let repository = std::path::absolute(&options.repository)?;
+    Ok(Context::new(cache, repository, options.update, say))
 }
 
 /// `PATH` with the toolchain's own programs and bindgen first, whatever directory make runs in.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use machine::{ensure, quote, Machine, Options, Variant};
+use machine::{ensure, ensure_chromium, quote, Machine, Options, Variant};
 
 /// Sets up what the test VM needs: packages, kernel, QEMU, tools.
 #[derive(Parser)]
@@ -22,6 +22,8 @@ enum Verb {
     Ensure(What),
     /// Do what is missing, and print it as KEY=VALUE lines.
     Env(What),
+    /// Do what is missing for the test of the report, and print the program of the browser.
+    Chromium(What),
 }
 
 #[derive(Args)]
@@ -44,7 +46,7 @@ struct What {
 }
 
 impl What {
-    fn ensure(self) -> Result<Machine> {
+    fn options(self) -> Options {
         let mut options = Options::new(&self.repository);
         if self.kernel_src.is_some() || self.kdir.is_some() {
             options.kernel_source = self.kernel_src;
@@ -52,7 +54,15 @@ impl What {
         }
         options.variant = self.variant;
         options.update = self.update;
-        ensure(&options, &mut |line| eprintln!("{line}"))
+        options
+    }
+
+    fn ensure(self) -> Result<Machine> {
+        ensure(&self.options(), &mut |line| eprintln!("{line}"))
+    }
+
+    fn chromium(self) -> Result<PathBuf> {
+        ensure_chromium(&self.options(), &mut |line| eprintln!("{line}"))
     }
 }
 
@@ -60,6 +70,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Verb::Ensure(what) => what.ensure().map(|machine| tell(&machine)),
         Verb::Env(what) => what.ensure().map(|machine| print_env(&machine)),
+        Verb::Chromium(what) => what.chromium().map(|start| println!("{}", start.display())),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

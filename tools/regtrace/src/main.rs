@@ -68,7 +68,7 @@ enum Command {
 #[derive(clap::Args)]
 struct Devices {
     /// A device: NAME=BASE+LENGTH, with :msix or :intx behind it if that is known.
-    #[arg(long = "device", value_name = "DEVICE", value_parser = device)]
+    #[arg(long = "device", value_name = "DEVICE")]
     devices: Vec<DeviceInfo>,
 }
 
@@ -85,28 +85,6 @@ impl Devices {
         }
         Ok(run)
     }
-}
-
-fn device(text: &str) -> Result<DeviceInfo> {
-    let (name, rest) = text.split_once('=').context("no = in the device")?;
-    let (place, msix) = match rest.split_once(':') {
-        None => (rest, None),
-        Some((place, "msix")) => (place, Some(true)),
-        Some((place, "intx")) => (place, Some(false)),
-        Some((_, mode)) => bail!("unknown mode {mode}"),
-    };
-    let (base, len) = place.split_once('+').context("no + in the device")?;
-    let number = |text: &str| match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    Ok(DeviceInfo {
-        name: name.to_owned(),
-        bar_base: number(base).context("base")?,
-        bar_len: number(len).context("length")?,
-        msix,
-        queues: None,
-    })
 }
 
 fn main() -> Result<ExitCode> {

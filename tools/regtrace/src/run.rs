@@ -11,6 +11,7 @@ use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::Path;
+use std::str::FromStr;
 
 /// What the caller knows about a device.
 ///
@@ -27,6 +28,33 @@ pub struct DeviceInfo {
     pub msix: Option<bool>,
     /// How many virtqueues there must be, if that is known.
     pub queues: Option<u16>,
+}
+
+impl FromStr for DeviceInfo {
+    type Err = anyhow::Error;
+
+    /// Reads `NAME=BASE+LENGTH`, with `:msix` or `:intx` behind it if that is known.
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, rest) = text.split_once('=').context("no = in the device")?;
+        let (place, msix) = match rest.split_once(':') {
+            None => (rest, None),
+            Some((place, "msix")) => (place, Some(true)),
+            Some((place, "intx")) => (place, Some(false)),
+            Some((_, mode)) => bail!("unknown mode {mode}"),
+        };
+        let (base, len) = place.split_once('+').context("no + in the device")?;
+        let number = |text: &str| match text.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None => text.parse(),
+        };
+        Ok(DeviceInfo {
+            name: name.to_owned(),
+            bar_base: number(base).context("base")?,
+            bar_len: number(len).context("length")?,
+            msix,
+            queues: None,
+        })
+    }
 }
 
 /// One phase of one device.

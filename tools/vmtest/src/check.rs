@@ -18,7 +18,7 @@ use crate::tests::sleep::Cycles;
 use crate::tests::{self, harness};
 
 /// What needs no VM.
-const STEPS: [Step; 4] = [
+const STEPS: [Step; 5] = [
     Step {
         name: "format",
         command: &["make", "fmtcheck"],
@@ -30,6 +30,10 @@ const STEPS: [Step; 4] = [
     Step {
         name: "host tests",
         command: &["make", "test"],
+    },
+    Step {
+        name: "the report in Chromium",
+        command: &["make", "test-report"],
     },
     Step {
         name: "README names every intended difference",
@@ -139,7 +143,7 @@ pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
         "a test that is to be run does not exist"
     );
     let mut ktap = Ktap::new(stdout());
-    ktap.begin(STEPS.len() + harness::count() + tests.len() + COMPARED.len() + 2)?;
+    ktap.begin(STEPS.len() + harness::count() + tests.len() + COMPARED.len() + 3)?;
     steps::run(setup, &STEPS, &mut ktap)?;
     harness::run(setup, &mut ktap)?;
     for test in &tests {

@@ -23,6 +23,7 @@ const EVENTS: [&str; 2] = ["memory_region_ops_read", "memory_region_ops_write"];
 /// What was seen of one driver.
 struct Recording {
     run: Run,
+    devices: Vec<DeviceInfo>,
     observations: Vec<(Kind, Observations)>,
 }
 
@@ -34,16 +35,31 @@ pub(crate) fn layout(interrupts: Interrupts) -> Layout {
 }
 
 /// Begins a phase in the trace.
-fn mark(vm: &mut Vm, phase: Phase) -> Outcome {
+pub(crate) fn mark(vm: &mut Vm, phase: Phase) -> Outcome {
     let port = regtrace::MARK_PORT;
     vm.qmp()
         .human(&format!("o /b {port:#x} {}", phase.mark()))?;
     Ok(())
 }
 
-/// What the guest sees of a device, and where its registers are.
-fn observe(vm: &mut Vm, kind: Kind) -> Outcome<(DeviceInfo, Observations)> {
-    let text = vm.ok(&format!("observe {}", kind.slot()))?;
+/// Has QEMU trace accesses to registers from now on.
+pub(crate) fn trace_registers(vm: &mut Vm) -> Outcome {
+    for event in EVENTS {
+        vm.qmp().execute(
+            "trace-event-set-state",
+            &json!({ "name": event, "enable": true }),
+        )?;
+    }
+    Ok(())
+}
+
+/// What the guest sees of the device in a slot, and where its registers are.
+pub(crate) fn observe_slot(
+    vm: &mut Vm,
+    slot: &str,
+    name: &str,
+) -> Outcome<(DeviceInfo, Observations)> {
+    let text = vm.ok(&format!("observe {slot}"))?;
     let mut values = BTreeMap::new();
     for line in text.lines() {
         if let Some((name, value)) = line.split_once('=') {
@@ -65,7 +81,7 @@ fn observe(vm: &mut Vm, kind: Kind) -> Outcome<(DeviceInfo, Observations)> {
     let first = number(take("bar_first")?)?;
     let last = number(take("bar_last")?)?;
     let info = DeviceInfo {
-        name: kind.name().to_owned(),
+        name: name.to_owned(),
         bar_base: first,
         bar_len: last - first + 1,
         msix: Some(vm.layout().interrupts != Interrupts::Intx),
@@ -89,12 +105,7 @@ fn record(setup: &Setup, layout: &Layout, dir: &Path) -> Outcome<Recording> {
 
 fn record_in(vm: &mut Vm) -> Outcome<Recording> {
     vm.ok("mount_tools")?;
-    for event in EVENTS {
-        vm.qmp().execute(
-            "trace-event-set-state",
-            &json!({ "name": event, "enable": true }),
-        )?;
-    }
+    trace_registers(vm)?;
     mark(vm, Phase::Probe)?;
     // The C driver has no watchdog, and its reads would be in one phase or another.
     vm.ok("load_driver_with watchdog_s=0")?;
@@ -104,7 +115,7 @@ fn record_in(vm: &mut Vm) -> Outcome<Recording> {
     let mut observations = Vec::new();
     for &kind in &kinds {
         check_bound(vm, kind)?;
-        let (info, seen) = observe(vm, kind)?;
+        let (info, seen) = observe_slot(vm, kind.slot(), kind.name())?;
         devices.push(info);
         observations.push((kind, seen));
     }
@@ -124,7 +135,35 @@ fn record_in(vm: &mut Vm) -> Outcome<Recording> {
     mark(vm, Phase::Ignore)?;
     vm.check_kernel()?;
     let run = Run::load(&vm.dir().join("trace.log"), &devices)?;
-    Ok(Recording { run, observations })
+    Ok(Recording {
+        run,
+        devices,
+        observations,
+    })
+}
+
+/// Leaves what was recorded of a driver for the report: the trace, and what was known of it.
+fn keep(
+    setup: &Setup,
+    driver: Driver,
+    layout: &Layout,
+    dir: &Path,
+    recording: &Recording,
+) -> anyhow::Result<results::Recording> {
+    let folder = setup.results();
+    let trace = format!("compare-{}-{driver}.txt", layout.interrupts);
+    let text = fs::read_to_string(dir.join("trace.log"))?;
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(&trace), regtrace::reduce(&text)?)?;
+    let seen = recording.observations.iter();
+    Ok(results::Recording {
+        command: fs::read_to_string(dir.join("command"))?.trim().to_owned(),
+        trace,
+        devices: recording.devices.clone(),
+        observations: seen
+            .map(|(kind, seen)| (kind.name().to_owned(), seen.clone()))
+            .collect(),
+    })
 }
 
 /// Records both drivers on the same machine and compares them; the report is kept in a file.
@@ -134,10 +173,21 @@ pub(crate) fn compare(setup: &Setup, layout: &Layout) -> Outcome<(Report, Run)> 
         let dir = fresh_folder(&setup.logs, &name)?;
         let recording = record(&setup.with_driver(driver), layout, &dir);
         Vm::tidy(&dir);
-        recording
+        let recording = recording?;
+        let kept = keep(setup, driver, layout, &dir, &recording)
+            .context("cannot leave the trace for the report")?;
+        Outcome::Ok((recording, kept))
     };
-    let c = record_one(Driver::C)?;
-    let rust = record_one(Driver::Rust)?;
+    let (c, kept_c) = record_one(Driver::C)?;
+    let (rust, kept_rust) = record_one(Driver::Rust)?;
+    let comparison = results::Comparison {
+        interrupts: layout.interrupts.to_string(),
+        environment: setup.environment(),
+        c: kept_c,
+        rust: kept_rust,
+    };
+    let name = format!("{}-{}", results::COMPARISON, layout.interrupts);
+    results::write(&setup.results(), &name, &comparison)?;
     let mut report = regtrace::compare(&c.run, &rust.run, INTENDED);
     for ((kind, of_c), (_, of_rust)) in c.observations.iter().zip(&rust.observations) {
         report.observe(kind.name(), of_c, of_rust);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::setup::Setup;
+use crate::setup::{Driver, Setup};
 
 const FILE: u32 = 0o100_000;
 const DIRECTORY: u32 = 0o040_000;
@@ -112,7 +112,13 @@ pub(crate) fn build(setup: &Setup) -> Result<Vec<u8>> {
             .map(|name| name.to_string_lossy().into_owned());
         archive.file(&format!("guest/{}", name.unwrap_or_default()), 0o644, &part)?;
     }
-    add_driver(&mut archive, setup.driver.name(), &setup.modules())?;
+    for driver in Driver::BOTH {
+        let modules = setup.modules(driver);
+        // The one that is not under test need not have been built.
+        if driver == setup.driver || modules.iter().all(|module| module.exists()) {
+            add_driver(&mut archive, driver.name(), &modules)?;
+        }
+    }
     archive.finish()
 }
 

@@ -191,6 +191,8 @@ pub(crate) struct Layout {
     pub(crate) kernel: Variant,
     /// Whether the module's KUnit tests run when it is loaded; needs the debug kernel.
     pub(crate) kunit: bool,
+    /// More words for the kernel.
+    pub(crate) words: &'static str,
 }
 
 impl Layout {
@@ -206,6 +208,7 @@ impl Layout {
             extra: Vec::new(),
             kernel: Variant::Standard,
             kunit: false,
+            words: "",
         }
     }
 

@@ -3,6 +3,7 @@
 //! Runs the tests that need a VM: `vmtest help` lists what it can do.
 
 mod accel;
+mod bench;
 mod channel;
 mod check;
 mod compare;
@@ -100,6 +101,11 @@ enum Command {
     Hostile(hostile::Options),
     /// Devices that misbehave in ways made from seeds.
     Random(hostile::Seeds),
+    /// Measures what the two drivers cost.
+    Bench {
+        #[command(flatten)]
+        wish: bench::Wish,
+    },
     /// Tests the harness itself.
     Selftest,
     /// Everything that continuous integration runs.
@@ -172,6 +178,7 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Compare => check::compare(&setup)?.is_good(),
         Command::Hostile(options) => hostile::run(&setup, &options)?,
         Command::Random(seeds) => hostile::run_seeds(&setup, &seeds)?,
+        Command::Bench { wish } => bench::run(&setup, &wish)?.is_good(),
         Command::Selftest => check::selftest(&setup)?.is_good(),
         Command::Check { size } => check::run(&setup, &size)?.is_good(),
         Command::Soak(options) => soak::run(&setup, &options)?,

@@ -23,7 +23,7 @@ use crate::vm;
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 no_console_suspend panic=-1 oops=panic \
     panic_on_warn=1 softlockup_panic=1 watchdog_thresh=60 hung_task_panic=1 printk.devkmsg=on \
     suspend.pm_test_delay=0 hibernate.pm_test_delay=0 hibernate=nocompress \
-    scsi_mod.scan=manual";
+    scsi_mod.scan=manual no_timer_check";
 
 /// What the debug kernel is told besides. The slab allocator keeps arrays of objects that it is to
 /// give away next, and leaves them there when they are given away, which kmemleak takes for
@@ -72,6 +72,9 @@ pub(crate) fn command_line(setup: &Setup, layout: &Layout, dir: &Path, tag: &str
         setup.driver,
         layout.slowness()
     );
+    if !layout.words.is_empty() {
+        words.push_str(&format!(" {}", layout.words));
+    }
     if !setup.parameters.is_empty() {
         words.push_str(&format!(" vmtest.parameters={}", setup.parameters));
     }

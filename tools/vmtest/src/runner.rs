@@ -26,6 +26,8 @@ pub(crate) type Body = Box<dyn Fn(&mut Vm) -> Outcome>;
 pub(crate) struct Cell {
     /// Its name, unique in the test.
     pub(crate) name: String,
+    /// How many cycles of sleep it goes through.
+    pub(crate) cycles: u32,
     /// What it does.
     pub(crate) body: Body,
 }
@@ -38,8 +40,15 @@ impl Cell {
     ) -> Self {
         Self {
             name: name.into(),
+            cycles: 0,
             body: Box::new(body),
         }
+    }
+
+    /// The same, said to go through so many cycles of sleep.
+    pub(crate) fn cycles(mut self, cycles: u32) -> Self {
+        self.cycles = cycles;
+        self
     }
 }
 
@@ -208,6 +217,7 @@ pub(crate) fn report<W: Write>(
         }
     };
     let dir = setup.logs.join(&test.name);
+    keep(setup, test, &dir, &results)?;
     ktap.note(&format!("logs in {}", dir.display()))?;
     if !passed {
         let command = fs::read_to_string(dir.join("command")).unwrap_or_default();
@@ -216,6 +226,36 @@ pub(crate) fn report<W: Write>(
     ktap.end();
     ktap.level_result(passed, &test.name)?;
     Ok(results)
+}
+
+/// Leaves the results of a test for the report.
+fn keep(setup: &Setup, test: &Test, dir: &Path, results: &[CellResult]) -> Result<()> {
+    let cycles = |name: &str| {
+        let cell = test.cells.iter().find(|cell| cell.name == name);
+        cell.map_or(0, |cell| cell.cycles)
+    };
+    let parts = results.iter().map(|result| results::Part {
+        name: result.name.clone(),
+        cycles: cycles(&result.name),
+        verdict: match &result.outcome {
+            Ok(()) => "ok".to_owned(),
+            Err(failure) => failure.name().to_owned(),
+        },
+        seconds: result.took.as_secs_f64(),
+    });
+    let run = results::TestRun {
+        name: test.name.clone(),
+        about: test.about.clone(),
+        driver: setup.driver.to_string(),
+        environment: setup.environment(),
+        command: fs::read_to_string(dir.join("command"))
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
+        parts: parts.collect(),
+    };
+    let name = format!("{}-{}-{}", results::TEST, test.name, setup.driver);
+    results::write(&setup.results(), &name, &run)
 }
 
 fn report_cell<W: Write>(ktap: &mut Ktap<W>, result: &CellResult) -> std::io::Result<()> {

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
@@ -24,6 +25,9 @@ pub(crate) enum Driver {
 }
 
 impl Driver {
+    /// Both, the one that is there first.
+    pub(crate) const BOTH: [Self; 2] = [Self::C, Self::Rust];
+
     /// Its name on the command line and in the guest.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -157,9 +161,31 @@ impl Setup {
         other
     }
 
-    /// The modules of the driver under test, in the order in which they are loaded.
-    pub(crate) fn modules(&self) -> Vec<PathBuf> {
-        match self.driver {
+    /// Where what the report shows is left.
+    pub(crate) fn results(&self) -> PathBuf {
+        self.root.join(results::FOLDER)
+    }
+
+    /// What the tests run on, for the report.
+    pub(crate) fn environment(&self) -> results::Environment {
+        let said = |program: &str, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).output();
+            let text = output.map(|output| output.stdout).unwrap_or_default();
+            String::from_utf8_lossy(&text).trim().to_owned()
+        };
+        results::Environment {
+            kernel: self.machine.kernel_release.clone(),
+            qemu: self.machine.qemu_version.clone(),
+            accel: self.accel.name().to_owned(),
+            rustc: said("rustc", &["--version"]),
+            revision: said("git", &["describe", "--always", "--dirty"]),
+            date: said("date", &["-u", "+%Y-%m-%d %H:%M"]),
+        }
+    }
+
+    /// The modules of a driver, in the order in which they are loaded.
+    pub(crate) fn modules(&self, driver: Driver) -> Vec<PathBuf> {
+        match driver {
             Driver::Rust => vec![self.module.clone()],
             Driver::C => self.machine.c_driver.clone(),
         }

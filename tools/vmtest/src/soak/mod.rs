@@ -112,7 +112,7 @@ struct Run<'a> {
 /// What runs, with a hash of the module.
 fn subject(setup: &Setup) -> Result<String> {
     let mut hasher = DefaultHasher::new();
-    for module in setup.modules() {
+    for module in setup.modules(setup.driver) {
         fs::read(&module)
             .with_context(|| format!("cannot read {}", module.display()))?
             .hash(&mut hasher);

@@ -110,7 +110,7 @@ pub(crate) fn cells(cycles: Cycles) -> Vec<Cell> {
     let mut cells = Vec::new();
     for state in ["mem", "disk"] {
         for level in LEVELS {
-            cells.push(Cell::new(
+            let cell = Cell::new(
                 format!("{state}, pm_test {level}, {cheap} times"),
                 move |vm| {
                     under_load(vm, |vm| {
@@ -124,7 +124,8 @@ pub(crate) fn cells(cycles: Cycles) -> Vec<Cell> {
                     }
                     Ok(())
                 },
-            ));
+            );
+            cells.push(cell.cycles(cheap));
         }
     }
     cells.extend(real_cells(cycles));
@@ -140,32 +141,26 @@ pub(super) fn real_cells(cycles: Cycles) -> Vec<Cell> {
         ..
     } = cycles;
     let mut cells = Vec::new();
-    cells.push(Cell::new(
-        format!("test_resume, {test_resume} times"),
-        move |vm| {
-            under_load(vm, |vm| {
-                (0..test_resume).try_for_each(|_| vm.ok("test_resume").map(drop))
-            })?;
-            check_idle_devices(vm)
-        },
-    ));
-    cells.push(Cell::new(
-        format!("hibernation, {hibernate} times"),
-        move |vm| {
-            under_load(vm, |vm| (0..hibernate).try_for_each(|_| vm.hibernate()))?;
-            check_idle_devices(vm)
-        },
-    ));
+    let cell = Cell::new(format!("test_resume, {test_resume} times"), move |vm| {
+        under_load(vm, |vm| {
+            (0..test_resume).try_for_each(|_| vm.ok("test_resume").map(drop))
+        })?;
+        check_idle_devices(vm)
+    });
+    cells.push(cell.cycles(test_resume));
+    let cell = Cell::new(format!("hibernation, {hibernate} times"), move |vm| {
+        under_load(vm, |vm| (0..hibernate).try_for_each(|_| vm.hibernate()))?;
+        check_idle_devices(vm)
+    });
+    cells.push(cell.cycles(hibernate));
     // After the hibernations, which start a new QEMU: see `test` on q35.
-    cells.push(Cell::new(
-        format!("suspend to memory, {suspend} times"),
-        move |vm| {
-            under_load(vm, |vm| {
-                (0..suspend).try_for_each(|_| vm.suspend_to_memory())
-            })?;
-            check_idle_devices(vm)
-        },
-    ));
+    let cell = Cell::new(format!("suspend to memory, {suspend} times"), move |vm| {
+        under_load(vm, |vm| {
+            (0..suspend).try_for_each(|_| vm.suspend_to_memory())
+        })?;
+        check_idle_devices(vm)
+    });
+    cells.push(cell.cycles(suspend));
     cells.push(Cell::new("the data written meanwhile", |vm| {
         let slots = LOADED.map(Kind::slot).join(" ");
         vm.ok("ensure_loaded")?;

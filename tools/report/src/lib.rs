@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pictures of traced handshakes, and the report that compares the C with the Rust driver.
+
+mod charts;
+pub mod facts;
+pub mod html;
+pub mod markdown;
+pub mod marks;
+pub mod picture;
+pub mod section;
+pub mod sections;
+pub mod trace;
+pub mod write;

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Samples of both drivers, taken in turn.
+
+use results::Series;
+
+use crate::failure::{Failure, Outcome};
+use crate::setup::Driver;
+use crate::vm::Vm;
+
+/// What a series is about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Of<'a> {
+    /// What is measured.
+    pub(super) quantity: &'a str,
+    /// Under which conditions.
+    pub(super) case: &'a str,
+    /// The number of virtqueues or devices, if it varies.
+    pub(super) n: Option<u32>,
+    /// The unit.
+    pub(super) unit: &'a str,
+    /// Whether more is better.
+    pub(super) more_is_better: bool,
+    /// What (Rust − C) / C of the medians must not exceed, if that is set.
+    pub(super) limit: Option<f64>,
+}
+
+/// Series that grow sample by sample.
+#[derive(Default)]
+pub(super) struct Samples {
+    series: Vec<Series>,
+}
+
+impl Samples {
+    /// Adds a sample to its series.
+    pub(super) fn add(&mut self, of: Of<'_>, driver: Driver, value: f64) {
+        let is_same =
+            |s: &&mut Series| s.quantity == of.quantity && s.case == of.case && s.n == of.n;
+        if self.series.iter_mut().find(is_same).is_none() {
+            self.series.push(Series {
+                quantity: of.quantity.to_owned(),
+                case: of.case.to_owned(),
+                n: of.n,
+                unit: of.unit.to_owned(),
+                more_is_better: of.more_is_better,
+                limit: of.limit,
+                c: Vec::new(),
+                rust: Vec::new(),
+            });
+        }
+        if let Some(series) = self.series.iter_mut().find(is_same) {
+            match driver {
+                Driver::C => series.c.push(value),
+                Driver::Rust => series.rust.push(value),
+            }
+        }
+    }
+
+    /// All series.
+    pub(super) fn into_series(self) -> Vec<Series> {
+        self.series
+    }
+}
+
+/// Loads the drivers in turn, each `rounds` times, and takes samples with each.
+pub(super) fn in_turn(
+    vm: &mut Vm,
+    rounds: usize,
+    mut sample: impl FnMut(&mut Vm, Driver) -> Outcome,
+) -> Outcome {
+    for round in 0..rounds {
+        let mut drivers = Driver::BOTH;
+        if round % 2 == 1 {
+            drivers.reverse();
+        }
+        for driver in drivers {
+            vm.ok(&with(driver, "load_driver"))?;
+            sample(vm, driver)?;
+            vm.ok(&with(driver, "unload_driver"))?;
+        }
+    }
+    vm.check_kernel()
+}
+
+/// A command of the guest, about this driver.
+pub(super) fn with(driver: Driver, command: &str) -> String {
+    format!("DRIVER={driver}; {command}")
+}
+
+/// Runs a command of the guest that says numbers.
+pub(super) fn numbers(vm: &mut Vm, command: &str) -> Outcome<Vec<f64>> {
+    let text = vm.ok(command)?;
+    let words = text.split_whitespace().map(str::parse);
+    let numbers: Result<Vec<f64>, _> = words.collect();
+    numbers.map_err(|_| Failure::Failed(format!("{command}: {text:?} are no numbers")))
+}
+
+/// Runs a command of the guest that says one number.
+pub(super) fn number(vm: &mut Vm, command: &str) -> Outcome<f64> {
+    match numbers(vm, command)?[..] {
+        [number] => Ok(number),
+        ref others => {
+            let text = format!("{command}: {} numbers, not one", others.len());
+            Err(Failure::Failed(text))
+        }
+    }
+}
