@@ -16,7 +16,7 @@ use machine::{Machine, Variant};
 pub(crate) const MODULE: &str = "virtio_pci_rs.ko";
 
 /// What the module's build reads.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "Kbuild",
     "Makefile",
     "abstractions",
@@ -24,6 +24,7 @@ const SOURCES: [&str; 8] = [
     "legacy",
     "rust-toolchain",
     "scripts",
+    "tests/kunit",
     "virtio_pci_rs.rs",
 ];
 
