@@ -86,6 +86,17 @@ impl Kind {
         Self::NineP,
     ];
 
+    /// Those of them whose virtio drivers can be frozen: that of 9p cannot.
+    pub(crate) const FROZEN: [Self; 7] = [
+        Self::Blk,
+        Self::Blk4,
+        Self::Net,
+        Self::Console,
+        Self::Rng,
+        Self::Scsi,
+        Self::Balloon,
+    ];
+
     /// Its QEMU id.
     pub(crate) fn id(self) -> String {
         format!("dev-{}", self.name())

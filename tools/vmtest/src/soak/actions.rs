@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::schedule::{Action, Step, KINDS};
+use super::schedule::{Action, Step};
 use crate::failure::{Failure, Outcome};
 use crate::layout::Kind;
 use crate::tests::device::{check_bound, check_io};
@@ -35,10 +35,8 @@ pub(super) fn begin(vm: &mut Vm) -> Outcome<String> {
 /// Input and output of every device, and an end of the load without an error.
 pub(super) fn end(vm: &mut Vm) -> Outcome {
     vm.connect_port()?;
-    let idle = KINDS
-        .into_iter()
-        .filter(|kind| !LOADED.contains(kind) && *kind != Kind::Swap);
-    idle.into_iter().try_for_each(|kind| check_io(vm, kind))?;
+    let mut idle = Kind::FROZEN.iter().filter(|kind| !LOADED.contains(kind));
+    idle.try_for_each(|&kind| check_io(vm, kind))?;
     vm.ok_within(&format!("stop_load {}", loaded_slots()), VERIFY)?;
     LOADED.into_iter().try_for_each(|kind| check_io(vm, kind))?;
     vm.check_kernel()
@@ -81,8 +79,7 @@ pub(super) fn step(vm: &mut Vm, step: Step, before: &str) -> Outcome {
         let text = format!("another boot or another process:\n{before}\n{after}");
         return Err(Failure::Failed(text));
     }
-    KINDS
-        .into_iter()
-        .try_for_each(|kind| check_bound(vm, kind))?;
+    let mut kinds = vm.layout().kinds.clone().into_iter();
+    kinds.try_for_each(|kind| check_bound(vm, kind))?;
     vm.check_kernel()
 }

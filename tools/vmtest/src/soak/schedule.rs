@@ -16,18 +16,6 @@ use crate::layout::{Board, Interrupts, Kind, Layout};
 /// How many actions a round has.
 pub(super) const ROUND: usize = 60;
 
-/// The devices of a round. 9p has no part in it: its driver cannot be frozen.
-pub(super) const KINDS: [Kind; 8] = [
-    Kind::Blk,
-    Kind::Blk4,
-    Kind::Net,
-    Kind::Console,
-    Kind::Rng,
-    Kind::Scsi,
-    Kind::Balloon,
-    Kind::Swap,
-];
-
 /// The devices that are plugged and bound in storms, while the disks have work.
 const STORMED: [Kind; 4] = [Kind::Blk4, Kind::Net, Kind::Console, Kind::Rng];
 
@@ -125,7 +113,8 @@ pub(super) fn round(seed: u64, number: u32, target: &Target) -> Round {
         interrupts[place % interrupts.len()],
         cpus[place / interrupts.len() % cpus.len()],
     )
-    .with_kinds(&KINDS);
+    .with_kinds(&Kind::FROZEN)
+    .with_swap();
     let weights = WeightedIndex::new(Action::ALL.map(|action| target.of(action)));
     let steps = (0..ROUND).filter_map(|_| {
         let action = Action::ALL[weights.as_ref().ok()?.sample(&mut random)];

@@ -12,17 +12,6 @@ use crate::vm::BOOT;
 /// What the PM core says of devices that are not restored.
 const NOT_RESTORED: &[&str] = &["pci_pm_restore returns -19", "failed to restore"];
 
-/// The devices whose drivers can be frozen.
-const FROZEN: [Kind; 7] = [
-    Kind::Blk,
-    Kind::Blk4,
-    Kind::Net,
-    Kind::Console,
-    Kind::Rng,
-    Kind::Scsi,
-    Kind::Balloon,
-];
-
 /// A way in which the devices are not what they were.
 struct Change {
     name: &'static str,
@@ -45,7 +34,7 @@ const CHANGES: [Change; 5] = [
         name: "fewer-features",
         about: "devices that lack a feature when the machine is resumed",
         set: |kind| vec![format!("device.{}.event_idx=off", kind.id())],
-        kinds: &FROZEN,
+        kinds: &Kind::FROZEN,
         says: Some("offered features 0x[0-9a-f]* lack 0x20000000 of the accepted"),
         rebinds: true,
     },
@@ -56,7 +45,7 @@ const CHANGES: [Change; 5] = [
             let slot = u32::from_str_radix(kind.slot(), 16).unwrap_or_default();
             vec![format!("device.{}.addr={:#x}", kind.id(), NOWHERE + slot)]
         },
-        kinds: &FROZEN,
+        kinds: &Kind::FROZEN,
         says: Some("device is gone: it reads as all ones"),
         rebinds: false,
     },
@@ -80,7 +69,7 @@ const CHANGES: [Change; 5] = [
         name: "fewer-vectors",
         about: "devices that have no MSI-X when the machine is resumed",
         set: |kind| vec![format!("device.{}.vectors=0", kind.id())],
-        kinds: &FROZEN,
+        kinds: &Kind::FROZEN,
         says: None,
         rebinds: false,
     },
@@ -98,7 +87,7 @@ fn cells(change: &'static Change) -> Vec<Cell> {
     let resumed = Cell::new("hibernated and resumed", |vm| {
         vm.allow(NOT_RESTORED);
         vm.ok(&format!("ensure_loaded && swap_on {}", Kind::Swap.slot()))?;
-        for kind in FROZEN {
+        for kind in Kind::FROZEN {
             check_io(vm, kind)?;
         }
         for property in change.kinds.iter().flat_map(|&kind| (change.set)(kind)) {
@@ -106,7 +95,7 @@ fn cells(change: &'static Change) -> Vec<Cell> {
         }
         vm.hibernate_by("echo shutdown >/sys/power/disk && go_to_sleep disk")?;
         vm.connect_port()?;
-        for kind in FROZEN {
+        for kind in Kind::FROZEN {
             match change.says {
                 Some(says) if change.kinds.contains(&kind) => {
                     vm.ok(&format!("check_disconnected {} '{says}'", kind.slot()))?;
@@ -129,7 +118,7 @@ fn cells(change: &'static Change) -> Vec<Cell> {
         cells.push(Cell::new("bound anew", |vm| {
             vm.ok("has_hibernated")?;
             vm.connect_port()?;
-            for kind in FROZEN {
+            for kind in Kind::FROZEN {
                 vm.ok(&format!("rebind_device {}", kind.slot()))?;
                 check_bound(vm, kind)?;
                 check_io(vm, kind)?;
@@ -146,7 +135,7 @@ fn cells(change: &'static Change) -> Vec<Cell> {
 
 fn test(change: &'static Change) -> Test {
     let layout = Layout::new(Board::Pc, Interrupts::PerQueue, 2)
-        .with_kinds(&FROZEN)
+        .with_kinds(&Kind::FROZEN)
         .with_swap();
     Test {
         name: change.name.to_owned(),

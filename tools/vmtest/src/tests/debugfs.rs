@@ -80,25 +80,16 @@ const BREACHES: [&str; 3] = [
 ];
 
 fn lint() -> Test {
-    let kinds = [
-        Kind::Blk,
-        Kind::Blk4,
-        Kind::Net,
-        Kind::Console,
-        Kind::Rng,
-        Kind::Scsi,
-        Kind::Balloon,
-    ];
     let only_balloon = Cell::new(
         "of the virtio drivers, only that of the balloon does wrong",
-        move |vm| {
+        |vm| {
             vm.ok("ensure_unloaded && load_driver_with lint=1")?;
-            for kind in kinds {
+            for kind in Kind::FROZEN {
                 check_io(vm, kind)?;
             }
             vm.ok("pm_test_cycles mem devices 2")?;
             vm.connect_port()?;
-            for kind in kinds {
+            for kind in Kind::FROZEN {
                 check_io(vm, kind)?;
                 let slot = kind.slot();
                 vm.ok(&format!("rebind_device {slot}"))?;
@@ -120,7 +111,7 @@ fn lint() -> Test {
     Test {
         name: "lint".to_owned(),
         about: "virtio drivers that are looked at".to_owned(),
-        layout: Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&kinds),
+        layout: Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&Kind::FROZEN),
         boot: BOOT,
         limit: Duration::from_secs(300),
         cells: vec![only_balloon],
