@@ -4,7 +4,7 @@
 
 use results::Measurements;
 
-use super::machine::{exact, in_vm, name, Disk};
+use super::machine::{await_disk, exact, in_vm, name, Disk};
 use super::samples::{in_turn, number, numbers, Of, Samples};
 use crate::failure::Outcome;
 use crate::layout::Interrupts;
@@ -78,9 +78,7 @@ fn one_round(
     samples: &mut Samples,
 ) -> Outcome {
     let slot = DISK.slot();
-    vm.ok(&format!(
-        "await 10 is_live {slot} && await 10 disk_of {slot}"
-    ))?;
+    await_disk(vm, &slot)?;
     let mut add = |quantity: &str, value: f64| {
         let of = Of {
             quantity,

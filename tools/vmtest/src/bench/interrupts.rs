@@ -6,7 +6,7 @@ use regtrace::access::Register;
 use regtrace::{Phase, Run};
 use results::Measurements;
 
-use super::machine::{in_vm, name, with_disks, Disk};
+use super::machine::{await_disk, in_vm, name, with_disks, Disk};
 use super::samples::{in_turn, number, Of, Samples};
 use crate::compare::{mark, observe_slot, trace_registers};
 use crate::failure::{Failure, Outcome};
@@ -58,9 +58,7 @@ fn count(
             vm.ok("mount_tools")?;
             let mut device = None;
             in_turn(vm, rounds, |vm, driver| {
-                vm.ok(&format!(
-                    "await 10 is_live {slot} && await 10 disk_of {slot}"
-                ))?;
+                await_disk(vm, &slot)?;
                 if device.is_none() {
                     device = Some(observe_slot(vm, &slot, "disk")?.0);
                 }

@@ -60,6 +60,14 @@ impl Disk {
     }
 }
 
+/// Waits until a disk is there for users.
+pub(super) fn await_disk(vm: &mut Vm, slot: &str) -> Outcome {
+    vm.ok(&format!(
+        "await 10 is_live {slot} && await 10 disk_of {slot}"
+    ))?;
+    Ok(())
+}
+
 /// The words for a disk in QEMU's terms, for messages.
 pub(super) fn name(interrupts: Interrupts) -> &'static str {
     match interrupts {

@@ -4,7 +4,7 @@
 
 use results::Measurements;
 
-use super::machine::{in_vm, with_disks, Disk};
+use super::machine::{await_disk, in_vm, with_disks, Disk};
 use super::samples::{in_turn, number, Of, Samples};
 use crate::failure::Outcome;
 use crate::layout::{Interrupts, Kind};
@@ -36,9 +36,7 @@ pub(super) fn measure(setup: &Setup, rounds: usize) -> Outcome<Measurements> {
         in_turn(vm, rounds, |vm, driver| {
             for disk in DISKS {
                 let (slot, queues) = (disk.slot(), disk.queues);
-                vm.ok(&format!(
-                    "await 10 is_live {slot} && await 10 disk_of {slot}"
-                ))?;
+                await_disk(vm, &slot)?;
                 for mode in ["randread", "randwrite"] {
                     for depth in [1, 32] {
                         let command = format!("fio_rate {slot} {mode} {depth} {queues}");

@@ -4,7 +4,7 @@
 
 use results::Measurements;
 
-use super::machine::{in_vm, name, with_disks, Disk};
+use super::machine::{await_disk, in_vm, name, with_disks, Disk};
 use super::samples::{in_turn, number, numbers, with, Of, Samples};
 use crate::failure::Outcome;
 use crate::layout::Interrupts;
@@ -28,9 +28,7 @@ pub(super) fn measure(setup: &Setup, rounds: usize) -> Outcome<Measurements> {
             &layout,
             |vm, _| {
                 in_turn(vm, rounds, |vm, driver| {
-                    vm.ok(&format!(
-                        "await 10 is_live {slot} && await 10 disk_of {slot}"
-                    ))?;
+                    await_disk(vm, &slot)?;
                     let mut add = |quantity: &str, value: f64| {
                         let of = Of {
                             quantity,
