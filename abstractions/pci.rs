@@ -448,6 +448,14 @@ impl Device {
         Ok(value)
     }
 
+    fn read_config_word(&self, offset: u32) -> Result<u16> {
+        let offset = c_int::try_from(offset)?;
+        let mut value = u16::MAX;
+        // SAFETY: `as_raw` is valid, and `value` is valid for a write.
+        unsafe { bindings::pci_read_config_word(self.as_raw(), offset, &mut value) };
+        Ok(value)
+    }
+
     /// Whether the MSI-X capability, if there is one, says that MSI-X is enabled.
     pub(crate) fn msix_is_enabled(&self) -> bool {
         // SAFETY: `as_raw` is valid, and the field was set when the device was found.
@@ -455,16 +463,8 @@ impl Device {
         if msix_cap == 0 {
             return false;
         }
-        let mut control: u16 = 0;
-        // SAFETY: `as_raw` is valid, and `control` is valid for a write.
-        unsafe {
-            bindings::pci_read_config_word(
-                self.as_raw(),
-                c_int::from(msix_cap) + bindings::PCI_MSIX_FLAGS as c_int, // CAST: A small constant.
-                &mut control,
-            )
-        };
-        u32::from(control) & bindings::PCI_MSIX_FLAGS_ENABLE != 0
+        let control = self.read_config_word(u32::from(msix_cap) + bindings::PCI_MSIX_FLAGS);
+        control.is_ok_and(|control| u32::from(control) & bindings::PCI_MSIX_FLAGS_ENABLE != 0)
     }
 
     /// Whether the device has an MSI-X capability.
@@ -522,10 +522,7 @@ impl Device {
         if pm_cap == 0 {
             return Ok(false);
         }
-        let register = c_int::from(pm_cap) + c_int::try_from(bindings::PCI_PM_CTRL)?;
-        let mut pmcsr: u16 = 0;
-        // SAFETY: `as_raw` is valid, and `pmcsr` is valid for a write.
-        unsafe { bindings::pci_read_config_word(self.as_raw(), register, &mut pmcsr) };
+        let pmcsr = self.read_config_word(u32::from(pm_cap) + bindings::PCI_PM_CTRL)?;
         if pmcsr == u16::MAX {
             return Err(ENXIO);
         }
