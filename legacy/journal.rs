@@ -270,7 +270,7 @@ pub(crate) struct Journal<S> {
     entries: S,
     /// Number of events that were ever recorded.
     recorded: usize,
-    /// The status that was read last.
+    /// The status that was read or written last.
     status: Option<Status>,
 }
 
