@@ -368,6 +368,10 @@ impl Function {
     }
 
     /// How many accesses there were.
+    pub(crate) fn status(&self) -> u8 {
+        self.status
+    }
+
     pub(crate) fn accesses(&self) -> usize {
         self.accesses
     }

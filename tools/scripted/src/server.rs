@@ -100,6 +100,16 @@ impl Device {
         lock(&self.function).accesses()
     }
 
+    /// Its device status, whatever it says of it.
+    pub fn status(&self) -> u8 {
+        lock(&self.function).status()
+    }
+
+    /// Whether it may reach memory: whether bus mastering is on.
+    pub fn is_master(&self) -> bool {
+        lock(&self.function).space.is_master()
+    }
+
     /// How many interrupts it sent.
     pub fn interrupts(&self) -> u64 {
         lock(&self.function).interrupts.sent

@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
+use regtrace::access::{ACKNOWLEDGE, DRIVER, DRIVER_OK};
 use scripted::Time;
 
 use super::outcome::{Observed, Outcome};
-use super::scenario::{Device, Scenario};
+use super::scenario::{Device, Expected, Scenario};
 use crate::failure::{Failure, Outcome as Result};
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::log_scan;
@@ -149,6 +150,11 @@ fn go_through(vm: &mut Vm, scenario: &Scenario) -> Result<Findings> {
             faults.push("QEMU's disk harmed".to_owned());
         }
     }
+    faults.extend(left_behind(
+        scripted_of(vm, scenario.device)?,
+        scenario,
+        outcome,
+    ));
     let lied = scripted_of(vm, scenario.device)?.lied() > 0;
     if scenario.powers_off {
         if vm.power_off(POWER_OFF).is_err() {
@@ -184,6 +190,22 @@ fn go_through(vm: &mut Vm, scenario: &Scenario) -> Result<Findings> {
         faults,
         lied,
     })
+}
+
+/// What is wrong with the state that the driver left the device in.
+fn left_behind(device: &scripted::Device, scenario: &Scenario, outcome: Outcome) -> Option<String> {
+    let live = ACKNOWLEDGE | DRIVER | DRIVER_OK;
+    let status = device.status();
+    match (&scenario.expected, outcome) {
+        (Expected::Only(Outcome::Works), Outcome::Works) if status & live != live => {
+            Some(format!("device at work with status {status:#04x}"))
+        }
+        (Expected::Only(Outcome::Disconnected), Outcome::Works) => None,
+        (Expected::Only(Outcome::Disconnected), _) if device.is_master() => {
+            Some("bus mastering left on".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// The scripted device of this kind.
