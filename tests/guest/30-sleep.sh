@@ -107,9 +107,19 @@ sleep_successes() {
 	cat /sys/power/suspend_stats/success
 }
 
-# The disk with the tools was found again after the last sleep, so that its driver prints no more.
-# printk() on one processor while another one suspends the consoles gives a warning of the kernel
-# (nbcon_kthreads_wake), and the NVMe driver prints long after the sleep has ended.
+# Nothing in the kernel is about to print. printk() on one processor while another one suspends the
+# consoles gives a warning of the kernel (nbcon_kthreads_wake).
+kernel_is_silent() {
+	tsc_is_calibrated && tools_are_back
+}
+
+# The kernel measures the TSC once, in the background, and says so about two seconds after the boot.
+tsc_is_calibrated() {
+	[ "$(cut -d . -f 1 /proc/uptime)" -ge 15 ] || dmesg | grep -q 'tsc: Refined'
+}
+
+# The disk with the tools was found again after the last sleep: the NVMe driver prints long after
+# that has ended.
 tools_are_back() {
 	[ "$(cat /sys/class/nvme/nvme0/state)" = live ] || return
 	dmesg | awk '/nvme0: .* queues/ { scan = 1 } /nvme0: Ignoring bogus/ { scan = 0 } END { exit scan }'
@@ -117,7 +127,7 @@ tools_are_back() {
 
 # Goes to the state $1 (mem or disk), and returns when the machine has woken up.
 go_to_sleep() {
-	await 20 tools_are_back && echo "$1" >/sys/power/state
+	await 20 kernel_is_silent && echo "$1" >/sys/power/state
 }
 
 # $3 cycles to the state $1 (mem or disk), as far as the test level $2.
@@ -187,7 +197,7 @@ hibernate() {
 # Comes back only if that fails.
 resume_image() {
 	load_driver || return
-	await 10 disk_of "$1" || return
+	await 10 disk_of "$1" && await 20 kernel_is_silent || return
 	cat "/sys/class/block/$(basename "$(disk_of "$1")")/dev" >/sys/power/resume
 	echo "no image on $(disk_of "$1")"
 	return 1
