@@ -16,7 +16,6 @@ use kernel::{
     },
     error::to_result,
     prelude::*,
-    str::CString,
     sync::Arc, //
 };
 
@@ -166,6 +165,31 @@ impl Line {
     }
 }
 
+/// The name of an interrupt, for `/proc/interrupts`.
+///
+/// # Invariants
+///
+/// The bytes end with the only zero byte.
+pub(crate) struct Name(KVec<u8>);
+
+impl Name {
+    /// Puts the name together; that costs less than to format it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(parts: &[&CStr]) -> Result<Self> {
+        let lens = parts.iter().map(|part| part.count_bytes());
+        let mut bytes = KVec::with_capacity(lens.fold(1, usize::saturating_add), GFP_KERNEL)?;
+        for part in parts {
+            bytes.extend_from_slice(part.to_bytes(), GFP_KERNEL)?;
+        }
+        bytes.push(0, GFP_KERNEL)?;
+        // INVARIANT: The parts have no zero bytes.
+        Ok(Self(bytes))
+    }
+}
+
 /// Something that handles interrupts.
 ///
 /// # Safety
@@ -216,10 +240,9 @@ unsafe extern "C" fn handle_callback<T: Handler>(
 pub(crate) struct Irq<T: Target> {
     number: c_uint,
     target: Arc<T>,
-    /// What the affinity hint points to, once there is one; boxed, so that it does not move.
-    hint: KBox<CpumaskVar>,
-    hinted: bool,
-    _name: CString,
+    /// What the affinity hint points to, if there is one; boxed, so that it does not move.
+    hint: Option<KBox<CpumaskVar>>,
+    _name: Name,
     _line: Line,
 }
 
@@ -227,20 +250,19 @@ pub(crate) struct Irq<T: Target> {
 unsafe impl<T: Target> Send for Irq<T> {}
 
 impl<T: Target> Irq<T> {
-    /// Has `target` handle the interrupts of `line`; `name` is for `/proc/interrupts`.
-    pub(crate) fn request(line: Line, name: CString, target: Arc<T>) -> Result<Self> {
+    /// Has `target` handle the interrupts of `line`.
+    pub(crate) fn request(line: Line, name: Name, target: Arc<T>) -> Result<Self> {
         let (number, flags) = line.number_and_flags()?;
-        let hint = KBox::new(CpumaskVar::new_zero(GFP_KERNEL)?, GFP_KERNEL)?;
 
         // SAFETY: By the contract of `Target`, the handler may be called with the cookie as long
-        // as `target` is held. `name` is on the heap and does not move. Both are kept in `Self`,
-        // whose `Drop` frees the interrupt first.
+        // as `target` is held. By its type invariant, `name` is a C string; it is on the heap and
+        // does not move. Both are kept in `Self`, whose `Drop` frees the interrupt first.
         to_result(unsafe {
             bindings::request_irq(
                 number,
                 Some(T::HANDLER),
                 flags,
-                name.as_char_ptr(),
+                name.0.as_ptr().cast(),
                 T::cookie(&target),
             )
         })?;
@@ -249,8 +271,7 @@ impl<T: Target> Irq<T> {
         Ok(Self {
             number,
             target,
-            hint,
-            hinted: false,
+            hint: None,
             _name: name,
             _line: line,
         })
@@ -268,22 +289,29 @@ impl<T: Target> Irq<T> {
     }
 
     /// Sets the affinity and its hint to `mask`, or removes the hint.
-    pub(crate) fn set_affinity(&mut self, mask: Option<&Cpumask>) {
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, with no hint.
+    pub(crate) fn set_affinity(&mut self, mask: Option<&Cpumask>) -> Result {
         self.clear_hint();
         if let Some(mask) = mask {
-            mask.copy(&mut self.hint);
-            self.hinted = true;
+            let mut copy = CpumaskVar::new_zero(GFP_KERNEL)?;
+            mask.copy(&mut copy);
+            let hint = self.hint.insert(KBox::new(copy, GFP_KERNEL)?);
             // SAFETY: By the type invariant, `number` is a registered interrupt. The mask is valid
             // until the hint is removed, at the latest in `Drop`. As in C, a mask that the
             // interrupt controller refuses stays a hint.
-            unsafe { bindings::__irq_apply_affinity_hint(self.number, self.hint.as_raw(), true) };
+            unsafe { bindings::__irq_apply_affinity_hint(self.number, hint.as_raw(), true) };
         }
+        Ok(())
     }
 
     fn clear_hint(&mut self) {
-        if core::mem::take(&mut self.hinted) {
+        if self.hint.is_some() {
             // SAFETY: By the type invariant, `number` is a registered interrupt.
             unsafe { bindings::__irq_apply_affinity_hint(self.number, core::ptr::null(), false) };
+            self.hint = None;
         }
     }
 }
@@ -314,8 +342,15 @@ mod tests {
     }
 
     fn request() -> Result<Irq<Nothing>> {
-        let name = CString::try_from(c"virtio_pci_rs_irq")?;
+        let name = Name::new(&[c"virtio_pci_rs_irq"])?;
         Irq::request(Line::Number(FREE), name, Arc::new(Nothing, GFP_KERNEL)?)
+    }
+
+    #[test]
+    fn names_are_put_together() -> Result {
+        assert_eq!(&*Name::new(&[c"a", c"-", c"bc"])?.0, b"a-bc\0");
+        assert_eq!(&*Name::new(&[])?.0, b"\0");
+        Ok(())
     }
 
     #[test]
@@ -333,9 +368,9 @@ mod tests {
         let mut irq = request()?;
         let mut mask = CpumaskVar::new_zero(GFP_KERNEL)?;
         mask.set(CpuId::from_i32(0).ok_or(EINVAL)?);
-        irq.set_affinity(Some(&mask));
-        irq.set_affinity(None);
-        irq.set_affinity(Some(&mask));
+        irq.set_affinity(Some(&mask))?;
+        irq.set_affinity(None)?;
+        irq.set_affinity(Some(&mask))?;
         drop(irq);
         request().map(drop)
     }

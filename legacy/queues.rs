@@ -10,7 +10,6 @@ use kernel::{
     cpumask::Cpumask,
     fmt,
     prelude::*,
-    str::CString,
     sync::{
         atomic::Relaxed,
         Arc, //
@@ -50,6 +49,7 @@ use crate::abstractions::{
         Affinity,
         Irq,
         Line,
+        Name,
         Vector,
         Vectors, //
     },
@@ -71,7 +71,8 @@ pub(super) struct Queues {
     interrupts: Interrupts,
     queues: KVec<Queue>,
     vectors: Option<Arc<Vectors>>,
-    callbacks: Arc<Callbacks>,
+    /// The virtqueues that share an interrupt, if there is one.
+    callbacks: Option<Arc<Callbacks>>,
 }
 
 /// The interrupts of the device, beside those that virtqueues have for themselves.
@@ -229,9 +230,8 @@ impl Queues {
                     shared: Some(irq), ..
                 },
             ) => irq.set_affinity(mask),
-            _ => {}
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The vector that virtqueue `index` has for itself.
@@ -248,7 +248,9 @@ impl Queues {
 impl Drop for Queues {
     fn drop(&mut self) {
         // Handlers that are shared find no virtqueue from here on.
-        drop(self.callbacks.replace(KVec::new()));
+        if let Some(callbacks) = &self.callbacks {
+            drop(callbacks.replace(KVec::new()));
+        }
     }
 }
 
@@ -360,11 +362,12 @@ impl Transport {
     ///
     /// `ENOMEM`.
     pub(super) fn remember_sizes(&self) -> Result {
-        let mut sizes = KVec::new();
-        for virtqueue in self.queues.lock().iter().flat_map(Queues::virtqueues) {
-            sizes.push(virtqueue.num(), GFP_KERNEL)?;
+        let queues = self.queues.lock();
+        let mut known = self.known.lock();
+        known.sizes.clear();
+        for virtqueue in queues.iter().flat_map(Queues::virtqueues) {
+            known.sizes.push(virtqueue.num(), GFP_KERNEL)?;
         }
-        self.known.lock().sizes = sizes;
         Ok(())
     }
 
@@ -388,7 +391,7 @@ impl Transport {
             interrupts: Interrupts::None,
             queues,
             vectors: None,
-            callbacks: Callbacks::new()?,
+            callbacks: None,
         })
     }
 
@@ -460,10 +463,10 @@ impl Transport {
         let needed = policy
             .vectors_needed(with_callback)
             .ok_or(Failure::Interrupts(ENOSPC))?;
-        let callbacks = Callbacks::new()?;
 
         if needed == 0 {
             self.check_msix(false)?;
+            let callbacks = Callbacks::new()?;
             let line = Line::intx(&self.pci).ok_or(Failure::Interrupts(ENXIO))?;
             let handler = Arc::new(
                 Intx {
@@ -474,13 +477,13 @@ impl Transport {
                 },
                 GFP_KERNEL,
             )?;
-            let name = CString::try_from(device.name())?;
+            let name = Name::new(&[device.name()])?;
             let irq = Irq::request(line, name, handler).map_err(Failure::Interrupts)?;
             return Ok(Queues {
                 interrupts: Interrupts::Intx(irq),
                 queues: KVec::new(),
                 vectors: None,
-                callbacks,
+                callbacks: Some(callbacks),
             });
         }
 
@@ -509,7 +512,8 @@ impl Transport {
         let config =
             Irq::request(line(CONFIG_VECTOR), name, handler).map_err(Failure::Interrupts)?;
 
-        let shared = if policy == Policy::Shared {
+        let (shared, callbacks) = if policy == Policy::Shared {
+            let callbacks = Callbacks::new()?;
             let handler = Arc::new(
                 SharedVirtqueues {
                     callbacks: callbacks.clone(),
@@ -518,9 +522,9 @@ impl Transport {
             )?;
             let name = interrupt_name(device, c"virtqueues")?;
             let irq = Irq::request(line(SHARED_VECTOR), name, handler);
-            Some(irq.map_err(Failure::Interrupts)?)
+            (Some(irq.map_err(Failure::Interrupts)?), Some(callbacks))
         } else {
-            None
+            (None, None)
         };
 
         // MSI-X is enabled from here on, and with it the vector registers.
@@ -548,6 +552,9 @@ impl Transport {
     ) -> Result<(), Failure> {
         let mut dealer = Dealer::new(policy);
         let mut shared = KVec::new();
+        queues
+            .queues
+            .reserve(wanted.requests().count(), GFP_KERNEL)?;
         for (index, request) in wanted.requests().enumerate() {
             let index = u16::try_from(index).map_err(|_| Failure::Virtqueues(EINVAL))?;
             let vector = dealer.deal(request.has_callback());
@@ -582,7 +589,9 @@ impl Transport {
             )?;
             self.show_virtqueue(negotiated, index, &virtqueue, vector)?;
         }
-        drop(queues.callbacks.replace(shared));
+        if let Some(callbacks) = &queues.callbacks {
+            drop(callbacks.replace(shared));
+        }
         Ok(())
     }
 
@@ -677,6 +686,6 @@ fn errno(error: ring::RingError) -> Error {
 }
 
 /// The name of an interrupt in `/proc/interrupts`.
-fn interrupt_name(device: &Device, what: &CStr) -> Result<CString> {
-    CString::try_from_fmt(fmt!("{}-{}", device.name().to_str()?, what.to_str()?))
+fn interrupt_name(device: &Device, what: &CStr) -> Result<Name> {
+    Name::new(&[device.name(), c"-", what])
 }

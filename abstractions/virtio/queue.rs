@@ -124,6 +124,7 @@ impl<'a> Wanted<'a> {
         virtqueues: impl Iterator<Item = &'b Arc<Virtqueue>>,
     ) -> Result {
         self.given.clear();
+        self.given.reserve(self.requests.len(), GFP_KERNEL)?;
         for virtqueue in virtqueues {
             self.given.push(virtqueue.clone(), GFP_KERNEL)?;
         }
