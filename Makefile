@@ -69,6 +69,10 @@ test: cargo ## Run the tests that need no VM: host logic, compile-fail, tools, c
 	cargo test -q $(workspace) --workspace
 	tests/build/check-build-test
 
+PHONY += miri
+miri: cargo ## Run the host logic's tests under Miri, which a nightly toolchain has
+	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -q $(workspace) -p host-tests --lib
+
 PHONY += setup
 setup: cargo ## Set up the test machine: packages, kernel, QEMU
 	scripts/setup

@@ -3,6 +3,7 @@
 //! Which devices are driven.
 
 use crate::legacy::identity::{check, Identity, Refusal};
+use crate::size::thinned;
 
 /// A legacy disk with as many registers as it needs.
 const DISK: Identity = Identity {
@@ -15,7 +16,7 @@ const DISK: Identity = Identity {
 
 #[test]
 fn device_ids_of_the_legacy_interface_and_no_others() {
-    for device in 0..=u16::MAX {
+    for device in thinned(0..=u16::MAX) {
         let expected = match device >> 6 == 0x1000 >> 6 {
             true => Ok(()),
             false => Err(Refusal::ModernOnly(device)),

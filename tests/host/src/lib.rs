@@ -14,6 +14,8 @@ mod legacy;
 
 #[cfg(test)]
 mod device;
+#[cfg(test)]
+mod size;
 
 #[cfg(test)]
 mod access_tests;

@@ -7,6 +7,7 @@ use std::mem::size_of;
 use proptest::prelude::*;
 
 use crate::legacy::ring::{check_size, check_unused, pfn, RingError, ALIGN};
+use crate::size::{cases, thinned};
 
 const PAGE: u64 = 4096;
 
@@ -73,7 +74,7 @@ fn alignment_is_that_of_the_specification() {
 
 #[test]
 fn sizes() {
-    for num in 0..=u16::MAX {
+    for num in thinned(0..=u16::MAX) {
         let expected = match num.count_ones() {
             0 => Err(RingError::Absent),
             1 => Ok(()),
@@ -94,7 +95,7 @@ fn a_virtqueue_is_unused_while_its_pfn_is_0() {
 #[test]
 fn lengths_are_those_of_vring_size() {
     // A ring that is not aligned is refused, and the error tells its last byte.
-    for num in 0..=u16::MAX {
+    for num in thinned(0..=u16::MAX) {
         let (start, last) = (PAGE + 1, PAGE + len(num));
         assert_eq!(pfn(start, num), Err(RingError::BadAddress { start, last }));
     }
@@ -182,7 +183,7 @@ fn errors_tell_the_values() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2048))]
+    #![proptest_config(ProptestConfig::with_cases(cases(2048)))]
 
     #[test]
     fn any_ring(start: u64, num: u16) {

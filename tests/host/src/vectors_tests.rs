@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 
 use crate::legacy::vectors::{Dealer, Policy, CONFIG_VECTOR, NO_VECTOR, SHARED_VECTOR};
+use crate::size::cases;
 
 /// The most entries that the PCI specification gives an MSI-X table.
 const TABLE_ENTRIES: usize = 2048;
@@ -94,7 +95,7 @@ fn every_device_of_up_to_eight_virtqueues() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(cases(256)))]
 
     #[test]
     fn devices_of_many_virtqueues(

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How much is tried. Miri is some hundred times slower, and looks at each way only once.
+
+/// All of these values, or some of them under Miri.
+pub(crate) fn thinned<T>(values: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    values.step_by(if cfg!(miri) { 61 } else { 1 })
+}
+
+/// So many cases, or fewer under Miri.
+pub(crate) const fn cases(count: u32) -> u32 {
+    if cfg!(miri) {
+        count / 128
+    } else {
+        count
+    }
+}
