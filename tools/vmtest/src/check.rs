@@ -54,7 +54,7 @@ const STEPS: [Step; 5] = [
 ];
 
 /// The tests of the matrix that continuous integration has the time for.
-const CHECKED: [&str; 19] = [
+const CHECKED: [&str; 20] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
@@ -72,6 +72,7 @@ const CHECKED: [&str; 19] = [
     "unfreezable",
     "debugfs",
     "lint",
+    "short-configuration",
     "strict-memory-msix",
     "strict-ports-intx",
 ];

@@ -29,6 +29,24 @@ const KEEPS_STATE: Scripted = Scripted {
     ..Scripted::new("s-keeps", "13", Model::Disk(8), 2)
 };
 
+/// With MSI-X, 8 bytes of the device configuration are left: the capacity, and not the number of
+/// segments.
+const LITTLE: Scripted = Scripted {
+    bar: Bar::Ports(32),
+    ..Scripted::new("s-little", "11", Model::Disk(8), 2)
+};
+/// What is behind the ports of that disk are the ports of one of these.
+const NEIGHBOURS: [Scripted; 2] = [
+    Scripted {
+        bar: Bar::Ports(32),
+        ..Scripted::new("s-below", "10", Model::Rng, 2)
+    },
+    Scripted {
+        bar: Bar::Ports(32),
+        ..Scripted::new("s-above", "12", Model::Rng, 2)
+    },
+];
+
 fn left_alone(device: Scripted, why: &'static str) -> Cell {
     Cell::new(format!("{}: not driven", device.name), move |vm| {
         vm.ok("ensure_loaded")?;
@@ -93,16 +111,46 @@ fn cells() -> Vec<Cell> {
     ]
 }
 
-/// The test of odd devices.
+fn neighbours_are_left_alone() -> Vec<Cell> {
+    vec![Cell::new("s-little: no access behind BAR0", |vm| {
+        vm.ok("ensure_loaded")?;
+        let slot = LITTLE.slot;
+        vm.ok(&format!("check_bound {slot} {}", LITTLE.policy()))?;
+        vm.ok(&format!("small_io disk {slot}"))?;
+        check_breaches(vm)?;
+        let says = "device configuration has 8 bytes, 4 at 0xc are outside";
+        vm.ok(&format!("dmesg | grep '0000:00:{slot}.0: .*{says}'"))
+            .map(drop)
+    })]
+}
+
+/// The tests of odd devices.
 pub(crate) fn all() -> Vec<Test> {
-    let mut layout = Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&[Kind::Blk]);
-    layout.scripted = vec![SHORT, NO_BAR, ONE_VECTOR, KEEPS_STATE];
-    vec![Test {
-        name: "odd-devices".to_owned(),
-        about: "BAR0 too short or absent, one MSI-X vector, state that is kept in D3".to_owned(),
-        layout,
-        boot: BOOT,
-        limit: Duration::from_secs(300),
-        cells: cells(),
-    }]
+    let test = |name: &str, about: &str, devices: &[Scripted], cells| {
+        let mut layout = Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&[Kind::Blk]);
+        layout.scripted = devices.to_vec();
+        Test {
+            name: name.to_owned(),
+            about: about.to_owned(),
+            layout,
+            boot: BOOT,
+            limit: Duration::from_secs(300),
+            cells,
+        }
+    };
+    let [below, above] = NEIGHBOURS;
+    vec![
+        test(
+            "odd-devices",
+            "BAR0 too short or absent, one MSI-X vector, state that is kept in D3",
+            &[SHORT, NO_BAR, ONE_VECTOR, KEEPS_STATE],
+            cells(),
+        ),
+        test(
+            "short-configuration",
+            "a field of the device configuration is outside of BAR0",
+            &[below, LITTLE, above],
+            neighbours_are_left_alone(),
+        ),
+    ]
 }
