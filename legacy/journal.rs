@@ -307,11 +307,8 @@ impl<S: DerefMut<Target = [Option<Entry>]>> Journal<S> {
     /// The events that are left, the oldest one first.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         let entries = &*self.entries;
-        let oldest = if self.lost() > 0 {
-            self.recorded.checked_rem(entries.len()).unwrap_or(0)
-        } else {
-            0
-        };
+        // Before the first one is overwritten, what follows the newest one is empty.
+        let oldest = self.recorded.checked_rem(entries.len()).unwrap_or(0);
         let (newer, older) = entries.split_at_checked(oldest).unwrap_or((entries, &[]));
         older.iter().chain(newer).flatten()
     }
