@@ -20,10 +20,14 @@ use crate::setup::Setup;
 use crate::vm;
 
 /// What the kernel is told in every test.
+///
+/// `tsc=nowatchdog`: while the kernel boots, its clocksource watchdog may wait on one processor, with
+/// interrupts off, for one that has stopped for the first to switch to the TSC. It does so by a clock
+/// that stands still meanwhile, and the boot never ends.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 no_console_suspend panic=-1 oops=panic \
     panic_on_warn=1 softlockup_panic=1 watchdog_thresh=60 hung_task_panic=1 printk.devkmsg=on \
     suspend.pm_test_delay=0 hibernate.pm_test_delay=0 hibernate=nocompress \
-    scsi_mod.scan=manual no_timer_check";
+    scsi_mod.scan=manual no_timer_check tsc=nowatchdog";
 
 /// What the debug kernel is told besides. The slab allocator keeps arrays of objects that it is to
 /// give away next, and leaves them there when they are given away, which kmemleak takes for
