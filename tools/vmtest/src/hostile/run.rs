@@ -18,7 +18,7 @@ use crate::vm::Vm;
 /// How long something may take in the guest before it hangs, in seconds.
 const LIMIT: u32 = 40;
 /// How long the host waits for that.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(150);
 /// How long a machine may take to power off.
 const POWER_OFF: Duration = Duration::from_secs(90);
 
