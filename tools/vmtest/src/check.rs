@@ -53,8 +53,8 @@ const STEPS: [Step; 5] = [
     },
 ];
 
-/// The tests of the matrix that continuous integration has the time for.
-const CHECKED: [&str; 20] = [
+/// The tests that continuous integration has the time for; the last two are on the debug kernel.
+const CHECKED: [&str; 22] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
@@ -75,6 +75,8 @@ const CHECKED: [&str; 20] = [
     "short-configuration",
     "strict-memory-msix",
     "strict-ports-intx",
+    "debug-short",
+    "kunit",
 ];
 
 const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];
@@ -137,6 +139,7 @@ fn compare_all<W: Write>(setup: &Setup, in_full: bool, ktap: &mut Ktap<W>) -> Re
 pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     let tests: Vec<_> = tests::all(Cycles::FEW)
         .into_iter()
+        .chain(tests::debugging())
         .filter(|test| CHECKED.contains(&test.name.as_str()))
         .collect();
     ensure!(
