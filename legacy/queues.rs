@@ -362,12 +362,13 @@ impl Transport {
     ///
     /// `ENOMEM`.
     pub(super) fn remember_sizes(&self) -> Result {
-        let queues = self.queues.lock();
-        let mut known = self.known.lock();
-        known.sizes.clear();
-        for virtqueue in queues.iter().flat_map(Queues::virtqueues) {
-            known.sizes.push(virtqueue.num(), GFP_KERNEL)?;
+        // An allocation may call the balloon's driver, and that this transport.
+        let mut sizes = core::mem::take(&mut self.known.lock().sizes);
+        sizes.clear();
+        for virtqueue in self.queues.lock().iter().flat_map(Queues::virtqueues) {
+            sizes.push(virtqueue.num(), GFP_KERNEL)?;
         }
+        self.known.lock().sizes = sizes;
         Ok(())
     }
 
