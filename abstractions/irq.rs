@@ -185,7 +185,7 @@ impl Name {
             bytes.extend_from_slice(part.to_bytes(), GFP_KERNEL)?;
         }
         bytes.push(0, GFP_KERNEL)?;
-        // INVARIANT: The parts have no zero bytes.
+        // INVARIANT: The parts have no zero bytes, and one is pushed last.
         Ok(Self(bytes))
     }
 }
@@ -255,8 +255,8 @@ impl<T: Target> Irq<T> {
         let (number, flags) = line.number_and_flags()?;
 
         // SAFETY: By the contract of `Target`, the handler may be called with the cookie as long
-        // as `target` is held. By its type invariant, `name` is a C string; it is on the heap and
-        // does not move. Both are kept in `Self`, whose `Drop` frees the interrupt first.
+        // as `target` is held. By its type invariant, `name` is a C string, whose bytes are
+        // on the heap and do not move. Both are kept in `Self`, whose `Drop` frees the interrupt first.
         to_result(unsafe {
             bindings::request_irq(
                 number,
@@ -292,13 +292,19 @@ impl<T: Target> Irq<T> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, with no hint.
+    /// `ENOMEM`, with the hint of before.
     pub(crate) fn set_affinity(&mut self, mask: Option<&Cpumask>) -> Result {
+        let new = match mask {
+            Some(mask) => {
+                let mut copy = CpumaskVar::new_zero(GFP_KERNEL)?;
+                mask.copy(&mut copy);
+                Some(KBox::new(copy, GFP_KERNEL)?)
+            }
+            None => None,
+        };
         self.clear_hint();
-        if let Some(mask) = mask {
-            let mut copy = CpumaskVar::new_zero(GFP_KERNEL)?;
-            mask.copy(&mut copy);
-            let hint = self.hint.insert(KBox::new(copy, GFP_KERNEL)?);
+        if let Some(new) = new {
+            let hint = self.hint.insert(new);
             // SAFETY: By the type invariant, `number` is a registered interrupt. The mask is valid
             // until the hint is removed, at the latest in `Drop`. As in C, a mask that the
             // interrupt controller refuses stays a hint.
