@@ -74,7 +74,8 @@ fn alignment_is_that_of_the_specification() {
 
 #[test]
 fn sizes() {
-    for num in thinned(0..=u16::MAX) {
+    let powers = (0..16).map(|bit| 1 << bit);
+    for num in thinned(0..=u16::MAX).chain(powers) {
         let expected = match num.count_ones() {
             0 => Err(RingError::Absent),
             1 => Ok(()),

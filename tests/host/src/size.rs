@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much is tried. Miri is some hundred times slower, and looks at each way only once.
+//! How much is tried: all of it, or samples under Miri, which is some hundred times slower.
 
 /// All of these values, or some of them under Miri.
 pub(crate) fn thinned<T>(values: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
