@@ -367,11 +367,12 @@ impl Function {
         self.oracle.as_mut().map(Oracle::take).unwrap_or_default()
     }
 
-    /// How many accesses there were.
+    /// The device status.
     pub(crate) fn status(&self) -> u8 {
         self.status
     }
 
+    /// How many accesses there were.
     pub(crate) fn accesses(&self) -> usize {
         self.accesses
     }

@@ -103,11 +103,17 @@ pub(super) fn run(vm: &mut Vm, scenario: &Scenario) -> Result<Observed> {
     let slot = slot(scenario.device);
     // What the kernel said tells more than that it is gone.
     let findings = findings.or_else(|failure| match failure {
-        Failure::LostVm(_) | Failure::TimedOut { .. } => Ok(Findings {
-            outcome: Outcome::Hangs,
-            faults: vec!["the VM is lost".to_owned()],
-            lied: true,
-        }),
+        Failure::LostVm(_) | Failure::TimedOut { .. } => {
+            let lost = match failure {
+                Failure::LostVm(_) => "the VM is lost",
+                _ => "the VM does not answer",
+            };
+            Ok(Findings {
+                outcome: Outcome::Hangs,
+                faults: vec![lost.to_owned()],
+                lied: true,
+            })
+        }
         failure => Err(failure),
     })?;
     let log = vm.take_log("the end")?;
@@ -200,8 +206,9 @@ fn left_behind(device: &scripted::Device, scenario: &Scenario, outcome: Outcome)
         (Expected::Only(Outcome::Works), Outcome::Works) if status & live != live => {
             Some(format!("device at work with status {status:#04x}"))
         }
-        (Expected::Only(Outcome::Disconnected), Outcome::Works) => None,
-        (Expected::Only(Outcome::Disconnected), _) if device.is_master() => {
+        (Expected::Only(Outcome::Disconnected | Outcome::Errors), seen)
+            if seen != Outcome::Works && device.is_master() =>
+        {
             Some("bus mastering left on".to_owned())
         }
         _ => None,
