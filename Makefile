@@ -87,7 +87,7 @@ vm: cargo ## Main test: devices, I/O, every kind of sleep, comparison with the C
 	@$(with-module) $(vmtest)
 
 PHONY += matrix
-matrix: cargo ## All VM tests, with many cycles of every kind of sleep
+matrix: cargo ## All VM tests but those on the debug kernel, with many cycles of every kind of sleep
 	@$(with-module) $(vmtest)
 
 PHONY += compare
@@ -101,6 +101,7 @@ hostile: cargo ## Devices that misbehave, on both drivers; one table
 PHONY += random
 random: cargo ## The same made from seeds: ARGS="--seed 1 --count 20"
 	@$(with-module) $(vmtest)
+
 PHONY += bench
 bench: cargo ## Measure what both drivers cost: ARGS="--samples 40 --part accesses"
 	@$(with-module) $(vmtest)

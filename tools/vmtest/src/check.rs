@@ -53,7 +53,7 @@ const STEPS: [Step; 5] = [
     },
 ];
 
-/// The tests that continuous integration has the time for; the last two are on the debug kernel.
+/// The tests that continuous integration has the time for.
 const CHECKED: [&str; 22] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",

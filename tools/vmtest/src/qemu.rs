@@ -21,9 +21,9 @@ use crate::vm;
 
 /// What the kernel is told in every test.
 ///
-/// `tsc=nowatchdog`: while the kernel boots, its clocksource watchdog may wait on one processor, with
-/// interrupts off, for one that has stopped for the first to switch to the TSC. It does so by a clock
-/// that stands still meanwhile, and the boot never ends.
+/// `tsc=nowatchdog`: while the kernel boots, its clocksource watchdog may wait, with interrupts off,
+/// for another processor, which `stop_machine()` holds until the first one stops as well. The wait is
+/// limited by a clock that stands still meanwhile, and the boot never ends.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 no_console_suspend panic=-1 oops=panic \
     panic_on_warn=1 softlockup_panic=1 watchdog_thresh=60 hung_task_panic=1 printk.devkmsg=on \
     suspend.pm_test_delay=0 hibernate.pm_test_delay=0 hibernate=nocompress \

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Devices that QEMU has not: BAR0 too short or absent, one MSI-X vector, state that is kept in D3.
+//!
+//! With `short-configuration`, the ports of the three devices follow each other: firmware places BARs
+//! of one size side by side.
 
 use std::time::Duration;
 
