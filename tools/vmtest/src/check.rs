@@ -54,7 +54,7 @@ const STEPS: [Step; 5] = [
 ];
 
 /// The tests that continuous integration has the time for.
-const CHECKED: [&str; 22] = [
+const CHECKED: [&str; 20] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
@@ -75,8 +75,6 @@ const CHECKED: [&str; 22] = [
     "short-configuration",
     "strict-memory-msix",
     "strict-ports-intx",
-    "debug-short",
-    "kunit",
 ];
 
 const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];
@@ -139,7 +137,6 @@ fn compare_all<W: Write>(setup: &Setup, in_full: bool, ktap: &mut Ktap<W>) -> Re
 pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     let tests: Vec<_> = tests::all(Cycles::FEW)
         .into_iter()
-        .chain(tests::debugging())
         .filter(|test| CHECKED.contains(&test.name.as_str()))
         .collect();
     ensure!(
