@@ -63,7 +63,7 @@ small_io() {
 sleep_once() {
 	[ "$1" = mem ] || echo platform >/sys/power/disk
 	echo devices >/sys/power/pm_test
-	echo "$1" >/sys/power/state
+	go_to_sleep "$1"
 	echo none >/sys/power/pm_test
 }
 
