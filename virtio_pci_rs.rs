@@ -16,14 +16,17 @@ mod legacy;
 #[path = "tests/kunit/journal.rs"]
 mod journal_tests;
 
-use abstractions::debugfs::Root;
+use abstractions::{
+    debugfs::Root,
+    virtio::Devices, //
+};
 
 /// What is there while the module is loaded; the driver goes first.
-
 #[pin_data]
 struct VirtioPciModule {
     #[pin]
     _driver: Registration<abstractions::pci::Adapter<legacy::Legacy>>,
+    _devices: Devices,
     _debugfs: Root,
 }
 
@@ -31,6 +34,7 @@ impl InPlaceModule for VirtioPciModule {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _debugfs: Root::new(<Self as kernel::ModuleMetadata>::NAME)?,
+            _devices: Devices,
             _driver <- Registration::new(<Self as kernel::ModuleMetadata>::NAME, module),
         })
     }

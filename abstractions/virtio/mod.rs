@@ -5,6 +5,7 @@
 //! - [`Device`]: a `struct virtio_device`.
 //! - [`Transport`]: `struct virtio_config_ops` as a trait.
 //! - [`Registration`]: owns a device that is registered with the virtio core.
+//! - [`Devices`]: all of them, for whoever waits for their end.
 //! - [`Virtqueue`]: a `struct virtqueue` with its ring.
 //!
 //! C headers: [`include/linux/virtio.h`](srctree/include/linux/virtio.h),
@@ -24,6 +25,7 @@ pub(crate) use self::queue::{
     Wanted, //
 };
 pub(crate) use self::registration::{
+    Devices,
     Id,
     Registration,
     Verdict, //

@@ -17,16 +17,20 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{
+            Acquire,
             Atomic,
             AtomicFlag,
             Full,
             Relaxed,
             Release, //
         },
+        rcu,
         Arc, //
     },
     time::{
+        delay::fsleep,
         msecs_to_jiffies,
+        Delta,
         Jiffies, //
     },
     types::Opaque, //
@@ -82,6 +86,43 @@ pub(crate) enum Verdict {
     Alive(Option<NonZero<u32>>),
     /// Nobody is to wait for it.
     Dead,
+}
+
+/// How many virtio devices have a release callback in this module.
+static UNRELEASED: Atomic<usize> = Atomic::new(0);
+
+/// Keeps the module until the last virtio device is released, when it is dropped.
+///
+/// Others may hold references to a device after it was unregistered. Its release callback is code
+/// of this module, which must not be unloaded before. The C driver does not wait.
+pub(crate) struct Devices;
+
+impl Devices {
+    /// How long it takes until a wait is worth a message, in polls.
+    const LONG: u32 = 100;
+
+    /// How long to wait between two polls.
+    const POLL: Delta = Delta::from_millis(10);
+}
+
+impl Drop for Devices {
+    fn drop(&mut self) {
+        let mut polls = 0;
+        loop {
+            // Everything that a release callback did is seen when it is not counted any more.
+            let unreleased = UNRELEASED.load(Acquire);
+            if unreleased == 0 {
+                break;
+            }
+            if polls == Self::LONG {
+                pr_warn!("waiting for {unreleased} virtio devices that are still referenced\n");
+            }
+            polls = polls.saturating_add(1);
+            fsleep(Self::POLL);
+        }
+        // A release callback that is not counted any more returns.
+        rcu::synchronize_rcu();
+    }
 }
 
 /// A virtio device and the way to its transport.
@@ -251,6 +292,7 @@ impl<T: Transport> Registration<T> {
 
         // The release callback takes it back.
         let allocation = KBox::into_raw(allocation);
+        UNRELEASED.fetch_add(1, Relaxed);
         // SAFETY: The allocation is valid and pinned, being on the heap until it is released.
         let vdev = unsafe { (*allocation).head.device.get() };
 
@@ -321,6 +363,9 @@ impl<T: Transport> Registration<T> {
             let vdev = container_of!(dev, bindings::virtio_device, dev);
             drop(KBox::from_raw(vdev.cast::<Allocation<T>>()));
         }
+        // `Devices` waits until this guard is dropped, after which the callback only returns.
+        let _guard = rcu::read_lock();
+        UNRELEASED.fetch_sub(1, Release);
     }
 }
 
