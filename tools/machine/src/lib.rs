@@ -74,6 +74,8 @@ pub enum Variant {
     Standard,
     /// Finds wrong memory accesses, wrong locking and leaks, and makes allocations fail.
     Debug,
+    /// As `Debug`, and releases kobjects late; disks cannot be removed there.
+    DelayedRelease,
     /// Finds data races.
     Kcsan,
 }
@@ -84,6 +86,7 @@ impl Variant {
         match self {
             Self::Standard => "standard",
             Self::Debug => "debug",
+            Self::DelayedRelease => "delayed-release",
             Self::Kcsan => "kcsan",
         }
     }
@@ -93,6 +96,7 @@ impl Variant {
         let own: &[&str] = match self {
             Self::Standard => &[],
             Self::Debug => &["debug.config"],
+            Self::DelayedRelease => &["debug.config", "delayed-release.config"],
             Self::Kcsan => &["kcsan.config"],
         };
         ["base.config", "virtio.config", "pm.config"]

@@ -239,7 +239,7 @@ impl Layout {
     pub(crate) fn slowness(&self) -> u32 {
         match self.kernel {
             Variant::Standard => 1,
-            Variant::Debug | Variant::Kcsan => 8,
+            Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 8,
         }
     }
 
@@ -252,7 +252,7 @@ impl Layout {
     fn memory(&self) -> u32 {
         match self.kernel {
             Variant::Standard => 256,
-            Variant::Debug | Variant::Kcsan => 768,
+            Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 768,
         }
     }
 

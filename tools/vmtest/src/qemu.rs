@@ -82,7 +82,7 @@ pub(crate) fn command_line(setup: &Setup, layout: &Layout, dir: &Path, tag: &str
     if !setup.parameters.is_empty() {
         words.push_str(&format!(" vmtest.parameters={}", setup.parameters));
     }
-    if layout.kernel == Variant::Debug {
+    if matches!(layout.kernel, Variant::Debug | Variant::DelayedRelease) {
         words.push_str(DEBUG_ARGUMENTS);
     }
     if layout.kunit {

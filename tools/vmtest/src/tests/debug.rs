@@ -61,8 +61,8 @@ fn main_test(name: &str, about: &str, layout: Layout, sleep: Vec<Cell>) -> Test 
     }
 }
 
-/// Devices that are no disks. On this kernel no disk can be removed, with any driver: the block layer
-/// frees a disk that still holds a kobject, the release of which CONFIG_DEBUG_KOBJECT_RELEASE delays.
+/// Devices that are no disks. Where releases are delayed no disk can be removed, with any driver: the
+/// block layer frees a disk that still holds a kobject.
 const NO_DISKS: [Kind; 5] = [
     Kind::Net,
     Kind::Console,
@@ -71,20 +71,20 @@ const NO_DISKS: [Kind; 5] = [
     Kind::NineP,
 ];
 
-/// Sleep as far as the devices.
-fn shallow_sleep() -> Vec<Cell> {
+/// Sleep of these devices as far as the devices.
+fn shallow_sleep(kinds: &'static [Kind]) -> Vec<Cell> {
     let cell = |state: &'static str| {
         Cell::new(format!("{state}, pm_test devices, 2 times"), move |vm| {
             vm.ok(&format!("pm_test_cycles {state} devices 2"))?;
             vm.connect_port()?;
-            let mut kinds = NO_DISKS.iter().filter(|kind| Kind::FROZEN.contains(kind));
+            let mut kinds = kinds.iter().filter(|kind| Kind::FROZEN.contains(kind));
             kinds.try_for_each(|&kind| check_io(vm, kind))
         })
     };
     vec![cell("mem"), cell("disk")]
 }
 
-/// The tests on the debug kernel.
+/// The tests on the debug kernels.
 pub(crate) fn all() -> Vec<Test> {
     let mut sleep = sleep::levels_at_once();
     sleep.extend(sleep::real_cells(Cycles::ONE));
@@ -97,13 +97,24 @@ pub(crate) fn all() -> Vec<Test> {
         ),
         main_test(
             "short",
-            "every device but disks, I/O, a little sleep",
-            Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&NO_DISKS),
-            shallow_sleep(),
+            "every device, I/O, a little sleep",
+            main_job::layout(),
+            shallow_sleep(&Kind::TESTED),
         ),
     ];
     tests.extend(gone::all());
     tests.extend(reset::all());
     tests.extend(changed::all());
-    tests.into_iter().map(on_debug).collect()
+    let mut tests: Vec<_> = tests.into_iter().map(on_debug).collect();
+
+    let mut late = main_test(
+        "delayed-release",
+        "every device but disks, where releases of devices are delayed",
+        Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&NO_DISKS),
+        shallow_sleep(&NO_DISKS),
+    );
+    late.layout.kernel = Variant::DelayedRelease;
+    late.cells.push(no_leaks());
+    tests.push(late);
+    tests
 }
