@@ -19,6 +19,12 @@ release_tools_disk() {
 	done
 }
 
+# Keeps messages to the log: to print them costs as much as half a sleep of a device, by chance within
+# what is measured or after it.
+silence_console() {
+	dmesg -n 1
+}
+
 # Nanoseconds that this process has run since it began, in $ran: neither those of others nor idle
 # ones. The kernel adds them up when the process sleeps, so it sleeps for a moment.
 get_ran() {
@@ -86,7 +92,7 @@ time_cycle() {
 
 # Microseconds in the callbacks of the PCI devices in slots of such a cycle: going down, coming up.
 time_callbacks() {
-	dmesg -n 1
+	silence_console
 	echo 1 >/sys/power/pm_print_times
 	dmesg -c >/dev/null
 	time_cycle mem >/dev/null || return

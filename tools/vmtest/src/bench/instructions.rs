@@ -33,7 +33,7 @@ pub(super) fn measure(setup: &Setup, rounds: usize) -> Outcome<Measurements> {
         let layout = exact(interrupts, DISK);
         let name = format!("instructions-{interrupts}");
         commands.push(in_vm(setup, &name, &layout, |vm, _| {
-            vm.ok("release_tools_disk")?;
+            vm.ok("release_tools_disk && silence_console")?;
             let overhead = Overhead {
                 count: number(vm, "count_nothing")?,
                 time: number(vm, "time_nothing")?,
