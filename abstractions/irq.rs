@@ -27,6 +27,15 @@ pub(crate) use kernel::irq::IrqReturn;
 #[derive(Clone, Copy)]
 pub(crate) struct Affinity(bindings::irq_affinity);
 
+/// What makes two [`Affinity`] spread vectors in the same way.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Spread {
+    pre_vectors: c_uint,
+    post_vectors: c_uint,
+    nr_sets: c_uint,
+    set_size: [c_uint; 4],
+}
+
 impl Affinity {
     /// Copies `raw`.
     ///
@@ -36,6 +45,16 @@ impl Affinity {
     pub(super) unsafe fn from_raw(raw: *const bindings::irq_affinity) -> Option<Self> {
         // SAFETY: By the safety requirements.
         unsafe { raw.as_ref() }.map(|&raw| Self(raw))
+    }
+
+    /// What can be compared; `None` if a function of the virtio driver decides each time anew.
+    pub(crate) fn spread(&self) -> Option<Spread> {
+        self.0.calc_sets.is_none().then_some(Spread {
+            pre_vectors: self.0.pre_vectors,
+            post_vectors: self.0.post_vectors,
+            nr_sets: self.0.nr_sets,
+            set_size: self.0.set_size,
+        })
     }
 
     /// With `count` more vectors in front that are not to be spread.

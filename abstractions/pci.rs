@@ -376,6 +376,19 @@ impl Device {
         is_asserted
     }
 
+    /// Masks INTx until [`Device::unmask_intx`].
+    pub(crate) fn mask_intx(&self) {
+        if !self.intx_masked.xchg(true, Full) {
+            // SAFETY: `as_raw` is valid.
+            unsafe { bindings::pci_intx(self.as_raw(), 0) };
+        }
+    }
+
+    /// Whether INTx is masked, so that an interrupt of the line is another device's.
+    pub(crate) fn intx_is_masked(&self) -> bool {
+        self.intx_masked.load(Relaxed)
+    }
+
     /// Lets the device assert INTx again, if it was masked.
     pub(crate) fn unmask_intx(&self) {
         if self.intx_masked.xchg(false, Full) {

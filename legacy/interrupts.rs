@@ -60,6 +60,10 @@ pub(super) struct Intx {
 
 impl Handler for Intx {
     fn handle(&self) -> IrqReturn {
+        if self.pci.intx_is_masked() {
+            // Another device on the same line. This one may be asleep, and is left alone.
+            return IrqReturn::None;
+        }
         // This read clears the register and with it the interrupt, so there is just one.
         let isr: u8 = self.bar.read(regs::ISR.offset()).unwrap_or(0);
         if isr == 0 {

@@ -29,5 +29,6 @@ mod status;
 mod transport;
 mod vectors;
 mod watchdog;
+mod wiring;
 
 pub(crate) use self::driver::Legacy;

@@ -98,7 +98,10 @@ impl Bound {
     /// rather wants no sleep.
     pub(super) fn freeze(&self) -> Result {
         self.device().hold_checks();
-        self.freeze_driver().inspect_err(|_| self.release_checks())
+        self.freeze_driver().inspect_err(|_| {
+            self.transport().release_kept();
+            self.release_checks();
+        })
     }
 
     fn freeze_driver(&self) -> Result {
@@ -116,6 +119,7 @@ impl Bound {
             return Err(EBUSY);
         }
         transport.remember_sizes()?;
+        transport.keep_wiring();
         self.device().freeze()?;
         // A driver that was frozen has deleted its virtqueues.
         let parked = transport.queue_count() > 0;
@@ -264,7 +268,9 @@ impl Bound {
     /// soon as that can be done, so that nobody waits for it. A device that is disconnected already
     /// is no error: nobody expects anything of it.
     fn wake(&self, restore: impl Fn() -> Result) -> Result {
-        if !self.transport().is_connected() {
+        let transport = self.transport();
+        if !transport.is_connected() {
+            transport.release_kept();
             self.restore_disconnected(&restore);
             return Ok(());
         }
@@ -272,16 +278,17 @@ impl Bound {
             .check_identity()
             .and_then(|()| self.enable())
             .and_then(|()| {
+                transport.check_kept();
                 if self.asleep.parked.load(Relaxed) {
                     self.acknowledge().map(Handshake::stop)
                 } else {
                     self.bring_back(&restore)
                 }
             });
-        let counters = &self.transport().counters;
+        transport.release_kept();
         if result.is_err() {
-            counters.not_restored.add_one();
-            self.transport().quiet();
+            transport.counters.not_restored.add_one();
+            transport.quiet();
             self.restore_disconnected(&restore);
         }
         result

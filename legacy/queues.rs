@@ -19,11 +19,6 @@ use kernel::{
 use super::{
     features::legacy_features,
     handshake,
-    interrupts::{
-        ConfigChange,
-        Intx,
-        SharedVirtqueues, //
-    },
     journal::{
         Errno,
         Event, //
@@ -39,9 +34,12 @@ use super::{
     vectors::{
         Dealer,
         Policy,
-        CONFIG_VECTOR,
-        NO_VECTOR,
-        SHARED_VECTOR, //
+        NO_VECTOR, //
+    },
+    wiring::{
+        interrupt_name,
+        Plan,
+        Wiring, //
     }, //
 };
 use crate::abstractions::{
@@ -49,12 +47,9 @@ use crate::abstractions::{
         Affinity,
         Irq,
         Line,
-        Name,
-        Vector,
-        Vectors, //
+        Vector, //
     },
     virtio::{
-        Callbacks,
         Device,
         Doorbell,
         Request,
@@ -64,26 +59,10 @@ use crate::abstractions::{
 };
 
 /// All virtqueues of a device, with the interrupts that their policy needs.
-///
-/// Fields are dropped in order: a virtqueue is deleted when its handlers are freed, and vectors
-/// are freed when no handler uses them.
 pub(super) struct Queues {
-    interrupts: Interrupts,
     queues: KVec<Queue>,
-    vectors: Option<Arc<Vectors>>,
-    /// The virtqueues that share an interrupt, if there is one.
-    callbacks: Option<Arc<Callbacks>>,
-}
-
-/// The interrupts of the device, beside those that virtqueues have for themselves.
-enum Interrupts {
-    /// The device is disconnected.
-    None,
-    Msix {
-        config: Irq<ConfigChange>,
-        shared: Option<Irq<SharedVirtqueues>>,
-    },
-    Intx(Irq<Intx>),
+    /// `None` if the device is disconnected.
+    wiring: Option<Wiring>,
 }
 
 struct Queue {
@@ -94,7 +73,7 @@ struct Queue {
 
 /// The policies that could not be used, with the reasons.
 #[derive(Default)]
-struct Refused([Option<(Policy, Error)>; Policy::BEST_FIRST.len()]);
+struct Refused([Option<(Policy, Error)>; Policy::BEST_FIRST.len() + 1]);
 
 impl Refused {
     fn add(&mut self, policy: Policy, error: Error) {
@@ -118,7 +97,7 @@ impl fmt::Display for Refused {
 }
 
 /// Why a policy could not be used.
-enum Failure {
+pub(super) enum Failure {
     /// The next policy may do better.
     Interrupts(Error),
     /// No policy will do.
@@ -139,15 +118,8 @@ impl From<AllocError> for Failure {
 
 impl Queues {
     pub(super) fn synchronize(&self) {
-        match &self.interrupts {
-            Interrupts::None => {}
-            Interrupts::Msix { config, shared } => {
-                config.synchronize();
-                if let Some(shared) = shared {
-                    shared.synchronize();
-                }
-            }
-            Interrupts::Intx(irq) => irq.synchronize(),
+        if let Some(wiring) = &self.wiring {
+            wiring.synchronize();
         }
         for irq in self.queues.iter().filter_map(|queue| queue.irq.as_ref()) {
             irq.synchronize();
@@ -175,30 +147,12 @@ impl Queues {
 
     /// Lists the vectors.
     pub(super) fn show_vectors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.interrupts {
-            Interrupts::None => return writeln!(f, "none: disconnected"),
-            Interrupts::Intx(irq) => {
-                return writeln!(f, "{}: interrupt {}", Policy::Intx, irq.number());
-            }
-            Interrupts::Msix { config, shared } => {
-                let policy = match shared {
-                    Some(_) => Policy::Shared,
-                    None => Policy::PerQueue,
-                };
-                writeln!(f, "{policy}")?;
-                writeln!(
-                    f,
-                    "configuration: vector {CONFIG_VECTOR}, interrupt {}",
-                    config.number()
-                )?;
-                if let Some(irq) = shared {
-                    writeln!(
-                        f,
-                        "virtqueues: vector {SHARED_VECTOR}, interrupt {}",
-                        irq.number()
-                    )?;
-                }
-            }
+        let Some(wiring) = &self.wiring else {
+            return writeln!(f, "none: disconnected");
+        };
+        wiring.show(f)?;
+        if wiring.vectors().is_none() {
+            return Ok(());
         }
         for queue in &self.queues {
             let index = queue.virtqueue.index();
@@ -222,15 +176,10 @@ impl Queues {
     /// Sets the affinity of the vector of virtqueue `index`, also if it is shared; INTx has none.
     pub(super) fn set_affinity(&mut self, index: usize, mask: Option<&Cpumask>) -> Result {
         let queue = self.queues.get_mut(index).ok_or(EINVAL)?;
-        match (&mut queue.irq, &mut self.interrupts) {
+        match (&mut queue.irq, &mut self.wiring) {
             (Some(irq), _) => irq.set_affinity(mask),
-            (
-                None,
-                Interrupts::Msix {
-                    shared: Some(irq), ..
-                },
-            ) => irq.set_affinity(mask),
-            _ => Ok(()),
+            (None, Some(wiring)) => wiring.set_affinity(mask),
+            (None, None) => Ok(()),
         }
     }
 
@@ -239,18 +188,17 @@ impl Queues {
         let queue = self.queues.get(index)?;
         queue.irq.as_ref()?;
         Some(Vector {
-            vectors: self.vectors.clone()?,
+            vectors: self.wiring.as_ref()?.vectors()?.clone(),
             number: queue.vector,
         })
     }
-}
 
-impl Drop for Queues {
-    fn drop(&mut self) {
-        // Handlers that are shared find no virtqueue from here on.
-        if let Some(callbacks) = &self.callbacks {
-            drop(callbacks.replace(KVec::new()));
-        }
+    /// Deletes the virtqueues with their own interrupts.
+    fn delete(mut self) -> Option<Wiring> {
+        self.wiring.take().inspect(|wiring| {
+            // Handlers that are shared find no virtqueue from here on.
+            wiring.share(KVec::new());
+        })
     }
 }
 
@@ -295,6 +243,9 @@ impl Transport {
         };
         if let Err(error) = wanted.answer(queues.virtqueues()) {
             self.forget_rings();
+            if let Some(wiring) = queues.delete() {
+                self.unwire(wiring);
+            }
             return Err(error);
         }
         *place = Some(queues);
@@ -309,7 +260,8 @@ impl Transport {
         affinity: Option<Affinity>,
     ) -> Result<Queues> {
         let mut refused = Refused::default();
-        for policy in Policy::BEST_FIRST {
+        // What worked before a sleep is tried first, without the better ones that did not.
+        for policy in Policy::in_order(self.kept_policy()) {
             let negotiated = self.negotiated().inspect_err(|_| {
                 dev_err!(
                     self.pci(),
@@ -343,11 +295,11 @@ impl Transport {
     pub(super) fn delete_queues(&self) {
         let queues = self.queues.lock().take();
         self.forget_rings();
-        if queues.is_some() {
-            self.record(Event::VirtqueuesDeleted);
+        let Some(queues) = queues else { return };
+        self.record(Event::VirtqueuesDeleted);
+        if let Some(wiring) = queues.delete() {
+            self.put_wiring(wiring);
         }
-        drop(queues);
-        self.msix_enabled.store(false, Relaxed);
     }
 
     /// Number of virtqueues that the driver has.
@@ -389,10 +341,8 @@ impl Transport {
         }
         self.record(Event::VirtqueuesUnconnected);
         Ok(Queues {
-            interrupts: Interrupts::None,
             queues,
-            vectors: None,
-            callbacks: None,
+            wiring: None,
         })
     }
 
@@ -440,112 +390,35 @@ impl Transport {
         affinity: Option<Affinity>,
         policy: Policy,
     ) -> Result<Queues, Failure> {
-        let mut queues = self.without_virtqueues(device, wanted, affinity, policy)?;
-        match self.add_virtqueues(&mut queues, negotiated, device, wanted, policy) {
-            Ok(()) => Ok(queues),
+        let callbacks = wanted.requests().filter(Request::has_callback).count();
+        let plan = Plan {
+            policy,
+            vectors: policy
+                .vectors_needed(callbacks)
+                .ok_or(Failure::Interrupts(ENOSPC))?,
+            affinity: affinity.filter(|_| policy == Policy::PerQueue),
+        };
+        let wiring = self.wire(device, plan)?;
+        let mut queues = KVec::new();
+        match self.add_virtqueues(&mut queues, &wiring, negotiated, device, wanted, policy) {
+            Ok(()) => Ok(Queues {
+                queues,
+                wiring: Some(wiring),
+            }),
             Err(failure) => {
                 self.forget_rings();
                 drop(queues);
-                self.msix_enabled.store(false, Relaxed);
+                self.unwire(wiring);
                 Err(failure)
             }
         }
     }
 
-    /// Gets the vectors and handlers of `policy` that are not those of a single virtqueue.
-    fn without_virtqueues(
-        &self,
-        device: &Device,
-        wanted: &Wanted<'_>,
-        affinity: Option<Affinity>,
-        policy: Policy,
-    ) -> Result<Queues, Failure> {
-        let with_callback = wanted.requests().filter(Request::has_callback).count();
-        let needed = policy
-            .vectors_needed(with_callback)
-            .ok_or(Failure::Interrupts(ENOSPC))?;
-
-        if needed == 0 {
-            self.check_msix(false)?;
-            let callbacks = Callbacks::new()?;
-            let line = Line::intx(&self.pci).ok_or(Failure::Interrupts(ENXIO))?;
-            let handler = Arc::new(
-                Intx {
-                    pci: self.pci.clone(),
-                    bar: self.bar.clone(),
-                    device: device.into(),
-                    callbacks: callbacks.clone(),
-                },
-                GFP_KERNEL,
-            )?;
-            let name = Name::new(&[device.name()])?;
-            let irq = Irq::request(line, name, handler).map_err(Failure::Interrupts)?;
-            return Ok(Queues {
-                interrupts: Interrupts::Intx(irq),
-                queues: KVec::new(),
-                vectors: None,
-                callbacks: Some(callbacks),
-            });
-        }
-
-        // The vector for configuration changes is not to be spread.
-        let affinity = affinity
-            .filter(|_| policy == Policy::PerQueue)
-            .map(|affinity| affinity.with_reserved(1));
-        let vectors =
-            Vectors::allocate(self.pci.clone(), needed, affinity).map_err(Failure::Interrupts)?;
-        let vectors = Arc::new(vectors, GFP_KERNEL)?;
-        self.check_msix(true)?;
-        let line = |number| {
-            Line::Vector(Vector {
-                vectors: vectors.clone(),
-                number,
-            })
-        };
-
-        let handler = Arc::new(
-            ConfigChange {
-                device: device.into(),
-            },
-            GFP_KERNEL,
-        )?;
-        let name = interrupt_name(device, c"config")?;
-        let config =
-            Irq::request(line(CONFIG_VECTOR), name, handler).map_err(Failure::Interrupts)?;
-
-        let (shared, callbacks) = if policy == Policy::Shared {
-            let callbacks = Callbacks::new()?;
-            let handler = Arc::new(
-                SharedVirtqueues {
-                    callbacks: callbacks.clone(),
-                },
-                GFP_KERNEL,
-            )?;
-            let name = interrupt_name(device, c"virtqueues")?;
-            let irq = Irq::request(line(SHARED_VECTOR), name, handler);
-            (Some(irq.map_err(Failure::Interrupts)?), Some(callbacks))
-        } else {
-            (None, None)
-        };
-
-        // MSI-X is enabled from here on, and with it the vector registers.
-        self.msix_enabled.store(true, Relaxed);
-        if let Err(failure) = self.set_vector(None, CONFIG_VECTOR) {
-            self.msix_enabled.store(false, Relaxed);
-            return Err(failure);
-        }
-        Ok(Queues {
-            interrupts: Interrupts::Msix { config, shared },
-            queues: KVec::new(),
-            vectors: Some(vectors),
-            callbacks,
-        })
-    }
-
     /// Makes the virtqueues and shows them to the device.
     fn add_virtqueues(
         &self,
-        queues: &mut Queues,
+        queues: &mut KVec<Queue>,
+        wiring: &Wiring,
         negotiated: &Negotiated,
         device: &Device,
         wanted: &Wanted<'_>,
@@ -553,17 +426,14 @@ impl Transport {
     ) -> Result<(), Failure> {
         let mut dealer = Dealer::new(policy);
         let mut shared = KVec::new();
-        queues
-            .queues
-            .reserve(wanted.requests().count(), GFP_KERNEL)?;
+        queues.reserve(wanted.requests().count(), GFP_KERNEL)?;
         for (index, request) in wanted.requests().enumerate() {
             let index = u16::try_from(index).map_err(|_| Failure::Virtqueues(EINVAL))?;
             let vector = dealer.deal(request.has_callback());
             let virtqueue = self.make_virtqueue(index, &request)?;
 
-            let own_vector = queues
-                .vectors
-                .as_ref()
+            let own_vector = wiring
+                .vectors()
                 .filter(|_| policy == Policy::PerQueue && vector != NO_VECTOR);
             let irq = match own_vector {
                 Some(vectors) => {
@@ -580,7 +450,7 @@ impl Transport {
             if irq.is_none() && request.has_callback() {
                 shared.push(virtqueue.clone(), GFP_KERNEL)?;
             }
-            queues.queues.push(
+            queues.push(
                 Queue {
                     irq,
                     virtqueue: virtqueue.clone(),
@@ -590,9 +460,7 @@ impl Transport {
             )?;
             self.show_virtqueue(negotiated, index, &virtqueue, vector)?;
         }
-        if let Some(callbacks) = &queues.callbacks {
-            drop(callbacks.replace(shared));
-        }
+        wiring.share(shared);
         Ok(())
     }
 
@@ -643,38 +511,6 @@ impl Transport {
         }
         Ok(())
     }
-
-    /// Writes the vector of virtqueue `index`, which is selected, or that for changes of the
-    /// configuration, and makes sure that the device has accepted it.
-    ///
-    /// Virtio 1.4, 4.1.5.1.2: a driver must verify the mapping by reading it back.
-    fn set_vector(&self, index: Option<u16>, vector: u16) -> Result<(), Failure> {
-        let register = match index {
-            Some(_) => &regs::MSI_QUEUE_VECTOR,
-            None => &regs::MSI_CONFIG_VECTOR,
-        };
-        self.write(register, vector);
-        let read = self.read(register, NO_VECTOR);
-        if read == vector {
-            return Ok(());
-        }
-        self.report(Event::VectorRefused {
-            index,
-            vector,
-            read,
-        });
-        Err(Failure::Interrupts(EBUSY))
-    }
-
-    /// Makes sure that the device and the PCI core agree on whether MSI-X is enabled, and so on
-    /// where the device configuration begins.
-    fn check_msix(&self, wanted: bool) -> Result<(), Failure> {
-        if self.pci.msix_is_enabled() == wanted {
-            return Ok(());
-        }
-        self.report(Event::MsixMismatch { wanted });
-        Err(Failure::Interrupts(EIO))
-    }
 }
 
 /// The error code for a virtqueue that cannot be used; that of C, where C has one.
@@ -684,9 +520,4 @@ fn errno(error: ring::RingError) -> Error {
         ring::RingError::BadSize(_) => EINVAL,
         ring::RingError::BadAddress { .. } => E2BIG,
     }
-}
-
-/// The name of an interrupt in `/proc/interrupts`.
-fn interrupt_name(device: &Device, what: &CStr) -> Result<Name> {
-    Name::new(&[device.name(), c"-", what])
 }

@@ -44,7 +44,8 @@ use super::{
         self,
         Status, //
     },
-    vectors::Policy, //
+    vectors::Policy,
+    wiring::Kept, //
 };
 use crate::{
     abstractions::{
@@ -73,8 +74,8 @@ const CONFIG_REMEMBERED: usize = 4096;
 
 /// A legacy virtio PCI device.
 ///
-/// Lock order: [`Transport::queues`], then [`Transport::known`], then [`Transport::journal`]. None
-/// is held while a virtio driver is called.
+/// Lock order: [`Transport::queues`], then [`Transport::kept`], then [`Transport::known`], then
+/// [`Transport::journal`]. None is held while a virtio driver is called.
 #[pin_data]
 pub(super) struct Transport {
     pub(super) pci: Arc<pci::Device>,
@@ -99,6 +100,9 @@ pub(super) struct Transport {
     /// The virtqueues of the virtio driver.
     #[pin]
     pub(super) queues: Mutex<Option<Queues>>,
+    /// The wiring of the virtqueues that were deleted last, if it is kept.
+    #[pin]
+    pub(super) kept: Mutex<Kept>,
     /// What happened.
     #[pin]
     pub(super) journal: Mutex<Journal<KVec<Option<Entry>>>>,
@@ -195,6 +199,7 @@ impl Transport {
                     complained: false,
                 }),
                 queues <- new_mutex!(None),
+                kept <- new_mutex!(Kept::No),
                 journal <- new_mutex!(Journal::new(journal)),
                 counters: Counters::default(),
                 lint: Lint::new(),

@@ -38,6 +38,12 @@ impl Policy {
     /// All policies, the best one first.
     pub(crate) const BEST_FIRST: [Self; 3] = [Self::PerQueue, Self::Shared, Self::Intx];
 
+    /// The policies in the order in which they are tried: the one that is ready, if there is one,
+    /// then all.
+    pub(crate) fn in_order(ready: Option<Self>) -> impl Iterator<Item = Self> {
+        Iterator::chain(ready.into_iter(), Self::BEST_FIRST)
+    }
+
     /// Number of MSI-X vectors that `callbacks` virtqueues with a callback need.
     ///
     /// 0 means INTx. `None` if no MSI-X table can have so many entries.

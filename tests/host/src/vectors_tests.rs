@@ -83,6 +83,14 @@ fn policies_are_tried_in_the_order_of_the_c_driver() {
 }
 
 #[test]
+fn what_is_ready_is_tried_first_and_then_all() {
+    let [per_queue, shared, intx] = Policy::BEST_FIRST;
+    let order = |ready| Policy::in_order(ready).collect::<Vec<_>>();
+    assert_eq!(order(None), Policy::BEST_FIRST);
+    assert_eq!(order(Some(intx)), [intx, per_queue, shared, intx]);
+}
+
+#[test]
 fn every_device_of_up_to_eight_virtqueues() {
     for policy in Policy::BEST_FIRST {
         for queues in 0..=8 {

@@ -3,6 +3,7 @@
 //! The tests: data that say which VM, and functions that say what is tried.
 
 pub(crate) mod aborted;
+pub(crate) mod affinity;
 pub(crate) mod allocations;
 pub(crate) mod behind;
 pub(crate) mod changed;
@@ -35,6 +36,7 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     tests.extend(behind::all());
     tests.extend(unfreezable::all());
     tests.extend(debugfs::all());
+    tests.extend(affinity::all());
     tests.extend(strict::all());
     tests.extend(odd::all());
     tests

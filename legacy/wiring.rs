@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The vectors of a device, and its interrupts that are not those of a single virtqueue.
+//!
+//! A virtio driver deletes its virtqueues when it is frozen and asks for the same again when it is
+//! restored. What of their interrupts does not depend on the virtqueues is kept meanwhile; C frees
+//! and requests it anew.
+//!
+//! C: `vp_request_msix_vectors()`, `vp_find_vqs_intx()` and `vp_del_vqs()` in
+//! drivers/virtio/virtio_pci_common.c.
+
+use kernel::{
+    cpumask::Cpumask,
+    fmt,
+    prelude::*,
+    sync::{
+        atomic::Relaxed,
+        Arc, //
+    }, //
+};
+
+use super::{
+    interrupts::{
+        ConfigChange,
+        Intx,
+        SharedVirtqueues, //
+    },
+    journal::Event,
+    queues::Failure,
+    regs,
+    transport::Transport,
+    vectors::{
+        Policy,
+        CONFIG_VECTOR,
+        NO_VECTOR,
+        SHARED_VECTOR, //
+    }, //
+};
+use crate::abstractions::{
+    irq::{
+        Affinity,
+        Irq,
+        Line,
+        Name,
+        Spread,
+        Vector,
+        Vectors, //
+    },
+    virtio::{
+        Callbacks,
+        Device,
+        Virtqueue, //
+    }, //
+};
+
+/// What an interrupt policy needs beside the virtqueues and their own interrupts.
+pub(super) struct Wiring {
+    interrupts: Interrupts,
+    /// The virtqueues that share an interrupt, if there is one.
+    callbacks: Option<Arc<Callbacks>>,
+    asked: Option<Asked>,
+}
+
+enum Interrupts {
+    Msix {
+        config: Irq<ConfigChange>,
+        shared: Option<Irq<SharedVirtqueues>>,
+        vectors: Arc<Vectors>,
+    },
+    Intx(Irq<Intx>),
+}
+
+/// What is asked for.
+pub(super) struct Plan {
+    pub(super) policy: Policy,
+    /// Number of MSI-X vectors; 0 is INTx.
+    pub(super) vectors: u16,
+    /// How they are to be spread.
+    pub(super) affinity: Option<Affinity>,
+}
+
+/// What was asked for, by which it is known whether [`Wiring`] does for virtqueues.
+#[derive(PartialEq)]
+struct Asked {
+    policy: Policy,
+    vectors: u16,
+    spread: Option<Spread>,
+}
+
+impl Plan {
+    /// `None` if it cannot be told whether the next one is the same.
+    fn asked(&self) -> Option<Asked> {
+        let spread = match &self.affinity {
+            Some(affinity) => Some(affinity.spread()?),
+            None => None,
+        };
+        Some(Asked {
+            policy: self.policy,
+            vectors: self.vectors,
+            spread,
+        })
+    }
+}
+
+/// What becomes of the wiring when the virtio driver deletes its virtqueues.
+pub(super) enum Kept {
+    /// It is freed.
+    No,
+    /// It is to be kept.
+    Wanted,
+    /// It was kept.
+    Wiring(Wiring),
+}
+
+impl Wiring {
+    fn does_for(&self, plan: &Plan) -> bool {
+        self.asked.is_some() && self.asked == plan.asked()
+    }
+
+    /// The policy that it is for.
+    fn policy(&self) -> Policy {
+        match &self.interrupts {
+            Interrupts::Msix { shared: None, .. } => Policy::PerQueue,
+            Interrupts::Msix {
+                shared: Some(_), ..
+            } => Policy::Shared,
+            Interrupts::Intx(_) => Policy::Intx,
+        }
+    }
+
+    /// The vectors, if it is not INTx.
+    pub(super) fn vectors(&self) -> Option<&Arc<Vectors>> {
+        match &self.interrupts {
+            Interrupts::Msix { vectors, .. } => Some(vectors),
+            Interrupts::Intx(_) => None,
+        }
+    }
+
+    /// Has `virtqueues` share an interrupt, instead of those that did before, whose callbacks do
+    /// not run any more when this returns.
+    pub(super) fn share(&self, virtqueues: KVec<Arc<Virtqueue>>) {
+        if let Some(callbacks) = &self.callbacks {
+            drop(callbacks.replace(virtqueues));
+        }
+    }
+
+    /// Waits until no handler runs any more.
+    pub(super) fn synchronize(&self) {
+        match &self.interrupts {
+            Interrupts::Msix { config, shared, .. } => {
+                config.synchronize();
+                if let Some(shared) = shared {
+                    shared.synchronize();
+                }
+            }
+            Interrupts::Intx(irq) => irq.synchronize(),
+        }
+    }
+
+    /// Sets the affinity of the vector that virtqueues share, if there is one; INTx has none.
+    pub(super) fn set_affinity(&mut self, mask: Option<&Cpumask>) -> Result {
+        match &mut self.interrupts {
+            Interrupts::Msix {
+                shared: Some(irq), ..
+            } => irq.set_affinity(mask),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lists the interrupts.
+    pub(super) fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policy = self.policy();
+        match &self.interrupts {
+            Interrupts::Intx(irq) => writeln!(f, "{policy}: interrupt {}", irq.number()),
+            Interrupts::Msix { config, shared, .. } => {
+                writeln!(f, "{policy}")?;
+                let number = config.number();
+                writeln!(
+                    f,
+                    "configuration: vector {CONFIG_VECTOR}, interrupt {number}"
+                )?;
+                if let Some(irq) = shared {
+                    let number = irq.number();
+                    writeln!(f, "virtqueues: vector {SHARED_VECTOR}, interrupt {number}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Transport {
+    /// Gets the vectors and handlers for `plan`: those that were kept, if they do.
+    pub(super) fn wire(&self, device: &Device, plan: Plan) -> Result<Wiring, Failure> {
+        let wiring = match self.take_kept() {
+            Some(wiring) if wiring.does_for(&plan) => wiring,
+            other => {
+                if let Some(wiring) = other {
+                    self.unwire(wiring);
+                }
+                self.wire_anew(device, &plan)?
+            }
+        };
+        if wiring.vectors().is_some() {
+            // MSI-X is enabled from here on, and with it the vector registers.
+            self.msix_enabled.store(true, Relaxed);
+            if let Err(failure) = self.set_vector(None, CONFIG_VECTOR) {
+                self.unwire(wiring);
+                return Err(failure);
+            }
+        }
+        Ok(wiring)
+    }
+
+    fn wire_anew(&self, device: &Device, plan: &Plan) -> Result<Wiring, Failure> {
+        if plan.vectors == 0 {
+            self.check_msix(false)?;
+            let callbacks = Callbacks::new()?;
+            let line = Line::intx(&self.pci).ok_or(Failure::Interrupts(ENXIO))?;
+            let handler = Arc::new(
+                Intx {
+                    pci: self.pci.clone(),
+                    bar: self.bar.clone(),
+                    device: device.into(),
+                    callbacks: callbacks.clone(),
+                },
+                GFP_KERNEL,
+            )?;
+            let name = Name::new(&[device.name()])?;
+            let irq = Irq::request(line, name, handler).map_err(Failure::Interrupts)?;
+            return Ok(Wiring {
+                interrupts: Interrupts::Intx(irq),
+                callbacks: Some(callbacks),
+                asked: plan.asked(),
+            });
+        }
+
+        // The vector for configuration changes is not to be spread.
+        let affinity = plan.affinity.map(|affinity| affinity.with_reserved(1));
+        let vectors = Vectors::allocate(self.pci.clone(), plan.vectors, affinity)
+            .map_err(Failure::Interrupts)?;
+        let vectors = Arc::new(vectors, GFP_KERNEL)?;
+        self.check_msix(true)?;
+        let line = |number| {
+            Line::Vector(Vector {
+                vectors: vectors.clone(),
+                number,
+            })
+        };
+
+        let handler = Arc::new(
+            ConfigChange {
+                device: device.into(),
+            },
+            GFP_KERNEL,
+        )?;
+        let name = interrupt_name(device, c"config")?;
+        let config =
+            Irq::request(line(CONFIG_VECTOR), name, handler).map_err(Failure::Interrupts)?;
+
+        let (shared, callbacks) = if plan.policy == Policy::Shared {
+            let callbacks = Callbacks::new()?;
+            let handler = Arc::new(
+                SharedVirtqueues {
+                    callbacks: callbacks.clone(),
+                },
+                GFP_KERNEL,
+            )?;
+            let name = interrupt_name(device, c"virtqueues")?;
+            let irq = Irq::request(line(SHARED_VECTOR), name, handler);
+            (Some(irq.map_err(Failure::Interrupts)?), Some(callbacks))
+        } else {
+            (None, None)
+        };
+        Ok(Wiring {
+            interrupts: Interrupts::Msix {
+                config,
+                shared,
+                vectors,
+            },
+            callbacks,
+            asked: plan.asked(),
+        })
+    }
+
+    /// Frees the interrupts, and with the last vector disables MSI-X.
+    pub(super) fn unwire(&self, wiring: Wiring) {
+        drop(wiring);
+        self.msix_enabled.store(false, Relaxed);
+    }
+
+    /// Has the wiring kept when the virtio driver deletes its virtqueues, until
+    /// [`Transport::release_kept`].
+    pub(super) fn keep_wiring(&self) {
+        *self.kept.lock() = Kept::Wanted;
+    }
+
+    /// Frees the wiring of virtqueues that were deleted, or keeps it.
+    ///
+    /// The device is reset and stays so. Until the wiring is taken back, INTx is masked and its
+    /// handler does not access the device.
+    pub(super) fn put_wiring(&self, wiring: Wiring) {
+        let mut kept = self.kept.lock();
+        if !matches!(*kept, Kept::Wanted) {
+            drop(kept);
+            return self.unwire(wiring);
+        }
+        if wiring.vectors().is_none() {
+            self.pci.mask_intx();
+            wiring.synchronize();
+        }
+        *kept = Kept::Wiring(wiring);
+    }
+
+    /// Gives up what was kept if the PCI device has lost MSI-X meanwhile.
+    pub(super) fn check_kept(&self) {
+        let is_lost = match &*self.kept.lock() {
+            Kept::Wiring(wiring) => wiring.vectors().is_some() && self.check_msix(true).is_err(),
+            _ => false,
+        };
+        if is_lost {
+            self.release_kept();
+        }
+    }
+
+    /// The policy of what was kept.
+    pub(super) fn kept_policy(&self) -> Option<Policy> {
+        match &*self.kept.lock() {
+            Kept::Wiring(wiring) => Some(wiring.policy()),
+            _ => None,
+        }
+    }
+
+    /// Frees what was kept and not taken back.
+    pub(super) fn release_kept(&self) {
+        if let Some(wiring) = self.take_kept() {
+            self.unwire(wiring);
+        }
+    }
+
+    fn take_kept(&self) -> Option<Wiring> {
+        match core::mem::replace(&mut *self.kept.lock(), Kept::No) {
+            Kept::Wiring(wiring) => {
+                self.pci.unmask_intx();
+                Some(wiring)
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes the vector of virtqueue `index`, which is selected, or that for changes of the
+    /// configuration, and makes sure that the device has accepted it.
+    ///
+    /// Virtio 1.4, 4.1.5.1.2: a driver must verify the mapping by reading it back.
+    pub(super) fn set_vector(&self, index: Option<u16>, vector: u16) -> Result<(), Failure> {
+        let register = match index {
+            Some(_) => &regs::MSI_QUEUE_VECTOR,
+            None => &regs::MSI_CONFIG_VECTOR,
+        };
+        self.write(register, vector);
+        let read = self.read(register, NO_VECTOR);
+        if read == vector {
+            return Ok(());
+        }
+        self.report(Event::VectorRefused {
+            index,
+            vector,
+            read,
+        });
+        Err(Failure::Interrupts(EBUSY))
+    }
+
+    /// Makes sure that the device and the PCI core agree on whether MSI-X is enabled, and so on
+    /// where the device configuration begins.
+    fn check_msix(&self, wanted: bool) -> Result<(), Failure> {
+        if self.pci.msix_is_enabled() == wanted {
+            return Ok(());
+        }
+        self.report(Event::MsixMismatch { wanted });
+        Err(Failure::Interrupts(EIO))
+    }
+}
+
+/// The name of an interrupt in `/proc/interrupts`.
+pub(super) fn interrupt_name(device: &Device, what: &CStr) -> Result<Name> {
+    Name::new(&[device.name(), c"-", what])
+}

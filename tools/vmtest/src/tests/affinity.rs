@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interrupts whose affinity the user has set keep it while the machine sleeps.
+
+use std::time::Duration;
+
+use super::device::check_io;
+use crate::failure::Outcome;
+use crate::layout::{Board, Interrupts, Kind, Layout};
+use crate::runner::{Cell, Test};
+use crate::vm::{Vm, BOOT};
+
+/// Sets the affinity of these interrupts of the device, sleeps, and looks at it again.
+fn keeps(names: &str, sleep: impl Fn(&mut Vm) -> Outcome, vm: &mut Vm) -> Outcome {
+    let slot = Kind::Rng.slot();
+    vm.ok("ensure_loaded")?;
+    check_io(vm, Kind::Rng)?;
+    vm.ok(&format!("set_affinity {slot} 2 {names}"))?;
+    sleep(vm)?;
+    vm.ok(&format!("check_affinity {slot} 2 {names}"))?;
+    check_io(vm, Kind::Rng)
+}
+
+fn cells() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for state in ["mem", "disk"] {
+        cells.push(Cell::new(format!("{state}, pm_test devices"), move |vm| {
+            let sleep = |vm: &mut Vm| {
+                vm.ok(&format!("pm_test_cycles {state} devices 2"))
+                    .map(drop)
+            };
+            keeps("config input", sleep, vm)
+        }));
+    }
+    // The other processors go off and on meanwhile. An interrupt that is in use moves away from them,
+    // with any driver: that for configuration changes, not that of the virtqueue.
+    cells.push(Cell::new("suspend to memory", |vm| {
+        keeps("input", Vm::suspend_to_memory, vm)
+    }));
+    cells
+}
+
+/// The test of interrupts that are kept.
+pub(crate) fn all() -> Vec<Test> {
+    vec![Test {
+        name: "affinity".to_owned(),
+        about: "the affinity of interrupts that the user has set, over a sleep".to_owned(),
+        layout: Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&[Kind::Rng]),
+        boot: BOOT,
+        limit: Duration::from_secs(120),
+        cells: cells(),
+    }]
+}
