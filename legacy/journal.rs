@@ -124,6 +124,8 @@ pub(crate) enum Event {
     Disconnected,
     /// The virtio driver cannot be frozen; the sleep is refused.
     SleepRefused,
+    /// The device is dead, and its virtio driver waits for requests.
+    RequestsLost,
 }
 
 /// What the PM core or the PCI core has the transport do.
@@ -234,6 +236,9 @@ impl fmt::Display for Event {
             }
             Self::Parked => f.write_str("reset, since its driver cannot be frozen"),
             Self::SleepRefused => f.write_str("sleep refused, since its driver cannot be frozen"),
+            Self::RequestsLost => f.write_str(
+                "requests in flight are lost: its virtio driver waits for them, and stays",
+            ),
             Self::Disconnected => {
                 f.write_str("disconnected and taken from its virtio driver: bind the device anew")
             }

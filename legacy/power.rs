@@ -95,7 +95,7 @@ impl Bound {
     /// # Errors
     ///
     /// That of the virtio driver, `ENOMEM`, or `EBUSY` if the driver cannot be frozen and the user
-    /// rather wants no sleep.
+    /// rather wants no sleep, or if the driver would wait for a dead device.
     pub(super) fn freeze(&self) -> Result {
         self.device().hold_checks();
         self.freeze_driver().inspect_err(|_| {
@@ -106,6 +106,15 @@ impl Bound {
 
     fn freeze_driver(&self) -> Result {
         let transport = self.transport();
+        if !transport.is_connected() && transport.has_requests_in_flight(self.device()) {
+            dev_err!(
+                self.pci(),
+                "driver {} waits for a dead device: sleep refused\n",
+                self.driver_name()
+            );
+            transport.record(Event::SleepRefused);
+            return Err(EBUSY);
+        }
         if module_parameters::refuse_freeze.value()
             && transport.has_rings()
             && !self.device().can_freeze()

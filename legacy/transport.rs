@@ -439,6 +439,14 @@ impl virtio::Transport for Transport {
         self.look()
     }
 
+    fn driver_waits(&self, device: &Device) -> bool {
+        let waits = self.has_requests_in_flight(device);
+        if waits {
+            self.report(Event::RequestsLost);
+        }
+        waits
+    }
+
     fn before_notify(&self, device: &Device, index: u32) {
         self.lint_notification(device, index);
     }

@@ -16,6 +16,9 @@ use kernel::{
 
 use crate::bindings;
 
+/// The virtqueues of a SCSI host before this one are for control and for events.
+const SCSI_FIRST_REQUEST_QUEUE: usize = 2;
+
 /// A `struct virtio_device`.
 ///
 /// # Invariants
@@ -130,6 +133,17 @@ impl Device {
     pub(crate) fn name(&self) -> &CStr {
         // SAFETY: By the type invariant, the device is valid and has got its name.
         unsafe { CStr::from_char_ptr(kernel_bindings::dev_name(self.as_raw_dev())) }
+    }
+
+    /// The first of the virtqueues with requests that the virtio driver waits for when it is frozen
+    /// or removed, even if they are broken; that of block devices and that of SCSI hosts do.
+    pub(crate) fn first_waited_for(&self) -> Option<usize> {
+        // SAFETY: By the type invariant, the device is valid, and its id does not change.
+        match unsafe { (*self.as_raw()).id.device } {
+            bindings::VIRTIO_ID_BLOCK => Some(0),
+            bindings::VIRTIO_ID_SCSI => Some(SCSI_FIRST_REQUEST_QUEUE),
+            _ => None,
+        }
     }
 
     /// The features that the virtio driver and the device have in common.

@@ -244,6 +244,9 @@ unsafe extern "C" fn check_callback<T: Transport>(work: *mut kernel_bindings::wo
         Verdict::Dead => {
             // Whoever waits for the device ends, also the one who holds it while it is probed.
             device.break_virtqueues();
+            if transport.driver_waits(device) {
+                return;
+            }
             device.unregister();
             if device.state().load(Relaxed) == NEW {
                 device.check_within(msecs_to_jiffies(REGISTERING));

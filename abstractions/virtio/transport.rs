@@ -42,6 +42,10 @@ pub(crate) trait Transport: Send + Sync + 'static {
     /// [`Device::check_after`] has asked for it, but not while [`Device::hold_checks`] is in force.
     fn check(&self) -> Verdict;
 
+    /// Whether the virtio driver of a dead device waits for requests that will never be answered, so
+    /// that it cannot be removed; called when the virtqueues are broken.
+    fn driver_waits(&self, device: &Device) -> bool;
+
     /// A virtqueue is about to notify the device, in any context; only called for those with
     /// [`super::Doorbell::is_announced`].
     fn before_notify(&self, device: &Device, index: u32);

@@ -19,6 +19,19 @@ start_random_reader() {
 	) </dev/null >/dev/null 2>&1 &
 }
 
+# Has requests in flight on the disk in a slot for as long as it answers.
+start_reads() {
+	mount_tools && disk=$(disk_of "$1") || return
+	fio --name=reads --filename="$disk" --ioengine=libaio --direct=1 --bs=4k --rw=randread \
+		--iodepth=4 --size=32m --time_based --runtime=1000 </dev/null >/tmp/fio 2>&1 &
+	await 20 is_reading "$disk"
+}
+
+is_reading() {
+	read -r reads _ <"/sys/block/${1#/dev/}/stat"
+	[ "$reads" -gt 100 ]
+}
+
 # The device in slot $1 is known to be dead: its virtio device is gone, the kernel log says $2.
 check_died() {
 	check_disconnected "$1" "$2" || return

@@ -185,6 +185,10 @@ fn every_event_is_a_line_with_its_values() {
             "sleep refused, since its driver cannot be frozen",
         ),
         (
+            Event::RequestsLost,
+            "requests in flight are lost: its virtio driver waits for them, and stays",
+        ),
+        (
             Event::Disconnected,
             "disconnected and taken from its virtio driver: bind the device anew",
         ),

@@ -71,6 +71,39 @@ fn cells() -> Vec<Cell> {
     vec![undecoded, reset, unwatched]
 }
 
+/// A disk that dies with requests in flight, which its virtio driver waits for in vain.
+fn lost_requests() -> Test {
+    let cell = Cell::new("no sleep that would hang", |vm| {
+        let slot = Kind::Blk4.slot();
+        vm.allow(&["returns -16", "failed to suspend", "failed to freeze"]);
+        vm.ok("ensure_unloaded && load_driver_with watchdog_s=1")?;
+        for kind in [Kind::Blk4, STAYS] {
+            check_bound(vm, kind)?;
+        }
+        vm.ok(&format!("start_reads {slot}"))?;
+        configure(vm, Kind::Blk4, COMMAND, MEMORY_AND_MASTER)?;
+        vm.ok(&format!(
+            "await 20 log_says {slot} 'requests in flight are lost'"
+        ))?;
+        for state in ["mem", "disk"] {
+            vm.ok(&format!("check_sleep_refused {state}"))?;
+            check_io(vm, STAYS)?;
+        }
+        vm.ok(&format!(
+            "log_says {slot} 'driver virtio_blk waits for a dead device: sleep refused'"
+        ))
+        .map(drop)
+    });
+    Test {
+        name: "lost-requests".to_owned(),
+        about: "a disk that dies with requests in flight".to_owned(),
+        layout: Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&[Kind::Blk4, STAYS]),
+        boot: BOOT,
+        limit: Duration::from_secs(120),
+        cells: vec![cell],
+    }
+}
+
 fn test(interrupts: Interrupts) -> Test {
     Test {
         name: format!("behind-the-back-{interrupts}"),
@@ -84,5 +117,9 @@ fn test(interrupts: Interrupts) -> Test {
 
 /// The tests of devices that are changed by others.
 pub(crate) fn all() -> Vec<Test> {
-    vec![test(Interrupts::PerQueue), test(Interrupts::Intx)]
+    vec![
+        test(Interrupts::PerQueue),
+        test(Interrupts::Intx),
+        lost_requests(),
+    ]
 }
