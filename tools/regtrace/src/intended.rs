@@ -2,7 +2,10 @@
 
 //! The differences from the C driver that are intended, as data.
 
+use anyhow::Result;
 use serde::Serialize;
+
+use crate::readme;
 
 /// A difference that is no failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -72,11 +75,16 @@ pub const INTENDED: &[Intended] = &[
     },
 ];
 
-/// The ids that a README does not name.
-pub fn missing_in(readme: &str, intended: &[Intended]) -> Vec<&'static str> {
-    let named = |id: &str| readme.contains(&format!("`{id}`"));
+/// The ids that a README's table does not have.
+///
+/// # Errors
+///
+/// It has no such table.
+pub fn missing_in(readme: &str, intended: &[Intended]) -> Result<Vec<&'static str>> {
+    let table: Vec<[&str; 4]> = readme::table(readme, "Intended differences from the C driver")?;
+    let named = |id: &str| table.iter().any(|[name, ..]| *name == format!("`{id}`"));
     let ids = intended.iter().map(|i| i.id);
-    ids.filter(|id| !named(id)).collect()
+    Ok(ids.filter(|id| !named(id)).collect())
 }
 
 #[cfg(test)]
@@ -85,12 +93,15 @@ mod tests {
 
     #[test]
     fn a_readme_must_name_each_id() {
-        let all: String = INTENDED
+        let rows: String = INTENDED
             .iter()
-            .map(|i| format!("| `{}` |\n", i.id))
+            .map(|i| format!("| `{}` | what | why | test |\n", i.id))
             .collect();
-        assert!(missing_in(&all, INTENDED).is_empty());
-        let most = all.replace("`sel-once`", "sel-once");
-        assert_eq!(missing_in(&most, INTENDED), [SEL_ONCE]);
+        let head = "## Intended differences from the C driver\n\n| id | what | why | test |\n";
+        let all = format!("{head}|---|---|---|---|\n{rows}\n`sel-once` is one of them.\n");
+        assert!(missing_in(&all, INTENDED).unwrap().is_empty());
+        let most = all.replace("| `sel-once`", "| sel-once");
+        assert_eq!(missing_in(&most, INTENDED).unwrap(), [SEL_ONCE]);
+        assert!(missing_in(&rows, INTENDED).is_err());
     }
 }

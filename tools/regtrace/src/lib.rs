@@ -19,6 +19,7 @@ mod parse;
 mod phase;
 mod pre2014;
 mod print;
+pub mod readme;
 mod reduce;
 mod rules;
 mod run;

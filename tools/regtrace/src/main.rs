@@ -57,7 +57,7 @@ enum Command {
     },
     /// Lists the rules of the checker.
     Rules,
-    /// Lists the intended differences, and checks that a README names them.
+    /// Lists the intended differences, and checks that a README's table has them.
     Intended {
         /// The README.
         #[arg(long)]
@@ -164,7 +164,8 @@ fn list_intended(readme: Option<&Path>) -> Result<bool> {
         return Ok(true);
     };
     let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    let missing = intended::missing_in(&text, INTENDED);
+    let missing =
+        intended::missing_in(&text, INTENDED).with_context(|| path.display().to_string())?;
     for id in &missing {
         println!("{} does not name {id}", path.display());
     }

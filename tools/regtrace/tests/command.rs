@@ -52,12 +52,23 @@ fn bad_ones_fail() {
 #[test]
 fn a_readme_without_the_ids_fails() {
     assert!(regtrace("intended", &[]).status.success());
-    let readme = fixture("c-intx");
-    let checked = Command::new(env!("CARGO_BIN_EXE_regtrace"))
-        .args(["intended", "--readme"])
-        .arg(readme)
-        .output()
-        .unwrap();
-    assert!(!checked.status.success());
-    assert!(text(&checked).contains("does not name sel-once"));
+    let path = std::env::temp_dir().join(format!("regtrace-readme-{}", std::process::id()));
+    let checked = |readme: &str| {
+        std::fs::write(&path, readme).unwrap();
+        let command = Command::new(env!("CARGO_BIN_EXE_regtrace"))
+            .args(["intended", "--readme"])
+            .arg(&path)
+            .output();
+        command.unwrap()
+    };
+    let readme = include_str!("../../../README.md");
+    assert!(checked(readme).status.success());
+    let less = checked(&readme.replace("| `sel-once` |", "| |"));
+    assert!(!less.status.success());
+    assert!(text(&less).contains("does not name sel-once"));
+    let none = checked("no table");
+    assert!(!none.status.success());
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(said.contains("there is no table under"), "{said}");
+    std::fs::remove_file(path).unwrap();
 }
