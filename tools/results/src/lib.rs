@@ -2,6 +2,7 @@
 
 //! What the tests and the measurements leave for the report: JSON files in one folder.
 
+pub mod hostile;
 pub mod stats;
 
 use std::fs;

@@ -14,6 +14,7 @@ use std::fs;
 use std::io::{stdout, Write};
 
 use anyhow::{ensure, Context, Result};
+use results::hostile::{ScenarioRun, RECORDED};
 
 use crate::failure::Failure;
 use crate::ktap::Ktap;
@@ -27,8 +28,6 @@ use scenario::{Expected, Scenario};
 
 /// The scenarios.
 const SCENARIOS: &str = include_str!("../../../../tests/hostile/scenarios.txt");
-/// What came of them with the C driver, when it was recorded.
-const RECORDED: &str = "tests/hostile/c-driver.txt";
 
 /// What is to be run, and how.
 #[derive(clap::Args)]
@@ -170,15 +169,6 @@ fn wrong(scenario: &Scenario, observed: &Observed) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn read_recorded() -> Result<BTreeMap<String, String>> {
-    let text = fs::read_to_string(RECORDED).with_context(|| format!("cannot read {RECORDED}"))?;
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    Ok(lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, outcome)| (name.to_owned(), outcome.to_owned()))
-        .collect())
-}
-
 fn write_recorded(recorded: &BTreeMap<String, String>) -> Result<()> {
     let mut text =
         "# SPDX-License-Identifier: GPL-2.0\n#\n# What came of the scenarios with the C \
@@ -217,7 +207,7 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
         names.is_empty() || names.iter().any(|name| key.contains(name.as_str()))
     });
     ensure!(!cases.is_empty(), "no scenario has such a name");
-    let mut recorded = read_recorded()?;
+    let mut recorded = results::hostile::recorded(&setup.root)?;
     let mut good = true;
     let (rust, coverage) = match setup.driver {
         Driver::Rust => {
@@ -307,6 +297,7 @@ fn run_rust<W: Write>(
     ktap: &mut Ktap<W>,
 ) -> Result<(Vec<String>, Coverage)> {
     let mut machines = Machines::new(setup, Driver::Rust, "hostile");
+    let environment = setup.environment();
     let mut results = Vec::new();
     for case in cases {
         let scenario = &scenarios[case.scenario];
@@ -320,6 +311,15 @@ fn run_rust<W: Write>(
             Err(failure) => (Some(failure.to_string()), failure.name().to_owned()),
         };
         ktap.result(wrong.is_none(), &key(scenario, case))?;
+        let run = ScenarioRun {
+            name: key(scenario, case),
+            verdict: match &wrong {
+                None => "ok".to_owned(),
+                Some(wrong) => wrong.trim_end().replace('\n', "; "),
+            },
+            environment: environment.clone(),
+        };
+        results::hostile::add(&setup.results(), run)?;
         if let Some(wrong) = wrong {
             ktap.note(&wrong)?;
             ktap.note(&format!("logs in logs/hostile-rust-{}", machines.boots))?;
