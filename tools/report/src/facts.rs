@@ -6,12 +6,14 @@ use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 use regtrace::{check, compare, pre_2014, Breach, Report, Run, INTENDED};
+use results::hostile::{self, ScenarioRun};
 use results::stats::{self, Ratio};
-use results::{Comparison, Measurements, TestRun, Weakness};
+use results::{Comparison, Measurements, TestRun};
 use serde::Serialize;
 
 use crate::picture::{draw, panels, Lane, Picture};
 use crate::trace::{lane, Named};
+use crate::weak_points::{self, WeakPoint};
 
 /// The name of the C driver in pictures and tables.
 pub const C: &str = "C driver";
@@ -25,8 +27,10 @@ pub struct Facts {
     pub comparisons: Vec<Compared>,
     /// The VM tests.
     pub tests: Vec<TestRun>,
+    /// The scenarios of devices that misbehave.
+    pub scenarios: Vec<ScenarioRun>,
     /// Where the C driver is weak.
-    pub weaknesses: Vec<Weakness>,
+    pub weak_points: Vec<WeakPoint>,
     /// The parts of `make bench`.
     pub measurements: Vec<Measured>,
 }
@@ -54,12 +58,12 @@ pub struct Measured {
     pub ratios: Vec<Option<Ratio>>,
 }
 
-/// Reads all results in a folder.
+/// Reads all results in a folder, and what the repository at `root` says of weak points.
 ///
 /// # Errors
 ///
 /// One of the files cannot be read or has another form.
-pub fn gather(folder: &Path) -> Result<Facts> {
+pub fn gather(root: &Path, folder: &Path) -> Result<Facts> {
     let comparisons: Vec<Comparison> = results::read_all(folder, results::COMPARISON)?;
     let measurements: Vec<Measurements> = results::read_all(folder, results::MEASUREMENTS)?;
     let mut comparisons = comparisons
@@ -73,10 +77,13 @@ pub fn gather(folder: &Path) -> Result<Facts> {
         order.iter().position(|known| *known == name)
     };
     comparisons.sort_by_key(place);
+    let tests: Vec<TestRun> = results::read_all(folder, results::TEST)?;
+    let scenarios = hostile::runs(folder)?;
     Ok(Facts {
         comparisons,
-        tests: results::read_all(folder, results::TEST)?,
-        weaknesses: results::read_all(folder, results::WEAKNESS)?,
+        weak_points: weak_points::gather(root, &tests, &scenarios)?,
+        tests,
+        scenarios,
         measurements: measurements.into_iter().map(measured).collect(),
     })
 }

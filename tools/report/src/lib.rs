@@ -11,4 +11,5 @@ pub mod picture;
 pub mod section;
 pub mod sections;
 pub mod trace;
+pub mod weak_points;
 pub mod write;

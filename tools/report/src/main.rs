@@ -11,6 +11,9 @@ use regtrace::{DeviceInfo, Run};
 use report::trace::{self, Named};
 use report::{facts, write};
 
+/// The repository, which the Makefile starts the program in.
+const ROOT: &str = "";
+
 /// Pictures of traced handshakes, and the report that compares the C with the Rust driver.
 #[derive(Parser)]
 #[command(version)]
@@ -88,7 +91,7 @@ fn main() -> ExitCode {
 
 /// Writes the report and prints where it is.
 fn write_report(results: &Path, output: &Path) -> Result<()> {
-    let facts = facts::gather(results)?;
+    let facts = facts::gather(Path::new(ROOT), results)?;
     write::report(&facts, output)?;
     println!("{}", output.join("index.html").display());
     Ok(())
@@ -102,7 +105,7 @@ fn picture(
     phase: &str,
     output: &Path,
 ) -> Result<()> {
-    let facts = facts::gather(results)?;
+    let facts = facts::gather(Path::new(ROOT), results)?;
     let drawn = facts.handshake(interrupts, device, phase)?;
     std::fs::write(output, drawn.file())
         .with_context(|| format!("cannot write {}", output.display()))

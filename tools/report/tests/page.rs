@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{facts, folder, fresh};
+use common::{facts, folder, fresh, repository};
 use report::facts::gather;
 use report::write;
 use serde_json::Value;
@@ -79,6 +79,9 @@ fn all_three_tell_the_same() {
         "50, 0 failed",
         "55 cycles of sleep without a failure, so with 95 % confidence fewer than 5.30 % fail",
         "restores with success, I/O hangs",
+        "a disk: TimedOut; rmmod: LostVm",
+        "wanted disconnected, got hangs; rmmod hangs",
+        "make hostile, 2 scenarios",
         "no difference seen",
         "7.3.4",
         "seed 2014",
@@ -94,6 +97,10 @@ fn all_three_tell_the_same() {
     );
     assert!(json["measurements"][0]["ratios"][0]["low"].is_number());
     assert!(json["comparisons"][0]["report"]["devices"].is_array());
+    let weak = &json["weak_points"][0];
+    assert_eq!(weak["readme"]["c"], "restores with success, I/O hangs");
+    assert_eq!(weak["measured"][0]["c"], "a disk: TimedOut; rmmod: LostVm");
+    assert_eq!(weak["measured"][0]["rust"], "ok");
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -108,7 +115,7 @@ fn what_is_special_in_html_is_escaped() {
 #[test]
 fn what_was_not_run_is_said() {
     let folder = fresh("empty");
-    let facts = gather(&folder.join("nothing")).unwrap();
+    let facts = gather(&repository(), &folder.join("nothing")).unwrap();
     write::report(&facts, &folder).unwrap();
     let html = std::fs::read_to_string(folder.join("index.html")).unwrap();
     for command in ["make compare", "make bench", "make matrix"] {
@@ -125,13 +132,13 @@ fn a_broken_result_is_an_error() {
     for entry in std::fs::read_dir(folder()).unwrap().flatten() {
         std::fs::copy(entry.path(), broken.join(entry.file_name())).unwrap();
     }
-    assert!(gather(&broken).is_ok());
+    assert!(gather(&repository(), &broken).is_ok());
     let trace = broken.join("compare-msix-c.txt");
     let text = std::fs::read_to_string(&trace).unwrap();
     std::fs::write(&trace, text.replacen("value 0x", "value x", 1)).unwrap();
-    assert!(gather(&broken).is_err());
+    assert!(gather(&repository(), &broken).is_err());
     std::fs::write(&trace, text).unwrap();
     std::fs::write(broken.join("bench-9-x.json"), "{\"part\": 1}").unwrap();
-    assert!(gather(&broken).is_err());
+    assert!(gather(&repository(), &broken).is_err());
     std::fs::remove_dir_all(broken).unwrap();
 }

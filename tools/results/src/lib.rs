@@ -4,6 +4,7 @@
 
 pub mod hostile;
 pub mod stats;
+pub mod weak_points;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,8 +21,6 @@ pub const FOLDER: &str = "target/results";
 pub const COMPARISON: &str = "compare";
 /// The beginning of the names of files with a [`TestRun`].
 pub const TEST: &str = "test";
-/// The beginning of the names of files with a [`Weakness`].
-pub const WEAKNESS: &str = "weakness";
 /// The beginning of the names of files with [`Measurements`].
 pub const MEASUREMENTS: &str = "bench";
 
@@ -96,23 +95,6 @@ pub struct TestRun {
     pub command: String,
     /// Its parts.
     pub parts: Vec<Part>,
-}
-
-/// What one driver did where the C driver is weak. Both drivers' files have the same id.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Weakness {
-    /// A short name, also of the intended difference if there is one.
-    pub id: String,
-    /// What is done to the driver, in one sentence.
-    pub weakness: String,
-    /// `rust` or `c`.
-    pub driver: String,
-    /// What the driver did, in one sentence.
-    pub result: String,
-    /// Whether that is as it should be.
-    pub good: bool,
-    /// The test that shows it.
-    pub test: String,
 }
 
 /// A quantity that is the same each time.
@@ -223,19 +205,19 @@ mod tests {
     #[test]
     fn what_was_written_is_read_by_kind() {
         let folder = std::env::temp_dir().join(format!("results-{}", std::process::id()));
-        let weakness = |id: &str| Weakness {
-            id: id.to_owned(),
-            ..Weakness::default()
+        let test = |name: &str| TestRun {
+            name: name.to_owned(),
+            ..TestRun::default()
         };
-        for id in ["b", "a"] {
-            write(&folder, &format!("{WEAKNESS}-{id}"), &weakness(id)).unwrap();
+        for name in ["b", "a"] {
+            write(&folder, &format!("{TEST}-{name}"), &test(name)).unwrap();
         }
-        write(&folder, "test-x", &TestRun::default()).unwrap();
-        let found: Vec<Weakness> = read_all(&folder, WEAKNESS).unwrap();
-        assert_eq!(found, [weakness("a"), weakness("b")]);
-        fs::write(folder.join("weakness-c.json"), "{}").unwrap();
-        assert!(read_all::<Weakness>(&folder, WEAKNESS).is_err());
+        write(&folder, "bench-x", &Measurements::default()).unwrap();
+        let found: Vec<TestRun> = read_all(&folder, TEST).unwrap();
+        assert_eq!(found, [test("a"), test("b")]);
+        fs::write(folder.join("test-c.json"), "{}").unwrap();
+        assert!(read_all::<TestRun>(&folder, TEST).is_err());
         fs::remove_dir_all(&folder).unwrap();
-        assert!(read_all::<Weakness>(&folder, WEAKNESS).unwrap().is_empty());
+        assert!(read_all::<TestRun>(&folder, TEST).unwrap().is_empty());
     }
 }

@@ -6,10 +6,11 @@ mod costs;
 mod handshake;
 mod observed;
 mod sleep;
+mod weak_points;
 mod what_ran;
 
 use crate::facts::Facts;
-use crate::section::{Block, Cell, Section, Table};
+use crate::section::{Block, Section};
 
 /// All sections.
 pub fn all(facts: &Facts) -> Vec<Section> {
@@ -20,7 +21,7 @@ pub fn all(facts: &Facts) -> Vec<Section> {
         observed::features(facts),
         observed::vectors(facts),
         sleep::section(facts),
-        weaknesses(facts),
+        weak_points::section(facts),
         costs::section(facts),
         what_ran::section(facts),
     ]
@@ -64,44 +65,4 @@ fn interrupts(name: &str) -> &str {
 
 fn missing(what: &str, command: &str) -> Block {
     Block::Missing(format!("There are no {what} yet: {command} makes them."))
-}
-
-fn weaknesses(facts: &Facts) -> Section {
-    let mut ids: Vec<&str> = Vec::new();
-    for weakness in &facts.weaknesses {
-        if !ids.contains(&weakness.id.as_str()) {
-            ids.push(&weakness.id);
-        }
-    }
-    let mut table = Table::new(&["id", "what is done", "C driver", "Rust driver", "test"]);
-    for id in &ids {
-        let of = |driver: &str| {
-            let mut all = facts.weaknesses.iter();
-            all.find(|w| w.id == *id && w.driver == driver)
-        };
-        let result = |driver: &str| {
-            of(driver).map_or(Cell::from("not run"), |w| Cell::judged(&w.result, w.good))
-        };
-        let any = of("rust").or(of("c"));
-        let (what, test) = any.map_or(("", ""), |w| (w.weakness.as_str(), w.test.as_str()));
-        table.row([
-            Cell::from(*id),
-            what.into(),
-            result("c"),
-            result("rust"),
-            test.into(),
-        ]);
-    }
-    let mut blocks = vec![Block::Text(
-        "What a device or a hypervisor can do to a driver, and what each driver does then.".into(),
-    )];
-    blocks.push(match ids.is_empty() {
-        true => missing("results of weak points", "make matrix"),
-        false => Block::Table(table),
-    });
-    Section {
-        id: "weak-points",
-        title: "Weak points",
-        blocks,
-    }
 }

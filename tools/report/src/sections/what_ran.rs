@@ -52,6 +52,16 @@ pub(super) fn section(facts: &Facts) -> Section {
         ));
         row(name, &test.environment);
     }
+    let mut hostile: Vec<(&Environment, usize)> = Vec::new();
+    for run in &facts.scenarios {
+        match hostile.iter_mut().find(|(of, _)| **of == run.environment) {
+            Some((_, count)) => *count += 1,
+            None => hostile.push((&run.environment, 1)),
+        }
+    }
+    for (environment, count) in hostile {
+        row(format!("make hostile, {count} scenarios"), environment);
+    }
     for measured in &facts.measurements {
         let part = &measured.measurements.part;
         row(

@@ -12,9 +12,14 @@ pub(crate) fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/results")
 }
 
+/// Where a small README and a record of the C driver are.
+pub(crate) fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/repository")
+}
+
 /// What is in them.
 pub(crate) fn facts() -> Facts {
-    facts::gather(&folder()).unwrap()
+    facts::gather(&repository(), &folder()).unwrap()
 }
 
 /// A folder of this process that is not there yet.

@@ -347,3 +347,26 @@ fn run_c(setup: &Setup, scenarios: &[Scenario], cases: &[Case]) -> BTreeMap<Stri
     }
     results
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::sleep::Cycles;
+    use results::weak_points::{covers, read};
+
+    #[test]
+    fn what_shows_the_weak_points_exists() {
+        let scenarios = Scenario::parse_all(SCENARIOS).unwrap();
+        let cases = cases(&scenarios, |_, _| true);
+        let keys = cases
+            .iter()
+            .map(|case| key(&scenarios[case.scenario], case));
+        let tests = crate::tests::all(Cycles::FEW).into_iter();
+        let all: Vec<String> = keys.chain(tests.map(|test| test.name)).collect();
+        for row in read(include_str!("../../../../README.md")).unwrap() {
+            for name in &row.tests {
+                assert!(all.iter().any(|test| covers(name, test)), "{name}");
+            }
+        }
+    }
+}
