@@ -50,7 +50,7 @@ const READS: &[Read] = &[
     read("queues.rs", "read(&regs::QUEUE_NUM", &[Register::QueueNum]),
     read("queues.rs", "read(&regs::QUEUE_PFN", &[Register::QueuePfn]),
     read(
-        "queues.rs",
+        "wiring.rs",
         "read(register, NO_VECTOR)",
         &[Register::ConfigVector, Register::QueueVector],
     ),
