@@ -54,7 +54,7 @@ const STEPS: [Step; 5] = [
 ];
 
 /// The tests that continuous integration has the time for.
-const CHECKED: [&str; 20] = [
+const CHECKED: [&str; 24] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
@@ -69,12 +69,16 @@ const CHECKED: [&str; 20] = [
     "other-devices",
     "behind-the-back-msix",
     "behind-the-back-intx",
+    "lost-requests",
     "unfreezable",
+    "affinity",
     "debugfs",
     "lint",
     "short-configuration",
     "strict-memory-msix",
     "strict-ports-intx",
+    "kunit",
+    "debug-short",
 ];
 
 const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];
@@ -137,6 +141,7 @@ fn compare_all<W: Write>(setup: &Setup, in_full: bool, ktap: &mut Ktap<W>) -> Re
 pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     let tests: Vec<_> = tests::all(Cycles::FEW)
         .into_iter()
+        .chain(tests::debugging())
         .filter(|test| CHECKED.contains(&test.name.as_str()))
         .collect();
     ensure!(
