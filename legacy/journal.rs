@@ -289,8 +289,9 @@ impl<S: DerefMut<Target = [Option<Entry>]>> Journal<S> {
         }
     }
 
-    /// Records an event.
-    pub(crate) fn record(&mut self, time: u64, event: Event) {
+    /// Records an event, unless it is a status that was read and is that of before; `now` is the time
+    /// in nanoseconds.
+    pub(crate) fn record(&mut self, event: Event, now: impl FnOnce() -> u64) {
         match event {
             Event::StatusRead(status) if self.status.replace(status) == Some(status) => return,
             Event::StatusWritten(status) => self.status = Some(status),
@@ -299,7 +300,7 @@ impl<S: DerefMut<Target = [Option<Entry>]>> Journal<S> {
         let entries = &mut *self.entries;
         let place = self.recorded.checked_rem(entries.len());
         if let Some(entry) = place.and_then(|place| entries.get_mut(place)) {
-            *entry = Some(Entry { time, event });
+            *entry = Some(Entry { time: now(), event });
         }
         self.recorded = self.recorded.wrapping_add(1);
     }

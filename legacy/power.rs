@@ -43,6 +43,10 @@ use crate::{
     module_parameters, //
 };
 
+/// Whether no check can run in a sleep: the workqueue of the checks is frozen then. Hibernation always
+/// freezes it.
+const CHECKS_SLEEP: bool = cfg!(CONFIG_SUSPEND_FREEZER);
+
 /// A device that this transport is bound to.
 ///
 /// Fields are dropped in order: the virtio device is unregistered before the PCI device is
@@ -97,7 +101,9 @@ impl Bound {
     /// That of the virtio driver, `ENOMEM`, or `EBUSY` if the driver cannot be frozen and the user
     /// rather wants no sleep, or if the driver would wait for a dead device.
     pub(super) fn freeze(&self) -> Result {
-        self.device().hold_checks();
+        if !CHECKS_SLEEP {
+            self.device().hold_checks();
+        }
         self.freeze_driver().inspect_err(|_| {
             self.transport().release_kept();
             self.release_checks();
@@ -153,8 +159,10 @@ impl Bound {
 
     /// Has the device looked at again, after a freeze or the preparation of a reset.
     fn release_checks(&self) {
-        self.device().release_checks();
-        self.transport().watch(self.device());
+        let (device, transport) = (self.device(), self.transport());
+        if device.release_checks() || !transport.is_connected() {
+            transport.watch(device);
+        }
     }
 
     /// Freezes the device for a sleep that it may get through by itself.

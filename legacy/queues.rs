@@ -62,7 +62,7 @@ use crate::abstractions::{
 pub(super) struct Queues {
     queues: KVec<Queue>,
     /// `None` if the device is disconnected.
-    wiring: Option<Wiring>,
+    wiring: Option<KBox<Wiring>>,
 }
 
 struct Queue {
@@ -194,7 +194,7 @@ impl Queues {
     }
 
     /// Deletes the virtqueues with their own interrupts.
-    fn delete(mut self) -> Option<Wiring> {
+    fn delete(mut self) -> Option<KBox<Wiring>> {
         self.wiring.take().inspect(|wiring| {
             // Handlers that are shared find no virtqueue from here on.
             wiring.share(KVec::new());
@@ -392,6 +392,9 @@ impl Transport {
     }
 
     /// Makes the virtqueues with the interrupts of `policy`, or leaves everything as it was.
+    ///
+    /// Not inlined: it would be so several times, into a loop that mostly runs once.
+    #[inline(never)]
     fn try_policy(
         &self,
         negotiated: &Negotiated,

@@ -228,7 +228,7 @@ impl Transport {
 
     /// Records what happened.
     pub(super) fn record(&self, event: Event) {
-        self.journal.lock().record(clock::monotonic_ns(), event);
+        self.journal.lock().record(event, clock::monotonic_ns);
     }
 
     /// Records an access to a register, if it was made.

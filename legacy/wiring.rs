@@ -109,7 +109,7 @@ pub(super) enum Kept {
     /// It is to be kept.
     Wanted,
     /// It was kept.
-    Wiring(Wiring),
+    Wiring(KBox<Wiring>),
 }
 
 impl Wiring {
@@ -191,7 +191,7 @@ impl Wiring {
 
 impl Transport {
     /// Gets the vectors and handlers for `plan`: those that were kept, if they do.
-    pub(super) fn wire(&self, device: &Device, plan: Plan) -> Result<Wiring, Failure> {
+    pub(super) fn wire(&self, device: &Device, plan: Plan) -> Result<KBox<Wiring>, Failure> {
         let wiring = match self.take_kept() {
             Some(wiring) if wiring.does_for(&plan) => wiring,
             other => {
@@ -212,7 +212,9 @@ impl Transport {
         Ok(wiring)
     }
 
-    fn wire_anew(&self, device: &Device, plan: &Plan) -> Result<Wiring, Failure> {
+    /// Not inlined: over a sleep it is not needed.
+    #[inline(never)]
+    fn wire_anew(&self, device: &Device, plan: &Plan) -> Result<KBox<Wiring>, Failure> {
         if plan.vectors == 0 {
             self.check_msix(false)?;
             let callbacks = Callbacks::new()?;
@@ -228,11 +230,14 @@ impl Transport {
             )?;
             let name = Name::new(&[device.name()])?;
             let irq = Irq::request(line, name, handler).map_err(Failure::Interrupts)?;
-            return Ok(Wiring {
-                interrupts: Interrupts::Intx(irq),
-                callbacks: Some(callbacks),
-                asked: plan.asked(),
-            });
+            return Ok(KBox::new(
+                Wiring {
+                    interrupts: Interrupts::Intx(irq),
+                    callbacks: Some(callbacks),
+                    asked: plan.asked(),
+                },
+                GFP_KERNEL,
+            )?);
         }
 
         // The vector for configuration changes is not to be spread.
@@ -272,19 +277,22 @@ impl Transport {
         } else {
             (None, None)
         };
-        Ok(Wiring {
-            interrupts: Interrupts::Msix {
-                config,
-                shared,
-                vectors,
+        Ok(KBox::new(
+            Wiring {
+                interrupts: Interrupts::Msix {
+                    config,
+                    shared,
+                    vectors,
+                },
+                callbacks,
+                asked: plan.asked(),
             },
-            callbacks,
-            asked: plan.asked(),
-        })
+            GFP_KERNEL,
+        )?)
     }
 
     /// Frees the interrupts, and with the last vector disables MSI-X.
-    pub(super) fn unwire(&self, wiring: Wiring) {
+    pub(super) fn unwire(&self, wiring: KBox<Wiring>) {
         drop(wiring);
         self.msix_enabled.store(false, Relaxed);
     }
@@ -299,7 +307,7 @@ impl Transport {
     ///
     /// The device is reset and stays so. Until the wiring is taken back, INTx is masked and its
     /// handler does not access the device.
-    pub(super) fn put_wiring(&self, wiring: Wiring) {
+    pub(super) fn put_wiring(&self, wiring: KBox<Wiring>) {
         let mut kept = self.kept.lock();
         if !matches!(*kept, Kept::Wanted) {
             drop(kept);
@@ -338,7 +346,7 @@ impl Transport {
         }
     }
 
-    fn take_kept(&self) -> Option<Wiring> {
+    fn take_kept(&self) -> Option<KBox<Wiring>> {
         match core::mem::replace(&mut *self.kept.lock(), Kept::No) {
             Kept::Wiring(wiring) => {
                 self.pci.unmask_intx();

@@ -198,12 +198,15 @@ impl Device {
         }
     }
 
-    /// Undoes [`Device::hold_checks`], if that was done. Checks that were asked for are forgotten.
-    pub(crate) fn release_checks(&self) {
-        if self.is_held().xchg(false, Full) {
+    /// Undoes [`Device::hold_checks`]; whether that was done. Checks that were asked for are
+    /// forgotten then.
+    pub(crate) fn release_checks(&self) -> bool {
+        let was_held = self.is_held().xchg(false, Full);
+        if was_held {
             // SAFETY: The work is initialised, and this undoes one disable.
             unsafe { kernel_bindings::enable_delayed_work(self.check_work()) };
         }
+        was_held
     }
 
     /// Removes the device from the virtio core, if it is registered.

@@ -26,7 +26,7 @@ mod tests {
         )?);
         let begin = clock::monotonic_ns();
         for number in 0..1000 {
-            journal.record(clock::monotonic_ns(), Event::Offered(number));
+            journal.record(Event::Offered(number), clock::monotonic_ns);
         }
         assert_eq!(journal.lost(), 1000 - CAPACITY);
 

@@ -33,7 +33,7 @@ proptest! {
         let mut model = VecDeque::new();
         for time in 0..count {
             let event = Event::Offered(time as u32);
-            journal.record(time, event);
+            journal.record(event, || time);
             model.push_back(Entry { time, event });
             if model.len() > capacity {
                 model.pop_front();
@@ -47,11 +47,11 @@ proptest! {
 #[test]
 fn a_status_that_reads_as_before_is_not_recorded() {
     let mut journal = journal(8);
-    journal.record(1, Event::StatusWritten(status(0x07)));
-    journal.record(2, Event::StatusRead(status(0x07)));
-    journal.record(3, Event::StatusRead(status(0x47)));
-    journal.record(4, Event::StatusRead(status(0x47)));
-    journal.record(5, Event::StatusRead(status(0x07)));
+    journal.record(Event::StatusWritten(status(0x07)), || 1);
+    journal.record(Event::StatusRead(status(0x07)), || 2);
+    journal.record(Event::StatusRead(status(0x47)), || 3);
+    journal.record(Event::StatusRead(status(0x47)), || 4);
+    journal.record(Event::StatusRead(status(0x07)), || 5);
     let times: Vec<_> = kept(&journal).iter().map(|entry| entry.time).collect();
     assert_eq!(times, [1, 3, 5]);
 }
