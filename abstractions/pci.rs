@@ -336,6 +336,11 @@ impl Device {
         // SAFETY: `as_raw` is valid, and a PCI device may be enabled at any time.
         to_result(unsafe { bindings::pci_enable_device(self.as_raw()) })?;
         self.enabled.store(true, Relaxed);
+        if self.intx_is_masked() {
+            // The PCI core unmasks it where there is no MSI-X.
+            // SAFETY: `as_raw` is valid.
+            unsafe { bindings::pci_intx(self.as_raw(), 0) };
+        }
         Ok(())
     }
 

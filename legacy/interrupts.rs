@@ -71,10 +71,12 @@ impl Handler for Intx {
             return IrqReturn::None;
         }
         if isr == regs::ISR_GONE {
-            self.device.check_soon();
             // A device that only does not decode its ports may have interrupted. This register
             // cannot take the interrupt back then, which would come for ever.
-            return if self.pci.check_and_mask_intx() {
+            let is_asserted = self.pci.check_and_mask_intx();
+            // The check unmasks INTx if the device is there.
+            self.device.check_soon();
+            return if is_asserted {
                 IrqReturn::Handled
             } else {
                 IrqReturn::None

@@ -37,15 +37,12 @@ use crate::{
         pci,
         virtio::{
             Device,
-            Registration, //
+            Registration,
+            Verdict, //
         }, //
     },
     module_parameters, //
 };
-
-/// Whether no check can run in a sleep: the workqueue of the checks is frozen then. Hibernation always
-/// freezes it.
-const CHECKS_SLEEP: bool = cfg!(CONFIG_SUSPEND_FREEZER);
 
 /// A device that this transport is bound to.
 ///
@@ -101,9 +98,7 @@ impl Bound {
     /// That of the virtio driver, `ENOMEM`, or `EBUSY` if the driver cannot be frozen and the user
     /// rather wants no sleep, or if the driver would wait for a dead device.
     pub(super) fn freeze(&self) -> Result {
-        if !CHECKS_SLEEP {
-            self.device().hold_checks();
-        }
+        self.device().hold_checks();
         self.freeze_driver().inspect_err(|_| {
             self.transport().release_kept();
             self.release_checks();
@@ -112,15 +107,7 @@ impl Bound {
 
     fn freeze_driver(&self) -> Result {
         let transport = self.transport();
-        if !transport.is_connected() && transport.has_requests_in_flight(self.device()) {
-            dev_err!(
-                self.pci(),
-                "driver {} waits for a dead device: sleep refused\n",
-                self.driver_name()
-            );
-            transport.record(Event::SleepRefused);
-            return Err(EBUSY);
-        }
+        self.check_requests()?;
         if module_parameters::refuse_freeze.value()
             && transport.has_rings()
             && !self.device().can_freeze()
@@ -134,7 +121,6 @@ impl Bound {
             return Err(EBUSY);
         }
         transport.remember_sizes()?;
-        transport.keep_wiring();
         self.device().freeze()?;
         // A driver that was frozen has deleted its virtqueues.
         let parked = transport.queue_count() > 0;
@@ -144,6 +130,26 @@ impl Bound {
         }
         self.pci.disable();
         Ok(())
+    }
+
+    /// Makes sure that the virtio driver does not wait for a dead device when it is frozen.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if it does.
+    fn check_requests(&self) -> Result {
+        let (device, transport) = (self.device(), self.transport());
+        if !transport.has_requests_in_flight(device) || !matches!(transport.look(), Verdict::Dead) {
+            return Ok(());
+        }
+        device.break_virtqueues();
+        dev_err!(
+            self.pci(),
+            "driver {} waits for a dead device: sleep and reset refused\n",
+            self.driver_name()
+        );
+        transport.record(Event::SleepRefused);
+        Err(EBUSY)
     }
 
     /// Enables the device, and takes it and its virtio driver through the whole handshake.
@@ -159,10 +165,8 @@ impl Bound {
 
     /// Has the device looked at again, after a freeze or the preparation of a reset.
     fn release_checks(&self) {
-        let (device, transport) = (self.device(), self.transport());
-        if device.release_checks() || !transport.is_connected() {
-            transport.watch(device);
-        }
+        self.device().release_checks();
+        self.transport().watch(self.device());
     }
 
     /// Freezes the device for a sleep that it may get through by itself.
@@ -173,10 +177,10 @@ impl Bound {
         });
         self.asleep.left_alone.store(keeps_state, Relaxed);
         if keeps_state {
-            Ok(())
-        } else {
-            self.freeze()
+            return Ok(());
         }
+        self.transport().keep_wiring();
+        self.freeze()
     }
 
     /// Restores the device after [`Bound::suspend`].
@@ -192,12 +196,14 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// That of the virtio driver; `EOPNOTSUPP` if it does not support resets.
+    /// That of the virtio driver; `EOPNOTSUPP` if it does not support resets, `EBUSY` if it would
+    /// wait for a dead device.
     pub(super) fn reset_prepare(&self) -> Result {
         let device = self.device();
         device.hold_checks();
         self.transport().known.lock().resetting = true;
         let prepared = device.with_driver_held(|| {
+            self.check_requests()?;
             self.transport().remember_sizes()?;
             device.prepare_reset()
         });
@@ -261,6 +267,7 @@ impl Bound {
             self.device().break_virtqueues();
         }
         self.registration.unregister();
+        self.transport().release_kept();
         self.pci.disable();
     }
 
@@ -287,8 +294,8 @@ impl Bound {
     fn wake(&self, restore: impl Fn() -> Result) -> Result {
         let transport = self.transport();
         if !transport.is_connected() {
-            transport.release_kept();
             self.restore_disconnected(&restore);
+            transport.release_kept();
             return Ok(());
         }
         let result = self
@@ -302,12 +309,12 @@ impl Bound {
                     self.bring_back(&restore)
                 }
             });
-        transport.release_kept();
         if result.is_err() {
             transport.counters.not_restored.add_one();
             transport.quiet();
             self.restore_disconnected(&restore);
         }
+        transport.release_kept();
         result
     }
 

@@ -302,14 +302,14 @@ impl Transport {
         }
     }
 
-    /// Whether the virtio driver waits, when it is frozen or removed, for requests that it has made.
+    /// Whether the virtio driver waits, when it is removed, for requests that it has made.
     pub(super) fn has_requests_in_flight(&self, device: &Device) -> bool {
-        let Some(first) = device.first_waited_for() else {
-            return false;
-        };
+        let waited_for = device.waited_for();
         let queues = self.queues.lock();
-        let mut virtqueues = queues.iter().flat_map(Queues::virtqueues).skip(first);
-        virtqueues.any(|virtqueue| virtqueue.num_free() < virtqueue.num().into())
+        let mut virtqueues = queues.iter().flat_map(Queues::virtqueues).enumerate();
+        virtqueues.any(|(index, virtqueue)| {
+            waited_for.contains(&index) && virtqueue.num_free() < virtqueue.num().into()
+        })
     }
 
     /// Number of virtqueues that the driver has.

@@ -91,6 +91,8 @@ pub(super) struct Transport {
     pub(super) range_reported: AtomicFlag,
     /// Whether a device configuration that does not stand still was reported.
     pub(super) unstable_reported: AtomicFlag,
+    /// Whether requests that are lost were reported.
+    loss_reported: AtomicFlag,
     /// The device configuration as it was read last.
     #[pin]
     pub(super) last_config: Mutex<KVec<u8>>,
@@ -186,6 +188,7 @@ impl Transport {
                 restoring: AtomicFlag::new(false),
                 range_reported: AtomicFlag::new(false),
                 unstable_reported: AtomicFlag::new(false),
+                loss_reported: AtomicFlag::new(false),
                 last_config <- new_mutex!(last_config),
                 known <- new_mutex!(Known {
                     status: Status::RESET,
@@ -261,6 +264,10 @@ impl Transport {
     pub(super) fn disconnect_known(&self, known: &mut Known, features: u32) {
         if self.connected.xchg(false, Full) {
             self.pci.clear_master();
+            if known.policy == Some(Policy::Intx) {
+                // The handler leaves the device alone from here on, whose interrupt does it is.
+                self.pci.mask_intx();
+            }
             self.report(Event::Disconnected);
         }
         known.status = Status::ACKNOWLEDGE.with(Status::DRIVER);
@@ -441,7 +448,7 @@ impl virtio::Transport for Transport {
 
     fn driver_waits(&self, device: &Device) -> bool {
         let waits = self.has_requests_in_flight(device);
-        if waits {
+        if waits && !self.loss_reported.xchg(true, Relaxed) {
             self.report(Event::RequestsLost);
         }
         waits

@@ -3,8 +3,9 @@
 //! The vectors of a device, and its interrupts that are not those of a single virtqueue.
 //!
 //! A virtio driver deletes its virtqueues when it is frozen and asks for the same again when it is
-//! restored. What of their interrupts does not depend on the virtqueues is kept meanwhile; C frees
-//! and requests it anew.
+//! restored. What of their interrupts does not depend on the virtqueues is kept over a suspend; C frees
+//! and requests it anew. Not over a hibernation: the kernel that loads an image would leave the device
+//! to that with MSI-X enabled, whatever the image knows of it.
 //!
 //! C: `vp_request_msix_vectors()`, `vp_find_vqs_intx()` and `vp_del_vqs()` in
 //! drivers/virtio/virtio_pci_common.c.
@@ -193,7 +194,10 @@ impl Transport {
     /// Gets the vectors and handlers for `plan`: those that were kept, if they do.
     pub(super) fn wire(&self, device: &Device, plan: Plan) -> Result<KBox<Wiring>, Failure> {
         let wiring = match self.take_kept() {
-            Some(wiring) if wiring.does_for(&plan) => wiring,
+            Some(wiring) if wiring.does_for(&plan) => {
+                self.pci.unmask_intx();
+                wiring
+            }
             other => {
                 if let Some(wiring) = other {
                     self.unwire(wiring);
@@ -219,6 +223,8 @@ impl Transport {
             self.check_msix(false)?;
             let callbacks = Callbacks::new()?;
             let line = Line::intx(&self.pci).ok_or(Failure::Interrupts(ENXIO))?;
+            // It may have been masked when the device did not answer.
+            self.pci.unmask_intx();
             let handler = Arc::new(
                 Intx {
                     pci: self.pci.clone(),
@@ -299,6 +305,8 @@ impl Transport {
 
     /// Has the wiring kept when the virtio driver deletes its virtqueues, until
     /// [`Transport::release_kept`].
+    ///
+    /// Only for a suspend: the PCI core leaves the INTx line alone while one is prepared.
     pub(super) fn keep_wiring(&self) {
         *self.kept.lock() = Kept::Wanted;
     }
@@ -320,10 +328,10 @@ impl Transport {
         *kept = Kept::Wiring(wiring);
     }
 
-    /// Gives up what was kept if the PCI device has lost MSI-X meanwhile.
+    /// Gives up what was kept if the PCI device has another mind of MSI-X meanwhile.
     pub(super) fn check_kept(&self) {
         let is_lost = match &*self.kept.lock() {
-            Kept::Wiring(wiring) => wiring.vectors().is_some() && self.check_msix(true).is_err(),
+            Kept::Wiring(wiring) => self.check_msix(wiring.vectors().is_some()).is_err(),
             _ => false,
         };
         if is_lost {
@@ -343,15 +351,15 @@ impl Transport {
     pub(super) fn release_kept(&self) {
         if let Some(wiring) = self.take_kept() {
             self.unwire(wiring);
+            if self.is_connected() {
+                self.pci.unmask_intx();
+            }
         }
     }
 
     fn take_kept(&self) -> Option<KBox<Wiring>> {
         match core::mem::replace(&mut *self.kept.lock(), Kept::No) {
-            Kept::Wiring(wiring) => {
-                self.pci.unmask_intx();
-                Some(wiring)
-            }
+            Kept::Wiring(wiring) => Some(wiring),
             _ => None,
         }
     }

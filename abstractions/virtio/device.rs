@@ -2,7 +2,10 @@
 
 //! The virtio device.
 
-use core::ptr::NonNull;
+use core::{
+    ops::Range,
+    ptr::NonNull, //
+};
 
 use kernel::{
     bindings as kernel_bindings,
@@ -15,9 +18,6 @@ use kernel::{
 };
 
 use crate::bindings;
-
-/// The virtqueues of a SCSI host before this one are for control and for events.
-const SCSI_FIRST_REQUEST_QUEUE: usize = 2;
 
 /// A `struct virtio_device`.
 ///
@@ -135,14 +135,17 @@ impl Device {
         unsafe { CStr::from_char_ptr(kernel_bindings::dev_name(self.as_raw_dev())) }
     }
 
-    /// The first of the virtqueues with requests that the virtio driver waits for when it is frozen
-    /// or removed, even if they are broken; that of block devices and that of SCSI hosts do.
-    pub(crate) fn first_waited_for(&self) -> Option<usize> {
+    /// The virtqueues with buffers that the virtio driver waits for when it is removed, even if they
+    /// are broken.
+    pub(crate) fn waited_for(&self) -> Range<usize> {
         // SAFETY: By the type invariant, the device is valid, and its id does not change.
         match unsafe { (*self.as_raw()).id.device } {
-            bindings::VIRTIO_ID_BLOCK => Some(0),
-            bindings::VIRTIO_ID_SCSI => Some(SCSI_FIRST_REQUEST_QUEUE),
-            _ => None,
+            bindings::VIRTIO_ID_BLOCK => 0..usize::MAX,
+            // The first two are for control and for events.
+            bindings::VIRTIO_ID_SCSI => 2..usize::MAX,
+            // The others are not to inflate and to deflate.
+            bindings::VIRTIO_ID_BALLOON => 0..2,
+            _ => 0..0,
         }
     }
 

@@ -120,7 +120,7 @@ impl Drop for Devices {
             polls = polls.saturating_add(1);
             fsleep(Self::POLL);
         }
-        // A release callback that is not counted any more returns.
+        // A release callback that is not counted any more has nothing left to do but to return.
         rcu::synchronize_rcu();
     }
 }
@@ -198,15 +198,12 @@ impl Device {
         }
     }
 
-    /// Undoes [`Device::hold_checks`]; whether that was done. Checks that were asked for are
-    /// forgotten then.
-    pub(crate) fn release_checks(&self) -> bool {
-        let was_held = self.is_held().xchg(false, Full);
-        if was_held {
+    /// Undoes [`Device::hold_checks`], if that was done. Checks that were asked for are forgotten.
+    pub(crate) fn release_checks(&self) {
+        if self.is_held().xchg(false, Full) {
             // SAFETY: The work is initialised, and this undoes one disable.
             unsafe { kernel_bindings::enable_delayed_work(self.check_work()) };
         }
-        was_held
     }
 
     /// Removes the device from the virtio core, if it is registered.
@@ -247,6 +244,9 @@ unsafe extern "C" fn check_callback<T: Transport>(work: *mut kernel_bindings::wo
         Verdict::Dead => {
             // Whoever waits for the device ends, also the one who holds it while it is probed.
             device.break_virtqueues();
+            // Whoever has seen a virtqueue that was not broken yet, with interrupts disabled as
+            // drivers do, has added its buffer by then.
+            rcu::synchronize_rcu();
             if transport.driver_waits(device) {
                 return;
             }
