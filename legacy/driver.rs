@@ -64,6 +64,18 @@ pci::pci_device_table!(
 );
 
 impl Legacy {
+    /// Refuses a device that is another one than the PCI core has found in the slot, as after a
+    /// hibernation; C drives it as what was there before.
+    fn check_slot(pci: &pci::Device) -> Result {
+        let known = pci.identity();
+        match pci.read_identity() {
+            Ok(identity) if identity == known => return Ok(()),
+            Ok(identity) => dev_err!(pci, "not driven: {identity} in the slot of {known}\n"),
+            Err(_) => dev_err!(pci, "not driven: device is gone: it reads as all ones\n"),
+        }
+        Err(ENODEV)
+    }
+
     /// Refuses devices that are not for this transport, with one line that says why.
     fn check_identity(pci: &pci::Device) -> Result {
         let identity = Identity {
@@ -110,6 +122,7 @@ impl pci::Driver for Legacy {
 
     fn probe(pdev: &pci::Probed<'_>) -> Result<Bound> {
         let pci = Arc::new(pci::Device::new(pdev), GFP_KERNEL)?;
+        Self::check_slot(&pci)?;
         Self::check_identity(&pci)?;
         pci.enable().inspect_err(|error| {
             dev_err!(&*pci, "not enabled: error {}\n", error.to_errno());
