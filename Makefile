@@ -87,7 +87,7 @@ vm: cargo ## Main test: devices, I/O, every kind of sleep, comparison with the C
 	@$(with-module) $(vmtest)
 
 PHONY += matrix
-matrix: cargo ## All VM tests but those on the debug kernel, with many cycles of every kind of sleep
+matrix: cargo ## All VM tests but those on the debug kernels, with many cycles of every kind of sleep
 	@$(with-module) $(vmtest)
 
 PHONY += compare
@@ -99,7 +99,7 @@ hostile: cargo ## Devices that misbehave, on both drivers; one table
 	@$(with-module) $(vmtest)
 
 PHONY += random
-random: cargo ## The same made from seeds: ARGS="--seed 1 --count 20"
+random: cargo ## Devices that misbehave as seeds tell, on one driver: ARGS="--seed 1 --count 20"
 	@$(with-module) $(vmtest)
 
 PHONY += bench
@@ -157,7 +157,9 @@ help: ## This list
 	@sed -n 's/^\([a-z_-]*\):[^#]*## \(.*\)/\1@\2/p' Makefile | \
 		while IFS=@ read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
 	@echo
-	@echo "  KDIR=DIR         kernel to build for: a built tree with Rust [$(KDIR)]"
+	@echo "  KDIR=DIR         built kernel tree with Rust [module: $(KDIR); tests: Debian's, built at first use]"
+	@echo "  KERNEL_SRC=DIR   kernel source that the tests build instead of Debian's"
+	@echo "  ACCEL=kvm        KVM for the tests, if a probe guest answers [tcg]"
 	@echo "  LLVM=, CC=       compiler, as in the kernel's own build [the kernel's compiler]"
 	@echo "  DRIVER=c         test the C driver instead"
 	@echo "  ARGS=...         more arguments for the test runner"
