@@ -126,6 +126,8 @@ pub(crate) enum Event {
     SleepRefused,
     /// The device is dead, and its virtio driver waits for requests.
     RequestsLost,
+    /// The virtio driver is not frozen, since it would wait for a dead device.
+    NotFrozen,
 }
 
 /// What the PM core or the PCI core has the transport do.
@@ -239,6 +241,7 @@ impl fmt::Display for Event {
             Self::RequestsLost => f.write_str(
                 "requests in flight are lost: its virtio driver waits for them, and stays",
             ),
+            Self::NotFrozen => f.write_str("not frozen: its virtio driver waits for a dead device"),
             Self::Disconnected => {
                 f.write_str("disconnected and taken from its virtio driver: bind the device anew")
             }

@@ -143,12 +143,7 @@ impl Bound {
             return Ok(());
         }
         device.break_virtqueues();
-        dev_err!(
-            self.pci(),
-            "driver {} waits for a dead device: sleep and reset refused\n",
-            self.driver_name()
-        );
-        transport.record(Event::SleepRefused);
+        transport.report(Event::NotFrozen);
         Err(EBUSY)
     }
 

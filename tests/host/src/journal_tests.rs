@@ -189,6 +189,10 @@ fn every_event_is_a_line_with_its_values() {
             "requests in flight are lost: its virtio driver waits for them, and stays",
         ),
         (
+            Event::NotFrozen,
+            "not frozen: its virtio driver waits for a dead device",
+        ),
+        (
             Event::Disconnected,
             "disconnected and taken from its virtio driver: bind the device anew",
         ),
