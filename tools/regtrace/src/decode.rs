@@ -2,11 +2,39 @@
 
 //! Gives raw accesses their register, which needs to know when MSI-X is enabled.
 
+use std::collections::BTreeMap;
+
 use crate::access::{Access, Register, NO_VECTOR};
 use crate::parse::RawAccess;
 
 const CONFIG_VECTOR: u64 = 20;
 const QUEUE_VECTOR: u64 = 22;
+
+/// The device configuration, as far as it was read or written.
+#[derive(Default)]
+struct Known(BTreeMap<u16, u8>);
+
+impl Known {
+    fn bytes(offset: u16, raw: &RawAccess) -> impl Iterator<Item = (u16, u8)> {
+        (offset..).zip(raw.value.to_le_bytes().into_iter().take(raw.size.into()))
+    }
+
+    fn learn(&mut self, register: Register, raw: &RawAccess) {
+        if let Register::Config(offset) = register {
+            self.0.extend(Self::bytes(offset, raw));
+        }
+    }
+
+    /// Whether a read agrees with what is known of all that it would have read there.
+    fn agrees(&self, register: Register, raw: &RawAccess) -> bool {
+        match register {
+            Register::Config(offset) if !raw.write => {
+                Self::bytes(offset, raw).all(|(at, byte)| self.0.get(&at) == Some(&byte))
+            }
+            _ => false,
+        }
+    }
+}
 
 /// Whether a device's driver uses MSI-X: only vectors are written in 16 bits and read back.
 pub(crate) fn uses_msix<'a>(accesses: impl Iterator<Item = (u64, &'a RawAccess)>) -> bool {
@@ -25,13 +53,16 @@ pub(crate) fn uses_msix<'a>(accesses: impl Iterator<Item = (u64, &'a RawAccess)>
 ///
 /// The BAR does not show when the driver enables MSI-X, but the first vector that is written
 /// does, and taking the configuration vector away, or a reset, is the last thing before it is
-/// disabled. In between, the device configuration begins at 24, otherwise at 20.
+/// disabled. In between, the device configuration begins at 24, otherwise at 20. A driver may also
+/// leave it enabled over a reset: then the next field that is read is what it was only at 24.
 pub(crate) fn decode<'a>(
     accesses: impl Iterator<Item = (u64, &'a RawAccess)>,
     msix: bool,
 ) -> Vec<Access> {
     let mut enabled = false;
     let mut ends = false;
+    let mut left = false;
+    let mut known = Known::default();
     accesses
         .map(|(offset, raw)| {
             let vector = raw.size == 2 && matches!(offset, CONFIG_VECTOR | QUEUE_VECTOR);
@@ -42,16 +73,22 @@ pub(crate) fn decode<'a>(
                 enabled = true;
                 ends = offset == CONFIG_VECTOR && raw.value == u64::from(NO_VECTOR);
             }
+            let at = |enabled| Register::at(offset, enabled);
+            if left && !enabled && known.agrees(at(true), raw) && !known.agrees(at(false), raw) {
+                enabled = true;
+            }
             let access = Access {
                 line: raw.line,
                 time: raw.time.clone(),
                 cpu: raw.cpu,
-                register: Register::at(offset, enabled),
+                register: at(enabled),
                 write: raw.write,
                 size: raw.size,
                 value: raw.value,
             };
+            known.learn(access.register, raw);
             if access.is_reset() || read_back {
+                left |= enabled && !read_back;
                 enabled = false;
             }
             access
@@ -122,6 +159,25 @@ mod tests {
         let accesses = accesses.iter().map(|(offset, raw)| (*offset, raw));
         let decoded = decode(accesses, true);
         assert_eq!(decoded[2].register, Register::Config(4));
+    }
+
+    #[test]
+    fn msix_may_stay_enabled_over_a_reset() {
+        let accesses = [
+            (20, raw(true, 2, 0)),
+            (24, raw(false, 2, 0x11)),
+            (26, raw(false, 2, 0x22)),
+            (28, raw(false, 2, 0x33)),
+            (18, raw(true, 1, 0)),
+            (18, raw(true, 1, 0)),
+            (28, raw(false, 2, 0x33)),
+            (18, raw(true, 1, 0)),
+            (24, raw(false, 2, 0x33)),
+        ];
+        let accesses = accesses.iter().map(|(offset, raw)| (*offset, raw));
+        let decoded = decode(accesses, true);
+        assert_eq!(decoded[6].register, Register::Config(4), "left enabled");
+        assert_eq!(decoded[8].register, Register::Config(4), "disabled");
     }
 
     #[test]
