@@ -301,8 +301,9 @@ impl Layout {
             Board::Pc if !self.scripted.is_empty() => {
                 // Scripted devices have the guest's memory mapped.
                 add("-machine", "pc,memory-backend=memory".to_owned());
-                let memory = "memory-backend-memfd,id=memory,size=256M,share=on";
-                add("-object", memory.to_owned());
+                let size = self.memory();
+                let memory = format!("memory-backend-memfd,id=memory,size={size}M,share=on");
+                add("-object", memory);
             }
             Board::Pc => add("-machine", "pc".to_owned()),
             Board::Q35 => {

@@ -14,6 +14,7 @@ use std::fs;
 use std::io::{stdout, Write};
 
 use anyhow::{ensure, Context, Result};
+use machine::Variant;
 use results::hostile::{ScenarioRun, RECORDED};
 
 use crate::failure::Failure;
@@ -40,6 +41,9 @@ pub(crate) struct Options {
     /// Records what comes of the C driver.
     #[arg(long, conflicts_with = "recorded")]
     record: bool,
+    /// Runs this driver alone, on the debug kernel.
+    #[arg(long, conflicts_with = "record")]
+    debug: bool,
 }
 
 /// Which seeds are run.
@@ -75,16 +79,18 @@ struct Machines {
     setup: Setup,
     /// What the folders' names begin with.
     name: &'static str,
+    kernel: Variant,
     vm: Option<(bool, Vm)>,
     boots: usize,
     coverage: Coverage,
 }
 
 impl Machines {
-    fn new(setup: &Setup, driver: Driver, name: &'static str) -> Self {
+    fn new(setup: &Setup, driver: Driver, name: &'static str, kernel: Variant) -> Self {
         Self {
             setup: setup.with_driver(driver),
             name,
+            kernel,
             vm: None,
             boots: 0,
             coverage: Coverage::default(),
@@ -114,7 +120,9 @@ impl Machines {
         self.boots += 1;
         let name = format!("{}-{}-{}", self.name, self.setup.driver, self.boots);
         let dir = fresh_folder(&self.setup.logs, &name)?;
-        let mut vm = Vm::boot(&self.setup, &run::layout(!intx), &dir, BOOT)?;
+        let mut layout = run::layout(!intx);
+        layout.kernel = self.kernel;
+        let mut vm = Vm::boot(&self.setup, &layout, &dir, BOOT)?;
         run::prepare(&mut vm)?;
         Ok(vm)
     }
@@ -213,7 +221,11 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
         Driver::Rust => {
             let mut ktap = Ktap::new(stdout());
             ktap.begin(cases.len() + usize::from(names.is_empty()))?;
-            let (rust, coverage) = run_rust(setup, &scenarios, &cases, &mut ktap)?;
+            let kernel = match options.debug {
+                true => Variant::Debug,
+                false => Variant::Standard,
+            };
+            let (rust, coverage) = run_rust(setup, kernel, &scenarios, &cases, &mut ktap)?;
             if names.is_empty() {
                 let missing = coverage.missing();
                 ktap.result(
@@ -227,7 +239,7 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
         }
         Driver::C => (Vec::new(), Coverage::default()),
     };
-    if !options.recorded {
+    if !options.recorded && !options.debug {
         recorded.extend(run_c(setup, &scenarios, &cases));
     }
     if options.record {
@@ -253,7 +265,7 @@ pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
     let cases = cases(&scenarios, |scenario, _| scenario.checked);
     ktap.begin(cases.len())?;
     let before = ktap.count().failed;
-    run_rust(setup, &scenarios, &cases, ktap)?;
+    run_rust(setup, Variant::Standard, &scenarios, &cases, ktap)?;
     let good = !cases.is_empty() && ktap.count().failed == before;
     ktap.end();
     ktap.level_result(good, "devices that misbehave")?;
@@ -262,7 +274,7 @@ pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
 
 /// Runs scenarios made from seeds; whether the driver survives all of them.
 pub(crate) fn run_seeds(setup: &Setup, seeds: &Seeds) -> Result<bool> {
-    let mut machines = Machines::new(setup, setup.driver, "random");
+    let mut machines = Machines::new(setup, setup.driver, "random", Variant::Standard);
     let mut ktap = Ktap::new(stdout());
     ktap.begin(usize::try_from(seeds.count)?)?;
     for seed in seeds.seed..seeds.seed.saturating_add(seeds.count) {
@@ -292,11 +304,12 @@ fn key(scenario: &Scenario, case: &Case) -> String {
 /// What came of each with this repository's driver, and which lies were told.
 fn run_rust<W: Write>(
     setup: &Setup,
+    kernel: Variant,
     scenarios: &[Scenario],
     cases: &[Case],
     ktap: &mut Ktap<W>,
 ) -> Result<(Vec<String>, Coverage)> {
-    let mut machines = Machines::new(setup, Driver::Rust, "hostile");
+    let mut machines = Machines::new(setup, Driver::Rust, "hostile", kernel);
     let environment = setup.environment();
     let mut results = Vec::new();
     for case in cases {
@@ -311,8 +324,12 @@ fn run_rust<W: Write>(
             Err(failure) => (Some(failure.to_string()), failure.name().to_owned()),
         };
         ktap.result(wrong.is_none(), &key(scenario, case))?;
+        let name = key(scenario, case);
         let run = ScenarioRun {
-            name: key(scenario, case),
+            name: match kernel {
+                Variant::Standard => name,
+                other => format!("{name}, {} kernel", other.name()),
+            },
             verdict: match &wrong {
                 None => "ok".to_owned(),
                 Some(wrong) => wrong.trim_end().replace('\n', "; "),
@@ -332,7 +349,7 @@ fn run_rust<W: Write>(
 
 /// What came of each with the C driver, by name.
 fn run_c(setup: &Setup, scenarios: &[Scenario], cases: &[Case]) -> BTreeMap<String, String> {
-    let mut machines = Machines::new(setup, Driver::C, "hostile");
+    let mut machines = Machines::new(setup, Driver::C, "hostile", Variant::Standard);
     let mut results = BTreeMap::new();
     for case in cases {
         let scenario = &scenarios[case.scenario];
