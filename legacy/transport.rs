@@ -265,7 +265,7 @@ impl Transport {
         if self.connected.xchg(false, Full) {
             self.pci.clear_master();
             if known.policy == Some(Policy::Intx) {
-                // The handler leaves the device alone from here on, whose interrupt does it is.
+                // The handler leaves the device alone from here on, whoever interrupts on the line.
                 self.pci.mask_intx();
             }
             self.report(Event::Disconnected);

@@ -143,7 +143,7 @@ impl Device {
             bindings::VIRTIO_ID_BLOCK => 0..usize::MAX,
             // The first two are for control and for events.
             bindings::VIRTIO_ID_SCSI => 2..usize::MAX,
-            // The others are not to inflate and to deflate.
+            // Those to inflate and to deflate; the others are not waited for.
             bindings::VIRTIO_ID_BALLOON => 0..2,
             _ => 0..0,
         }
