@@ -59,40 +59,55 @@ ensure_unloaded() {
 	! driver_is_loaded || unload_driver
 }
 
-# The PCI address of the device in a slot; behind a PCIe port, of the port's device.
-pci_of() {
-	slot=/sys/bus/pci/devices/0000:00:$1.0
-	for behind in "$slot"/0000:*; do
-		if [ -e "$behind/vendor" ]; then
-			basename "$behind"
+# Sets $pci to the PCI address of the device in a slot; behind a PCIe port, of the port's device.
+find_pci() {
+	pci_slot=/sys/bus/pci/devices/0000:00:$1.0
+	for pci_behind in "$pci_slot"/0000:*; do
+		if [ -e "$pci_behind/vendor" ]; then
+			pci=${pci_behind##*/}
 			return
 		fi
 	done
-	if [ -e "$slot/vendor" ] && ! grep -q '^0x0604' "$slot/class"; then
-		basename "$slot"
+	if [ -e "$pci_slot/vendor" ] && read -r pci_class <"$pci_slot/class" &&
+		[ "${pci_class#0x0604}" = "$pci_class" ]; then
+		pci=${pci_slot##*/}
 		return
 	fi
-	echo "no PCI device in slot $1"
+	pci="no PCI device in slot $1"
 	return 1
 }
 
-# The virtio device of the PCI device in a slot, as virtioN.
-virtio_of() {
-	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+pci_of() {
+	find_pci "$1"
+	found=$?
+	echo "$pci"
+	return $found
+}
+
+# Sets $virtio to the virtio device of the PCI device in a slot, as virtioN.
+find_virtio() {
+	find_pci "$1" || { virtio=$pci; return 1; }
 	for virtio in /sys/bus/pci/devices/"$pci"/virtio*; do
 		if [ -e "$virtio/status" ]; then
-			basename "$virtio"
+			virtio=${virtio##*/}
 			return
 		fi
 	done
-	echo "no virtio device on $pci"
+	virtio="no virtio device on $pci"
 	return 1
 }
 
-# A device that is bound has a live virtio device with a driver.
+virtio_of() {
+	find_virtio "$1"
+	found=$?
+	echo "$virtio"
+	return $found
+}
+
+# A device that is bound has a live virtio device with a driver: $virtio.
 is_live() {
-	virtio=$(virtio_of "$1") || { echo "$virtio"; return 1; }
-	status=$(cat "/sys/bus/virtio/devices/$virtio/status")
+	find_virtio "$1" || { echo "$virtio"; return 1; }
+	read -r status <"/sys/bus/virtio/devices/$virtio/status"
 	if [ $((status & 0x87)) -ne $((0x07)) ]; then
 		echo "$virtio has device status $status"
 		return 1
@@ -102,29 +117,41 @@ is_live() {
 
 # The names in /proc/interrupts of a virtio device.
 interrupt_names() {
-	awk '{ for (i = 1; i <= NF; i++) if ($i ~ /^virtio/) { sub(",", "", $i); print $i } }' \
-		/proc/interrupts | grep -E "^$1(-|\$)"
+	awk -v name="$1" '{ for (i = 1; i <= NF; i++) if (index($i, name) == 1) {
+		sub(",", "", $i)
+		if ($i == name || index($i, name "-") == 1) print $i
+	} }' /proc/interrupts
 }
 
-# Which of the interrupt policies a device has, from the names in /proc/interrupts.
-interrupts_of() {
-	virtio=$(virtio_of "$1") || { echo "$virtio"; return 1; }
-	case $(interrupt_names "$virtio") in
-	"") echo none ;;
-	*-virtqueues*) echo shared ;;
-	*-config*) echo per-queue ;;
-	*) echo intx ;;
+# Which of the interrupt policies a virtio device has, from the words in /proc/interrupts.
+find_interrupts() {
+	case $2 in
+	*" $1-virtqueues "*) interrupts=shared ;;
+	*" $1-config "*) interrupts=per-queue ;;
+	*" $1 "*) interrupts=intx ;;
+	*) interrupts=none ;;
 	esac
 }
 
-# The device in a slot is live and has these interrupts.
+# The devices in these slots are live and have these interrupts, a slot and a policy each.
 check_bound() {
-	await 10 is_live "$1" || { is_live "$1"; return 1; }
-	interrupts=$(interrupts_of "$1")
-	[ "$interrupts" = "$2" ] || {
-		echo "the interrupts of $(virtio_of "$1") are $interrupts, not $2"
-		return 1
-	}
+	expected=
+	while [ $# -ge 2 ]; do
+		await 10 is_live "$1" || { is_live "$1"; return 1; }
+		expected="$expected $virtio $2"
+		shift 2
+	done
+	words=" $(tr -s ' ,\n' ' ' </proc/interrupts) "
+	# shellcheck disable=SC2086
+	set -- $expected
+	while [ $# -ge 2 ]; do
+		find_interrupts "$1" "$words"
+		[ "$interrupts" = "$2" ] || {
+			echo "the interrupts of $1 are $interrupts, not $2"
+			return 1
+		}
+		shift 2
+	done
 }
 
 unbind_device() {

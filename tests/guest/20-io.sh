@@ -9,12 +9,12 @@ mount_tools() {
 
 # The disk of the blk or scsi device in a slot.
 disk_of() {
-	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	find_pci "$1" || { echo "$pci"; return 1; }
 	for disk in /sys/bus/pci/devices/"$pci"/virtio*/block/* \
 		/sys/bus/pci/devices/"$pci"/virtio*/host*/target*/*/block/*; do
 		# sysfs has it before devtmpfs: a file of that name would be in the node's place.
-		if [ -b "/dev/$(basename "$disk")" ]; then
-			echo "/dev/$(basename "$disk")"
+		if [ -b "/dev/${disk##*/}" ]; then
+			echo "/dev/${disk##*/}"
 			return
 		fi
 	done

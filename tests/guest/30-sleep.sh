@@ -14,8 +14,8 @@ start_load() {
 	done
 	(
 		# shellcheck disable=SC2086
-		run_fio --size=8m --iodepth=4 --time_based --runtime=1d --verify_backlog=16 \
-			--rate_iops=100 $jobs >/tmp/load 2>&1 &
+		run_fio --bsrange=4k-16k --size=8m --iodepth=4 --time_based --runtime=1d \
+			--verify=xxhash --verify_backlog=8 --rate_iops=50 $jobs >/tmp/load 2>&1 &
 		echo $! >/tmp/load-pid
 		wait $!
 		echo $? >/tmp/load-status
@@ -25,10 +25,26 @@ start_load() {
 
 # The load still runs: it has met no error, and it reads and writes each disk.
 load_is_moving() {
+	before=$(load_done "$@") || { echo "$before"; return 1; }
+	load_moves_on "$before"
+}
+
+# What each disk has done so far: its name, reads, writes.
+load_done() {
 	for slot; do
 		disk=$(disk_of "$slot") || { echo "$disk"; return 1; }
-		before=$(awk '{ print $1, $5 }' "/sys/block/${disk#/dev/}/stat")
-		await 40 load_moved "${disk#/dev/}" "$before" || return
+		read -r reads _ _ _ writes _ <"/sys/block/${disk#/dev/}/stat"
+		echo "${disk#/dev/} $reads $writes"
+	done
+}
+
+# Each disk does more than it had done then.
+load_moves_on() {
+	# shellcheck disable=SC2086
+	set -- $1
+	while [ $# -ge 3 ]; do
+		await 40 load_moved "$1" "$2" "$3" || return
+		shift 3
 	done
 	[ ! -e /tmp/load-status ] || {
 		cat /tmp/load
@@ -39,8 +55,8 @@ load_is_moving() {
 
 load_moved() {
 	[ -e /tmp/load-status ] && return
-	after=$(awk '{ print $1, $5 }' "/sys/block/$1/stat")
-	[ "${after% *}" -gt "${2% *}" ] && [ "${after#* }" -gt "${2#* }" ]
+	read -r reads _ _ _ writes _ <"/sys/block/$1/stat"
+	[ "$reads" -gt "$2" ] && [ "$writes" -gt "$3" ]
 }
 
 # Stops the load; what it wrote must have verified all the way.
@@ -79,28 +95,33 @@ start_work() {
 
 # The same process counts on, the disks are read and written on, and nothing was lost.
 check_work() {
-	counter_is_moving && load_is_moving "$@" && identity
+	read -r counted </tmp/counter
+	before=$(load_done "$@") || { echo "$before"; return 1; }
+	await 10 counter_moved "$counted" && load_moves_on "$before" && identity
 }
 
 # The boot, the counting process and when it was started.
 identity() {
-	cat /proc/sys/kernel/random/boot_id
-	pid=$(cat /tmp/counter.pid)
-	echo "$pid $(cut -d ' ' -f 22 "/proc/$pid/stat")"
-}
-
-counter_is_moving() {
-	before=$(cat /tmp/counter)
-	await 10 counter_moved "$before"
+	read -r boot </proc/sys/kernel/random/boot_id
+	read -r pid </tmp/counter.pid
+	read -r stat <"/proc/$pid/stat"
+	# shellcheck disable=SC2086
+	set -- $stat
+	shift 21
+	echo "$boot $pid $1"
 }
 
 counter_moved() {
-	[ "$(cat /tmp/counter)" -gt "$1" ]
+	read -r counted </tmp/counter
+	[ "$counted" -gt "$1" ]
 }
 
 # The failures that the PM core counted, and how often a suspend succeeded.
 sleep_failures() {
-	grep -H . /sys/power/suspend_stats/fail* /sys/power/suspend_stats/last_failed_dev
+	for file in /sys/power/suspend_stats/fail* /sys/power/suspend_stats/last_failed_dev; do
+		read -r failed <"$file"
+		echo "$file: $failed"
+	done
 }
 
 sleep_successes() {
@@ -115,19 +136,24 @@ kernel_is_silent() {
 
 # The kernel measures the TSC once, in the background, and says so about two seconds after the boot.
 tsc_is_calibrated() {
-	[ "$(cut -d . -f 1 /proc/uptime)" -ge 15 ] || dmesg | grep -q 'tsc: Refined'
+	read -r uptime _ </proc/uptime
+	[ "${uptime%.*}" -ge 15 ] || dmesg | grep -q 'tsc: Refined'
 }
 
 # The disk with the tools was found again after the last sleep: the NVMe driver prints long after
 # that has ended.
 tools_are_back() {
-	[ "$(cat /sys/class/nvme/nvme0/state)" = live ] || return
+	read -r nvme_state </sys/class/nvme/nvme0/state
+	[ "$nvme_state" = live ] || return
 	dmesg | awk '/nvme0: .* queues/ { scan = 1 } /nvme0: Ignoring bogus/ { scan = 0 } END { exit scan }'
 }
 
-# Goes to the state $1 (mem or disk), and returns when the machine has woken up.
+# Goes to the state $1 (mem or disk), and returns when the machine has woken up. The log is cleared
+# (the host has all of it), or to search it would take longer each time.
 go_to_sleep() {
-	await 20 kernel_is_silent && echo "$1" >/sys/power/state
+	await 20 kernel_is_silent || return
+	[ "${uptime%.*}" -lt 15 ] || dmesg -c >/dev/null
+	echo "$1" >/sys/power/state
 }
 
 # $3 cycles to the state $1 (mem or disk), as far as the test level $2.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::schedule::{Action, Step};
 use crate::failure::{Failure, Outcome};
 use crate::layout::Kind;
-use crate::tests::device::{check_bound, check_io};
+use crate::tests::device::{check_all_bound, check_io};
 use crate::vm::Vm;
 
 /// The disks that are written and verified all the time.
@@ -79,7 +79,7 @@ pub(super) fn step(vm: &mut Vm, step: Step, before: &str) -> Outcome {
         let text = format!("another boot or another process:\n{before}\n{after}");
         return Err(Failure::Failed(text));
     }
-    let mut kinds = vm.layout().kinds.clone().into_iter();
-    kinds.try_for_each(|kind| check_bound(vm, kind))?;
+    let kinds = vm.layout().kinds.clone();
+    check_all_bound(vm, &kinds)?;
     vm.check_kernel()
 }

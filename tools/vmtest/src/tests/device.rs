@@ -17,8 +17,16 @@ const BALLOON: Duration = Duration::from_secs(30);
 
 /// The device is bound, live, and has the interrupts that it should have.
 pub(crate) fn check_bound(vm: &mut Vm, kind: Kind) -> Outcome {
-    let policy = vm.layout().policy(kind);
-    vm.ok(&format!("check_bound {} {policy}", kind.slot()))?;
+    check_all_bound(vm, &[kind])
+}
+
+/// The same for many devices.
+pub(crate) fn check_all_bound(vm: &mut Vm, kinds: &[Kind]) -> Outcome {
+    let mut command = "check_bound".to_owned();
+    for &kind in kinds {
+        command.push_str(&format!(" {} {}", kind.slot(), vm.layout().policy(kind)));
+    }
+    vm.ok(&command)?;
     Ok(())
 }
 

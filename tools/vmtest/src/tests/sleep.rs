@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::device::{check_bound, check_io};
+use super::device::{check_all_bound, check_io};
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
@@ -72,9 +72,7 @@ pub(super) fn under_load(vm: &mut Vm, sleep: impl FnOnce(&mut Vm) -> Outcome) ->
     }
     // The virtio driver of 9p has no freeze and no restore: it is bound anew.
     vm.ok(&format!("rebind_device {}", Kind::NineP.slot()))?;
-    Kind::TESTED
-        .into_iter()
-        .try_for_each(|kind| check_bound(vm, kind))
+    check_all_bound(vm, &Kind::TESTED)
 }
 
 /// Input and output of the devices that have no work during the sleep.
