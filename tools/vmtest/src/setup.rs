@@ -2,12 +2,11 @@
 
 //! What every test of a run shares: the machine, the driver under test, where logs go.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use machine::{Machine, Variant};
@@ -81,7 +80,7 @@ pub(crate) struct Setup {
     /// Programs for the guest, beside busybox.
     pub(crate) programs: Vec<PathBuf>,
     /// The other kernels that were set up in this run.
-    others: Rc<RefCell<BTreeMap<Variant, Other>>>,
+    others: Arc<Mutex<BTreeMap<Variant, Other>>>,
     /// The driver under test.
     pub(crate) driver: Driver,
     /// The driver's module parameters, separated by commas.
@@ -116,7 +115,7 @@ impl Setup {
             root,
             machine,
             programs: Vec::new(),
-            others: Rc::default(),
+            others: Arc::default(),
             driver,
             parameters,
             accel: Accel::Tcg,
@@ -131,23 +130,24 @@ impl Setup {
         if kernel == Variant::Standard {
             return Ok(other);
         }
-        if !self.others.borrow().contains_key(&kernel) {
-            let mut options = machine::Options::new(&self.root);
-            options.kdir = None;
-            options.variant = kernel;
-            let machine = machine::ensure(&options, &mut |line| eprintln!("{line}"))?;
-            let made = Other {
-                module: module::build(&self.root, &self.logs, kernel, &machine)?,
-                programs: vec![guest_program::build(&self.root, "failnth")?],
-                machine,
-            };
-            self.others.borrow_mut().insert(kernel, made);
-        }
-        if let Some(made) = self.others.borrow().get(&kernel) {
-            other.machine = made.machine.clone();
-            other.module.clone_from(&made.module);
-            other.programs.clone_from(&made.programs);
-        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = match others.entry(kernel) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(place) => {
+                let mut options = machine::Options::new(&self.root);
+                options.kdir = None;
+                options.variant = kernel;
+                let machine = machine::ensure(&options, &mut |line| eprintln!("{line}"))?;
+                place.insert(Other {
+                    module: module::build(&self.root, &self.logs, kernel, &machine)?,
+                    programs: vec![guest_program::build(&self.root, "failnth")?],
+                    machine,
+                })
+            }
+        };
+        other.machine = made.machine.clone();
+        other.module.clone_from(&made.module);
+        other.programs.clone_from(&made.programs);
         Ok(other)
     }
 

@@ -8,27 +8,32 @@
 
 mod actions;
 mod schedule;
-mod state;
+pub(crate) mod state;
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 
 use crate::failure::Outcome;
 use crate::ktap::Ktap;
+use crate::layout::Layout;
 use crate::runner::fresh_folder;
 use crate::setup::Setup;
 use crate::vm::{Vm, BOOT};
-use schedule::{Action, Target};
+use schedule::{Action, Step, Target};
 use state::{Failed, State};
 
+/// How often what is done is kept: to write the file may take as long as a sleep.
+const SAVE: Duration = Duration::from_secs(5);
 /// How often a line tells how far it is.
 const PROGRESS: Duration = Duration::from_secs(60);
 /// How many failures in a row end a run: something is wrong with all of it.
@@ -69,6 +74,9 @@ pub(crate) struct Options {
     /// Storms of each kind: hot-plug, bind, module reload.
     #[arg(long, default_value_t = 200)]
     storms: u32,
+    /// How many VMs run at once; as many as the machine has processors, if not given.
+    #[arg(long)]
+    jobs: Option<NonZeroUsize>,
     /// Stop after this many hours; the same command goes on from there.
     #[arg(long)]
     hours: Option<f64>,
@@ -102,11 +110,53 @@ impl Until {
 struct Run<'a> {
     setup: &'a Setup,
     folder: PathBuf,
-    state: State,
     until: Until,
+    progress: Mutex<Progress>,
+}
+
+/// How far a run is, for all VMs that are at it.
+struct Progress {
+    state: State,
     /// When the time that `state` counts was brought up to date.
     counted: Instant,
+    /// When `state` was last written to its file.
+    saved: Instant,
+    /// When a line last told how far it is.
     said: Instant,
+    /// How many of the last rounds failed.
+    in_a_row: usize,
+}
+
+impl Progress {
+    fn new(state: State) -> Self {
+        let now = Instant::now();
+        Self {
+            state,
+            counted: now,
+            saved: now,
+            said: now,
+            in_a_row: 0,
+        }
+    }
+
+    fn save(&mut self, folder: &Path) -> Result<()> {
+        self.saved = Instant::now();
+        self.state.seconds += self.counted.elapsed().as_secs_f64();
+        self.counted = self.saved;
+        self.state.save(&Run::file(folder))
+    }
+
+    /// Keeps and tells how far it is, if that was some time ago.
+    fn go_on(&mut self, folder: &Path) -> Result<()> {
+        if self.saved.elapsed() >= SAVE {
+            self.save(folder)?;
+        }
+        if self.said.elapsed() >= PROGRESS {
+            self.said = Instant::now();
+            eprintln!("soak: {}", self.state.progress());
+        }
+        Ok(())
+    }
 }
 
 /// What runs, with a hash of the module.
@@ -132,44 +182,56 @@ impl Run<'_> {
         folder.join("state.json")
     }
 
-    fn save(&mut self) -> Result<()> {
-        self.state.seconds += self.counted.elapsed().as_secs_f64();
-        self.counted = Instant::now();
-        self.state.save(&Self::file(&self.folder))?;
-        if self.said.elapsed() >= PROGRESS {
-            self.said = Instant::now();
-            eprintln!("soak: {}", self.state.progress());
-        }
-        Ok(())
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Rounds until all is done or it is to end.
-    fn go(&mut self) -> Result<()> {
-        let mut in_a_row = 0;
-        while !self.state.is_complete() && !self.until.is_over() {
-            let number = self.state.round;
-            let failures = self.state.failures.len();
+    /// Rounds until all is done or it is to end, in so many VMs at once.
+    fn go(&self, jobs: usize) -> Result<()> {
+        let outcome = thread::scope(|scope| {
+            let rounds = || {
+                let outcome = self.rounds();
+                if outcome.is_err() {
+                    self.until.stopped.store(true, Ordering::Relaxed);
+                }
+                outcome
+            };
+            let jobs: Vec<_> = (0..jobs).map(|_| scope.spawn(rounds)).collect();
+            let ended = jobs.into_iter().map(|job| match job.join() {
+                Ok(outcome) => outcome,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            ended.collect::<Vec<_>>().into_iter().collect()
+        });
+        self.progress().save(&self.folder)?;
+        outcome
+    }
+
+    /// One round after the other.
+    fn rounds(&self) -> Result<()> {
+        loop {
+            let number = {
+                let mut progress = self.progress();
+                if progress.state.is_complete() || self.until.is_over() {
+                    return Ok(());
+                }
+                if progress.in_a_row >= FAILURES_IN_A_ROW {
+                    eprintln!("soak: {FAILURES_IN_A_ROW} rounds in a row failed: this run ends");
+                    return Ok(());
+                }
+                let number = progress.state.round;
+                progress.state.round += 1;
+                number
+            };
             self.round(number)?;
-            self.state.round += 1;
-            self.save()?;
-            if self.state.failures.len() == failures {
-                in_a_row = 0;
-            } else {
-                in_a_row += 1;
-            }
-            if in_a_row == FAILURES_IN_A_ROW {
-                eprintln!("soak: {in_a_row} rounds in a row failed: this run ends here");
-                break;
-            }
         }
-        Ok(())
     }
 
     /// One round: what is wanted of its steps, and the check at its end.
-    fn round(&mut self, number: u32) -> Result<()> {
-        let mut round = schedule::round(self.state.seed, number, &self.state.target);
+    fn round(&self, number: u32) -> Result<()> {
+        let mut ahead = self.progress().state.clone();
+        let mut round = schedule::round(ahead.seed, number, &ahead.target);
         // As many as are left to do.
-        let mut ahead = self.state.clone();
         round.steps.retain(|step| {
             let wanted = !ahead.has_enough(step.action);
             ahead.count(step.action);
@@ -184,14 +246,17 @@ impl Run<'_> {
         let mut current = None;
         let outcome = self.in_vm(&layout, &dir, &steps, &mut current);
         Vm::tidy(&dir);
+        let mut progress = self.progress();
         match outcome {
             Ok(()) => {
+                progress.in_a_row = 0;
                 let _ = fs::remove_dir_all(&dir);
             }
             Err(failure) => {
                 let text = failure.to_string();
                 eprintln!("soak: round {number}, {}: {text}", dir.display());
-                self.state.failures.push(Failed {
+                progress.in_a_row += 1;
+                progress.state.failures.push(Failed {
                     round: number,
                     action: current,
                     reason: text.lines().take(2).collect::<Vec<_>>().join(" "),
@@ -199,14 +264,14 @@ impl Run<'_> {
                 });
             }
         }
-        Ok(())
+        progress.save(&self.folder)
     }
 
     fn in_vm(
-        &mut self,
-        layout: &crate::layout::Layout,
+        &self,
+        layout: &Layout,
         dir: &Path,
-        steps: &[schedule::Step],
+        steps: &[Step],
         current: &mut Option<Action>,
     ) -> Outcome {
         let mut vm = Vm::boot(self.setup, layout, dir, BOOT)?;
@@ -214,22 +279,22 @@ impl Run<'_> {
         outcome.map_err(|failure| vm.explained(failure))
     }
 
-    fn steps(
-        &mut self,
-        vm: &mut Vm,
-        steps: &[schedule::Step],
-        current: &mut Option<Action>,
-    ) -> Outcome {
+    fn steps(&self, vm: &mut Vm, steps: &[Step], current: &mut Option<Action>) -> Outcome {
         let before = actions::begin(vm)?;
         for step in steps {
             if self.until.is_over() {
                 break;
             }
+            // Another VM may have done it meanwhile.
+            if self.progress().state.has_enough(step.action) {
+                continue;
+            }
             *current = Some(step.action);
             actions::step(vm, *step, &before)?;
             *current = None;
-            self.state.count(step.action);
-            self.save()?;
+            let mut progress = self.progress();
+            progress.state.count(step.action);
+            progress.go_on(&self.folder)?;
         }
         actions::end(vm)
     }
@@ -270,9 +335,14 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
         _ => State::new(options.seed, subject, target),
     };
     state.target = target;
-    let mut run = begin(setup, folder, state, options.hours)?;
+    let mut run = Run {
+        setup,
+        folder,
+        until: until(options.hours)?,
+        progress: Mutex::new(Progress::new(state)),
+    };
     eprintln!(
-        "soak: Ctrl-C ends it after the action under way; the same command goes on from there"
+        "soak: Ctrl-C ends it after the actions under way; the same command goes on from there"
     );
     match options.round {
         Some(number) => {
@@ -280,61 +350,65 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
             fs::create_dir_all(&run.folder)?;
             run.round(number)?;
         }
-        None => run.go()?,
+        None => {
+            let processors = thread::available_parallelism();
+            run.go(match (options.jobs, processors) {
+                (Some(jobs), _) | (None, Ok(jobs)) => jobs.get(),
+                (None, Err(_)) => 1,
+            })?;
+        }
     }
-    println!("{}", run.state.sum_up());
-    if !run.state.is_complete() && options.round.is_none() {
+    let state = &run.progress().state;
+    println!("{}", state.sum_up());
+    if !state.is_complete() && options.round.is_none() {
         println!("not complete: the same command goes on");
     }
-    Ok(run.state.failures.is_empty()
-        && Action::ALL.iter().any(|&action| run.state.done(action) > 0))
+    Ok(state.failures.is_empty() && Action::ALL.iter().any(|&action| state.done(action) > 0))
 }
 
-fn begin(setup: &Setup, folder: PathBuf, state: State, hours: Option<f64>) -> Result<Run<'_>> {
+/// Ends at Ctrl-C, and after so many hours.
+fn until(hours: Option<f64>) -> Result<Until> {
     let stopped = Arc::new(AtomicBool::new(false));
     let flag = stopped.clone();
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("soak: ending after the action under way; once more to end at once");
+        eprintln!("soak: ending after the actions under way; once more to end at once");
     })
     .context("cannot catch Ctrl-C")?;
     let deadline = hours.map(|hours| Instant::now() + Duration::from_secs_f64(hours * 3600.0));
-    Ok(Run {
-        setup,
-        folder,
-        state,
-        until: Until { stopped, deadline },
-        counted: Instant::now(),
-        said: Instant::now(),
-    })
+    Ok(Until { stopped, deadline })
 }
 
-/// The short run of the checks: one result.
-pub(crate) fn report<W: Write>(setup: &Setup, size: &Size, ktap: &mut Ktap<W>) -> Result<()> {
+/// The short run of the checks, one VM after the other.
+pub(crate) fn short(setup: &Setup, size: &Size) -> Result<State> {
     let target = Target {
         suspends: size.suspends,
         test_resumes: size.test_resumes,
         hibernations: size.hibernations,
         storms: size.storms,
     };
-    let folder = fresh_folder(&setup.logs, "soak-short")?;
-    let state = State::new(1, subject(setup)?, target);
-    let mut run = Run {
+    let run = Run {
         setup,
-        folder,
-        state,
+        folder: fresh_folder(&setup.logs, "soak-short")?,
         until: Until {
             stopped: Arc::default(),
             deadline: None,
         },
-        counted: Instant::now(),
-        said: Instant::now(),
+        progress: Mutex::new(Progress::new(State::new(1, subject(setup)?, target))),
     };
-    run.go()?;
-    let good = run.state.is_complete() && run.state.failures.is_empty();
-    ktap.result(good, "endurance")?;
-    ktap.note(&run.state.sum_up())?;
+    run.go(1)?;
+    let state = run.progress().state.clone();
+    Ok(state)
+}
+
+/// Its one result.
+pub(crate) fn report<W: Write>(state: &State, ktap: &mut Ktap<W>) -> Result<()> {
+    ktap.result(
+        state.is_complete() && state.failures.is_empty(),
+        "endurance",
+    )?;
+    ktap.note(&state.sum_up())?;
     Ok(())
 }
