@@ -43,13 +43,13 @@ const FAILURES_IN_A_ROW: usize = 5;
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Size {
     /// Endurance: suspends to memory.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 500)]
     suspends: u32,
     /// Endurance: images that are written and resumed at once.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 20)]
     test_resumes: u32,
     /// Endurance: hibernations with the power off between.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 3)]
     hibernations: u32,
     /// Endurance: storms of each kind.
     #[arg(long, default_value_t = 1)]
@@ -72,7 +72,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 100)]
     hibernations: u32,
     /// Storms of each kind: hot-plug, bind, module reload.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 100)]
     storms: u32,
     /// How many VMs run at once; as many as the machine has processors, if not given.
     #[arg(long)]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::layout::{Board, Interrupts, Kind, Layout};
 
 /// How many actions a round has.
-pub(super) const ROUND: usize = 60;
+pub(super) const ROUND: usize = 200;
 
 /// The devices that are plugged and bound in storms, while the disks have work.
 const STORMED: [Kind; 4] = [Kind::Blk4, Kind::Net, Kind::Console, Kind::Rng];
