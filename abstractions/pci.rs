@@ -328,7 +328,7 @@ impl Device {
         Ok(usize::try_from(self.pdev.resource_len(bar)?)?)
     }
 
-    /// Enables I/O ports and memory, if that was not done yet.
+    /// Enables I/O ports, memory and INTx, if that was not done yet.
     pub(crate) fn enable(&self) -> Result {
         if self.is_enabled() {
             return Ok(());
@@ -336,11 +336,8 @@ impl Device {
         // SAFETY: `as_raw` is valid, and a PCI device may be enabled at any time.
         to_result(unsafe { bindings::pci_enable_device(self.as_raw()) })?;
         self.enabled.store(true, Relaxed);
-        if self.intx_is_masked() {
-            // The PCI core unmasks it where there is no MSI-X.
-            // SAFETY: `as_raw` is valid.
-            unsafe { bindings::pci_intx(self.as_raw(), 0) };
-        }
+        // The PCI core has done so where there is no MSI-X: a handler must know.
+        self.unmask_intx();
         Ok(())
     }
 
@@ -381,7 +378,7 @@ impl Device {
         is_asserted
     }
 
-    /// Masks INTx until [`Device::unmask_intx`].
+    /// Masks INTx until [`Device::unmask_intx`] or [`Device::enable`].
     pub(crate) fn mask_intx(&self) {
         if !self.intx_masked.xchg(true, Full) {
             // SAFETY: `as_raw` is valid.

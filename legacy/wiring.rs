@@ -313,8 +313,8 @@ impl Transport {
 
     /// Frees the wiring of virtqueues that were deleted, or keeps it.
     ///
-    /// The device is reset and stays so. Until the wiring is taken back, INTx is masked and its
-    /// handler does not access the device.
+    /// The device is reset and stays so. Until it is enabled again, INTx is masked and its handler
+    /// does not access it.
     pub(super) fn put_wiring(&self, wiring: KBox<Wiring>) {
         let mut kept = self.kept.lock();
         if !matches!(*kept, Kept::Wanted) {
