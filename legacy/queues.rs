@@ -65,7 +65,8 @@ pub(super) struct Queues {
     wiring: Option<KBox<Wiring>>,
 }
 
-struct Queue {
+/// A virtqueue, with its interrupt if it has one for itself.
+pub(super) struct Queue {
     irq: Option<Irq<Virtqueue>>,
     virtqueue: Arc<Virtqueue>,
     vector: u16,
@@ -195,10 +196,12 @@ impl Queues {
 
     /// Deletes the virtqueues with their own interrupts.
     fn delete(mut self) -> Option<KBox<Wiring>> {
-        self.wiring.take().inspect(|wiring| {
-            // Handlers that are shared find no virtqueue from here on.
-            wiring.share(KVec::new());
-        })
+        let mut wiring = self.wiring?;
+        // The room is empty: handlers that are shared find no virtqueue from here on.
+        wiring.share();
+        self.queues.clear();
+        wiring.room.queues = self.queues;
+        Some(wiring)
     }
 }
 
@@ -411,9 +414,9 @@ impl Transport {
                 .ok_or(Failure::Interrupts(ENOSPC))?,
             affinity: affinity.filter(|_| policy == Policy::PerQueue),
         };
-        let wiring = self.wire(device, plan)?;
-        let mut queues = KVec::new();
-        match self.add_virtqueues(&mut queues, &wiring, negotiated, device, wanted, policy) {
+        let mut wiring = self.wire(device, plan)?;
+        let mut queues = core::mem::take(&mut wiring.room.queues);
+        match self.add_virtqueues(&mut queues, &mut wiring, negotiated, device, wanted, policy) {
             Ok(()) => Ok(Queues {
                 queues,
                 wiring: Some(wiring),
@@ -431,14 +434,13 @@ impl Transport {
     fn add_virtqueues(
         &self,
         queues: &mut KVec<Queue>,
-        wiring: &Wiring,
+        wiring: &mut Wiring,
         negotiated: &Negotiated,
         device: &Device,
         wanted: &Wanted<'_>,
         policy: Policy,
     ) -> Result<(), Failure> {
         let mut dealer = Dealer::new(policy);
-        let mut shared = KVec::new();
         queues.reserve(wanted.requests().count(), GFP_KERNEL)?;
         for (index, request) in wanted.requests().enumerate() {
             let index = u16::try_from(index).map_err(|_| Failure::Virtqueues(EINVAL))?;
@@ -461,7 +463,7 @@ impl Transport {
                 None => None,
             };
             if irq.is_none() && request.has_callback() {
-                shared.push(virtqueue.clone(), GFP_KERNEL)?;
+                wiring.room.shared.push(virtqueue.clone(), GFP_KERNEL)?;
             }
             queues.push(
                 Queue {
@@ -473,7 +475,7 @@ impl Transport {
             )?;
             self.show_virtqueue(negotiated, index, &virtqueue, vector)?;
         }
-        wiring.share(shared);
+        wiring.share();
         Ok(())
     }
 

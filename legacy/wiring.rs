@@ -27,7 +27,10 @@ use super::{
         SharedVirtqueues, //
     },
     journal::Event,
-    queues::Failure,
+    queues::{
+        Failure,
+        Queue, //
+    },
     regs,
     transport::Transport,
     vectors::{
@@ -60,6 +63,25 @@ pub(super) struct Wiring {
     /// The virtqueues that share an interrupt, if there is one.
     callbacks: Option<Arc<Callbacks>>,
     asked: Option<Asked>,
+    /// Room for the virtqueues that are made next.
+    pub(super) room: Room,
+}
+
+/// Empty lists, which keep their memory.
+pub(super) struct Room {
+    /// For [`Queues`](super::queues::Queues).
+    pub(super) queues: KVec<Queue>,
+    /// For [`Wiring::share`].
+    pub(super) shared: KVec<Arc<Virtqueue>>,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self {
+            queues: KVec::new(),
+            shared: KVec::new(),
+        }
+    }
 }
 
 enum Interrupts {
@@ -137,12 +159,13 @@ impl Wiring {
         }
     }
 
-    /// Has `virtqueues` share an interrupt, instead of those that did before, whose callbacks do
-    /// not run any more when this returns.
-    pub(super) fn share(&self, virtqueues: KVec<Arc<Virtqueue>>) {
+    /// Has the virtqueues in [`Room::shared`] share an interrupt, instead of those that did before,
+    /// whose callbacks do not run any more when this returns.
+    pub(super) fn share(&mut self) {
         if let Some(callbacks) = &self.callbacks {
-            drop(callbacks.replace(virtqueues));
+            callbacks.exchange(&mut self.room.shared);
         }
+        self.room.shared.clear();
     }
 
     /// Waits until no handler runs any more.
@@ -241,6 +264,7 @@ impl Transport {
                     interrupts: Interrupts::Intx(irq),
                     callbacks: Some(callbacks),
                     asked: plan.asked(),
+                    room: Room::new(),
                 },
                 GFP_KERNEL,
             )?);
@@ -292,6 +316,7 @@ impl Transport {
                 },
                 callbacks,
                 asked: plan.asked(),
+                room: Room::new(),
             },
             GFP_KERNEL,
         )?)

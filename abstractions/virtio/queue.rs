@@ -358,11 +358,11 @@ impl Callbacks {
         )
     }
 
-    /// Replaces the virtqueues, and returns those of before.
+    /// Exchanges the virtqueues for others.
     ///
-    /// When this returns, no callback of those runs any more.
-    pub(crate) fn replace(&self, virtqueues: KVec<Arc<Virtqueue>>) -> KVec<Arc<Virtqueue>> {
-        core::mem::replace(&mut *self.virtqueues.lock(), virtqueues)
+    /// When this returns, no callback of those of before runs any more.
+    pub(crate) fn exchange(&self, virtqueues: &mut KVec<Arc<Virtqueue>>) {
+        core::mem::swap(&mut *self.virtqueues.lock(), virtqueues);
     }
 
     /// Calls the callbacks of all virtqueues that have used buffers; whether one had.
