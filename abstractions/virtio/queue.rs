@@ -60,7 +60,7 @@ impl Request<'_> {
 pub(crate) struct Wanted<'a> {
     requests: &'a [bindings::virtqueue_info],
     answers: &'a mut [*mut bindings::virtqueue],
-    given: KVec<Arc<Virtqueue>>,
+    given: &'a mut KVec<Arc<Virtqueue>>,
     device: &'a Device,
     announced_notify: NotifyCallback,
 }
@@ -75,6 +75,7 @@ impl<'a> Wanted<'a> {
         count: usize,
         answers: *mut *mut bindings::virtqueue,
         requests: *const bindings::virtqueue_info,
+        given: &'a mut KVec<Arc<Virtqueue>>,
     ) -> Self {
         let (requests, answers): (&[_], &mut [_]) = if count == 0 {
             (&[], &mut [])
@@ -91,7 +92,7 @@ impl<'a> Wanted<'a> {
         Self {
             requests,
             answers,
-            given: KVec::new(),
+            given,
             device,
             announced_notify: notify_announced_callback::<T>,
         }
@@ -108,7 +109,7 @@ impl<'a> Wanted<'a> {
                 device,
                 announced_notify,
             })
-            .filter(|request| request.name().is_some())
+            .filter(|request| !request.info.name.is_null())
     }
 
     /// Gives the driver its virtqueues, in the order of [`Wanted::requests`].
@@ -133,15 +134,10 @@ impl<'a> Wanted<'a> {
             .iter()
             .zip(self.answers.iter_mut())
             .filter(|(request, _)| !request.name.is_null());
-        for ((_, answer), virtqueue) in named.zip(&self.given) {
+        for ((_, answer), virtqueue) in named.zip(self.given.iter()) {
             *answer = virtqueue.raw.as_ptr();
         }
         Ok(())
-    }
-
-    /// What the driver was given, and is to be kept for it.
-    pub(super) fn into_given(self) -> KVec<Arc<Virtqueue>> {
-        self.given
     }
 }
 

@@ -121,18 +121,15 @@ impl<T: Transport> Ops<T> {
         unsafe { &*(*vdev.cast::<Allocation<T>>()).transport }
     }
 
-    /// Replaces the virtqueues that are kept for the driver of `vdev`, and returns those of before.
+    /// The virtqueues that are kept for the driver of `vdev`.
     ///
     /// # Safety
     ///
-    /// As for [`Self::transport`], and nobody else may do the same meanwhile.
-    unsafe fn replace_given(
-        vdev: *mut bindings::virtio_device,
-        given: KVec<Arc<Virtqueue>>,
-    ) -> KVec<Arc<Virtqueue>> {
+    /// As for [`Self::transport`], and nobody else may do the same during `'a`.
+    unsafe fn given<'a>(vdev: *mut bindings::virtio_device) -> &'a mut KVec<Arc<Virtqueue>> {
         // SAFETY: By the safety requirements, this is the only access to the cell of a valid
         // `Allocation<T>`.
-        unsafe { (*vdev.cast::<Allocation<T>>()).given.get().replace(given) }
+        unsafe { &mut *(*vdev.cast::<Allocation<T>>()).given.get() }
     }
 
     /// # Safety
@@ -223,21 +220,20 @@ impl<T: Transport> Ops<T> {
         desc: *mut kernel_bindings::irq_affinity,
     ) -> c_int {
         // SAFETY: The virtio core gives the device, `nvqs` requests and room for as many answers,
-        // and a descriptor or null.
+        // and a descriptor or null. It does not have virtqueues found or deleted meanwhile.
         // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
         let (transport, device, mut wanted, affinity) = unsafe {
+            let device = Device::from_raw(vdev);
+            let given = Self::given(vdev);
             (
                 Self::transport(vdev),
-                Device::from_raw(vdev),
-                Wanted::from_raw::<T>(Device::from_raw(vdev), nvqs as usize, vqs, vqs_info),
+                device,
+                Wanted::from_raw::<T>(device, nvqs as usize, vqs, vqs_info, given),
                 Affinity::from_raw(desc),
             )
         };
         from_result(|| {
             transport.find_virtqueues(device, &mut wanted, affinity)?;
-            // SAFETY: The virtio core gives the device, and does not have virtqueues found or
-            // deleted meanwhile.
-            drop(unsafe { Self::replace_given(vdev, wanted.into_given()) });
             Ok(0)
         })
     }
@@ -249,7 +245,7 @@ impl<T: Transport> Ops<T> {
         // SAFETY: The virtio core gives the device.
         unsafe { Self::transport(vdev) }.delete_virtqueues();
         // SAFETY: As above, and it does not have virtqueues found or deleted meanwhile.
-        drop(unsafe { Self::replace_given(vdev, KVec::new()) });
+        unsafe { Self::given(vdev) }.clear();
     }
 
     /// # Safety
