@@ -130,7 +130,7 @@ impl Queues {
     /// Lists the virtqueues.
     pub(super) fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for virtqueue in self.virtqueues() {
-            let (index, name) = (virtqueue.index(), virtqueue.name().to_str().unwrap_or("?"));
+            let (index, name) = (virtqueue.index(), virtqueue.name());
             let (num, address) = (virtqueue.num(), virtqueue.ring_address());
             let broken = if virtqueue.is_broken() {
                 ", broken"

@@ -7,7 +7,6 @@ use core::ptr::NonNull;
 use kernel::{
     bindings as kernel_bindings,
     prelude::*,
-    str::CString,
     sync::{
         aref::ARef,
         new_spinlock_irq,
@@ -151,6 +150,9 @@ pub(crate) struct Doorbell<'a> {
     pub(crate) is_announced: bool,
 }
 
+/// As many bytes of the name of a virtqueue are kept, which is more than any virtio driver has.
+const NAME_LEN: usize = 32;
+
 /// A virtqueue with a split ring in memory.
 ///
 /// # Invariants
@@ -159,7 +161,8 @@ pub(crate) struct Doorbell<'a> {
 pub(crate) struct Virtqueue {
     raw: NonNull<bindings::virtqueue>,
     num: u16,
-    name: CString,
+    /// The name, for people, with zeros behind it.
+    name: [u8; NAME_LEN],
     /// What `raw` belongs to.
     _device: ARef<Device>,
     /// Where `raw` notifies the device, if it does.
@@ -200,7 +203,11 @@ impl Virtqueue {
             ),
             None => (notify_nobody_callback, core::ptr::null_mut()),
         };
-        let name = CString::try_from(request.name().unwrap_or_default())?;
+        let mut name = [0; NAME_LEN];
+        let given = request.name().unwrap_or_default().to_bytes();
+        for (place, &byte) in name.iter_mut().zip(given) {
+            *place = byte;
+        }
 
         let device = request.device;
         // SAFETY: By the invariant of `Request`, it is by the driver of the device, whose name and
@@ -248,9 +255,10 @@ impl Virtqueue {
         unsafe { (*self.raw.as_ptr()).index }
     }
 
-    /// The name that the virtio driver has given it.
-    pub(crate) fn name(&self) -> &CStr {
-        &self.name
+    /// The name that the virtio driver has given it, or `?` if that is no text.
+    pub(crate) fn name(&self) -> &str {
+        let name = self.name.split(|&byte| byte == 0).next();
+        core::str::from_utf8(name.unwrap_or_default()).unwrap_or("?")
     }
 
     /// Number of entries that are not in use, as the virtio core knew it a moment ago.
