@@ -438,12 +438,15 @@ impl Bound {
     /// Checks that the virtio driver has all its virtqueues again, and that they are connected.
     fn check_queues(&self) -> Result {
         let transport = self.transport();
-        if let Some(error) = transport.known.lock().lost {
+        let now = transport.queue_count();
+        let (lost, before, has_rings) = {
+            let known = transport.known.lock();
+            (known.lost, known.sizes.len(), known.has_rings)
+        };
+        if let Some(error) = lost {
             return Err(error);
         }
-        let before = transport.known.lock().sizes.len();
-        let now = transport.queue_count();
-        if now < before || (now > 0 && !transport.has_rings()) {
+        if now < before || (now > 0 && !has_rings) {
             transport.report(Event::VirtqueuesMissing { now, before });
             return Err(EIO);
         }
