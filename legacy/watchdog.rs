@@ -30,6 +30,10 @@ fn interval() -> Option<NonZero<u32>> {
 impl Transport {
     /// Has a live device looked at now and then, and one that is disconnected unregistered.
     pub(super) fn watch(&self, device: &Device) {
+        if device.holds_checks() {
+            // Whoever releases them calls this again.
+            return;
+        }
         if !self.is_connected() {
             device.check_soon();
         } else if let Some(millis) = interval().filter(|_| self.is_live()) {

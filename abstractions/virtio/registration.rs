@@ -198,6 +198,11 @@ impl Device {
         }
     }
 
+    /// Whether checks that are asked for are forgotten.
+    pub(crate) fn holds_checks(&self) -> bool {
+        self.is_held().load(Relaxed)
+    }
+
     /// Undoes [`Device::hold_checks`], if that was done. Checks that were asked for are forgotten.
     pub(crate) fn release_checks(&self) {
         if self.is_held().xchg(false, Full) {
