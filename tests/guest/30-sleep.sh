@@ -116,44 +116,55 @@ counter_moved() {
 	[ "$counted" -gt "$1" ]
 }
 
-# The failures that the PM core counted, and how often a suspend succeeded.
-sleep_failures() {
+# Sets $failures to the failures that the PM core counted, and $successes to how often a suspend
+# succeeded.
+read_stats() {
+	failures=
 	for file in /sys/power/suspend_stats/fail* /sys/power/suspend_stats/last_failed_dev; do
 		read -r failed <"$file"
-		echo "$file: $failed"
+		failures="$failures ${file##*/}:$failed"
 	done
+	read -r successes </sys/power/suspend_stats/success
 }
 
-sleep_successes() {
-	cat /sys/power/suspend_stats/success
+# The PM core counts $1 more successes than before and no other failure.
+check_stats() {
+	expected=$((successes + $1)) before=$failures
+	read_stats
+	[ "$failures" = "$before" ] || { echo "suspend_stats: $failures"; return 1; }
+	[ "$successes" -eq $expected ] || { echo "$successes successes, not $expected"; return 1; }
 }
 
 # Nothing in the kernel is about to print. printk() on one processor while another one suspends the
-# consoles gives a warning of the kernel (nbcon_kthreads_wake).
+# consoles gives a warning of the kernel (nbcon_kthreads_wake). The log is cleared (the host has all
+# of it), or to search it would take longer each time.
 kernel_is_silent() {
-	tsc_is_calibrated && tools_are_back
+	tsc_is_calibrated || return
+	read -r nvme_state </sys/class/nvme/nvme0/state
+	[ "$nvme_state" = live ] || return
+	dmesg -c >/tmp/said
+	while read -r line; do
+		case $line in
+		# The disk with the tools was found after the last sleep: its driver prints long after
+		# that has ended.
+		*"nvme0: "*" queues") is_scanned=false ;;
+		*"nvme0: Ignoring bogus"*) is_scanned=true ;;
+		esac
+	done </tmp/said
+	[ "$is_scanned" != false ]
 }
 
 # The kernel measures the TSC once, in the background, and says so about two seconds after the boot.
 tsc_is_calibrated() {
+	[ ! -e /tmp/calibrated ] || return 0
 	read -r uptime _ </proc/uptime
-	[ "${uptime%.*}" -ge 15 ] || dmesg | grep -q 'tsc: Refined'
+	[ "${uptime%.*}" -ge 15 ] || dmesg | grep -q 'tsc: Refined' || return
+	touch /tmp/calibrated
 }
 
-# The disk with the tools was found again after the last sleep: the NVMe driver prints long after
-# that has ended.
-tools_are_back() {
-	read -r nvme_state </sys/class/nvme/nvme0/state
-	[ "$nvme_state" = live ] || return
-	dmesg | awk '/nvme0: .* queues/ { scan = 1 } /nvme0: Ignoring bogus/ { scan = 0 } END { exit scan }'
-}
-
-# Goes to the state $1 (mem or disk), and returns when the machine has woken up. The log is cleared
-# (the host has all of it), or to search it would take longer each time.
+# Goes to the state $1 (mem or disk), and returns when the machine has woken up.
 go_to_sleep() {
-	await 20 kernel_is_silent || return
-	[ "${uptime%.*}" -lt 15 ] || dmesg -c >/dev/null
-	echo "$1" >/sys/power/state
+	await 20 kernel_is_silent && echo "$1" >/sys/power/state
 }
 
 # $3 cycles to the state $1 (mem or disk), as far as the test level $2.
@@ -161,8 +172,7 @@ pm_test_cycles() {
 	state=$1 level=$2 cycles=$3
 	[ "$state" = mem ] || echo platform >/sys/power/disk
 	echo "$level" >/sys/power/pm_test || return
-	failures=$(sleep_failures)
-	successes=$(sleep_successes)
+	read_stats
 	done=0
 	while [ $done -lt "$cycles" ]; do
 		go_to_sleep "$state" || break
@@ -170,21 +180,15 @@ pm_test_cycles() {
 	done
 	echo none >/sys/power/pm_test
 	[ $done -eq "$cycles" ] || { echo "cycle $((done + 1)) of $cycles was refused"; return 1; }
-	[ "$failures" = "$(sleep_failures)" ] || { echo "suspend_stats:"; sleep_failures; return 1; }
-	[ "$state" != mem ] || [ "$(sleep_successes)" -eq $((successes + cycles)) ] || {
-		echo "suspend_stats counts $(sleep_successes) successes, not $((successes + cycles))"
-		return 1
-	}
+	[ "$state" = mem ] || cycles=0
+	check_stats "$cycles"
 }
 
 # One real suspend to memory; the host wakes the machine.
 suspend_to_memory() {
 	echo deep >/sys/power/mem_sleep
-	failures=$(sleep_failures)
-	successes=$(sleep_successes)
-	go_to_sleep mem || return
-	[ "$failures" = "$(sleep_failures)" ] || { echo "suspend_stats:"; sleep_failures; return 1; }
-	[ "$(sleep_successes)" -eq $((successes + 1)) ] || { echo "not counted as a success"; return 1; }
+	read_stats
+	go_to_sleep mem && check_stats 1
 }
 
 # Swap for the image, on the disk in a slot.
@@ -205,18 +209,14 @@ stop_swap() {
 
 # Writes an image, reads it back and goes on with it, in one and the same kernel.
 test_resume() {
-	failures=$(sleep_failures)
-	echo test_resume >/sys/power/disk || return
-	go_to_sleep disk || return
-	[ "$failures" = "$(sleep_failures)" ] || { echo "suspend_stats:"; sleep_failures; return 1; }
+	read_stats
+	echo test_resume >/sys/power/disk && go_to_sleep disk && check_stats 0
 }
 
 # Hibernates. The machine powers off inside; the last lines run in the resumed one.
 hibernate() {
-	failures=$(sleep_failures)
-	echo shutdown >/sys/power/disk || return
-	go_to_sleep disk || return
-	[ "$failures" = "$(sleep_failures)" ] || { echo "suspend_stats:"; sleep_failures; return 1; }
+	read_stats
+	echo shutdown >/sys/power/disk && go_to_sleep disk && check_stats 0
 }
 
 # In a machine that was just started: goes on with the image on the disk in a slot.
