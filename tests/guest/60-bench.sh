@@ -151,7 +151,7 @@ time_stream() {
 fio_rate() {
 	mount_tools && disk=$(disk_of "$1") || return
 	fio --name=bench --filename="$disk" --ioengine=libaio --direct=1 --bs=4k --rw="$2" \
-		--iodepth="$3" --numjobs="$4" --number_ios=$((2000 / $4)) --size=32m --group_reporting \
+		--iodepth="$3" --numjobs="$4" --number_ios=$((1000 / $4)) --size=32m --group_reporting \
 		--randseed=2014 --output-format=terse >/tmp/fio || { cat /tmp/fio; return 1; }
 	case $2 in
 	randread) cut -d ';' -f 8 /tmp/fio ;;
