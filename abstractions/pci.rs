@@ -283,7 +283,8 @@ impl Device {
         Self {
             pdev: pdev.into(),
             enabled: AtomicFlag::new(false),
-            intx_masked: AtomicFlag::new(false),
+            // Another driver may have left it so.
+            intx_masked: AtomicFlag::new(true),
         }
     }
 
@@ -396,6 +397,11 @@ impl Device {
         if self.intx_masked.xchg(false, Full) {
             // SAFETY: `as_raw` is valid.
             unsafe { bindings::pci_intx(self.as_raw(), 1) };
+            if self.intx_is_masked() {
+                // A handler masked it meanwhile, which may have been undone just now.
+                // SAFETY: As above.
+                unsafe { bindings::pci_intx(self.as_raw(), 0) };
+            }
         }
     }
 

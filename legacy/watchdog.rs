@@ -34,7 +34,7 @@ impl Transport {
             // Whoever releases them calls this again.
             return;
         }
-        if !self.is_connected() {
+        if !self.is_connected() || self.pci.intx_is_masked() {
             device.check_soon();
         } else if let Some(millis) = interval().filter(|_| self.is_live()) {
             device.check_after(millis);

@@ -244,7 +244,8 @@ impl<T: Transport> Ops<T> {
     unsafe extern "C" fn del_vqs_callback(vdev: *mut bindings::virtio_device) {
         // SAFETY: The virtio core gives the device.
         unsafe { Self::transport(vdev) }.delete_virtqueues();
-        // SAFETY: As above, and it does not have virtqueues found or deleted meanwhile.
+        // SAFETY: As above, and it does not have virtqueues found or deleted meanwhile. It holds a
+        // reference to the device, so that those of the virtqueues are not the last ones.
         unsafe { Self::given(vdev) }.clear();
     }
 
