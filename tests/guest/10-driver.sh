@@ -21,6 +21,22 @@ fails() {
 	! "$@"
 }
 
+# What the kernel has said: go_to_sleep() moves it from the kernel's log to a file.
+kernel_log() {
+	cat /tmp/log 2>/dev/null
+	dmesg
+}
+
+# The log says $2 of the device in slot $1.
+log_says() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	kernel_log | grep -q "$pci: $2" || {
+		kernel_log | grep "$pci"
+		echo "the log does not say of $pci: $2"
+		return 1
+	}
+}
+
 # Loads the driver's modules, in order. Module parameters go to the last one.
 load_driver() {
 	last=$(tail -n 1 "/modules/$DRIVER/order")
@@ -107,7 +123,7 @@ virtio_of() {
 # A device that is bound has a live virtio device with a driver: $virtio.
 is_live() {
 	find_virtio "$1" || { echo "$virtio"; return 1; }
-	read -r status <"/sys/bus/virtio/devices/$virtio/status"
+	read -r status <"/sys/bus/virtio/devices/$virtio/status" || return
 	if [ $((status & 0x87)) -ne $((0x07)) ]; then
 		echo "$virtio has device status $status"
 		return 1
@@ -135,6 +151,7 @@ find_interrupts() {
 
 # The devices in these slots are live and have these interrupts, a slot and a policy each.
 check_bound() {
+	[ $# -ge 2 ] && [ $(($# % 2)) -eq 0 ] || { echo "check_bound: $*"; return 1; }
 	expected=
 	while [ $# -ge 2 ]; do
 		await 10 is_live "$1" || { is_live "$1"; return 1; }

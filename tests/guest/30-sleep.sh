@@ -14,7 +14,7 @@ start_load() {
 	done
 	(
 		# shellcheck disable=SC2086
-		run_fio --bsrange=4k-16k --size=8m --iodepth=4 --time_based --runtime=1d \
+		run_fio --bssplit=4k/60:16k/35:64k/5 --size=8m --iodepth=4 --time_based --runtime=1d \
 			--verify=xxhash --verify_backlog=8 --rate_iops=50 $jobs >/tmp/load 2>&1 &
 		echo $! >/tmp/load-pid
 		wait $!
@@ -33,7 +33,7 @@ load_is_moving() {
 load_done() {
 	for slot; do
 		disk=$(disk_of "$slot") || { echo "$disk"; return 1; }
-		read -r reads _ _ _ writes _ <"/sys/block/${disk#/dev/}/stat"
+		read -r reads _ _ _ writes _ <"/sys/block/${disk#/dev/}/stat" || return
 		echo "${disk#/dev/} $reads $writes"
 	done
 }
@@ -42,6 +42,7 @@ load_done() {
 load_moves_on() {
 	# shellcheck disable=SC2086
 	set -- $1
+	[ $# -ge 3 ] || { echo "no load"; return 1; }
 	while [ $# -ge 3 ]; do
 		await 40 load_moved "$1" "$2" "$3" || return
 		shift 3
@@ -55,7 +56,7 @@ load_moves_on() {
 
 load_moved() {
 	[ -e /tmp/load-status ] && return
-	read -r reads _ _ _ writes _ <"/sys/block/$1/stat"
+	read -r reads _ _ _ writes _ <"/sys/block/$1/stat" || return
 	[ "$reads" -gt "$2" ] && [ "$writes" -gt "$3" ]
 }
 
@@ -102,9 +103,8 @@ check_work() {
 
 # The boot, the counting process and when it was started.
 identity() {
-	read -r boot </proc/sys/kernel/random/boot_id
-	read -r pid </tmp/counter.pid
-	read -r stat <"/proc/$pid/stat"
+	read -r boot </proc/sys/kernel/random/boot_id && read -r pid </tmp/counter.pid &&
+		read -r stat <"/proc/$pid/stat" || return
 	# shellcheck disable=SC2086
 	set -- $stat
 	shift 21
@@ -121,10 +121,11 @@ counter_moved() {
 read_stats() {
 	failures=
 	for file in /sys/power/suspend_stats/fail* /sys/power/suspend_stats/last_failed_dev; do
-		read -r failed <"$file"
+		# It is empty if no device has failed.
+		read -r failed <"$file" || failed=
 		failures="$failures ${file##*/}:$failed"
 	done
-	read -r successes </sys/power/suspend_stats/success
+	read -r successes </sys/power/suspend_stats/success || return
 }
 
 # The PM core counts $1 more successes than before and no other failure.
@@ -136,22 +137,23 @@ check_stats() {
 }
 
 # Nothing in the kernel is about to print. printk() on one processor while another one suspends the
-# consoles gives a warning of the kernel (nbcon_kthreads_wake). The log is cleared (the host has all
-# of it), or to search it would take longer each time.
+# consoles gives a warning of the kernel (nbcon_kthreads_wake). The log is moved to a file, or to
+# search it would take longer each time.
 kernel_is_silent() {
 	tsc_is_calibrated || return
-	read -r nvme_state </sys/class/nvme/nvme0/state
+	read -r nvme_state </sys/class/nvme/nvme0/state || return
 	[ "$nvme_state" = live ] || return
 	dmesg -c >/tmp/said
 	while read -r line; do
+		echo "$line"
 		case $line in
 		# The disk with the tools was found after the last sleep: its driver prints long after
 		# that has ended.
-		*"nvme0: "*" queues") is_scanned=false ;;
-		*"nvme0: Ignoring bogus"*) is_scanned=true ;;
+		*"nvme0: "*" queues") echo "is being looked at" >/tmp/tools ;;
+		*"nvme0: Ignoring bogus"*) echo "found" >/tmp/tools ;;
 		esac
-	done </tmp/said
-	[ "$is_scanned" != false ]
+	done </tmp/said >>/tmp/log
+	read -r tools </tmp/tools && [ "$tools" = found ]
 }
 
 # The kernel measures the TSC once, in the background, and says so about two seconds after the boot.

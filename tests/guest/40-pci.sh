@@ -8,11 +8,7 @@ check_left_alone() {
 	[ "$DRIVER" = rust ] || { await 10 is_live "$1"; return; }
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	[ ! -e "/sys/bus/pci/devices/$pci/driver" ] || { echo "$pci has a driver"; return 1; }
-	dmesg | grep -q "$pci: not driven: $2" || {
-		dmesg | grep "$pci"
-		echo "the log does not say that $pci is not driven: $2"
-		return 1
-	}
+	log_says "$1" "not driven: $2"
 }
 
 # A transitional device is driven by the interface that the driver prefers: feature bit 32,

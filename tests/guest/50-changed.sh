@@ -13,15 +13,11 @@ check_disconnected() {
 		return 1
 	}
 	for text in "$2" "disconnected and taken from"; do
-		dmesg | grep -q "$pci: $text" || {
-			dmesg | grep "$pci"
-			echo "the log does not say of $pci: $text"
-			return 1
-		}
+		log_says "$1" "$text" || return
 	done
 }
 
 # This machine was resumed from an image since it was booted.
 has_hibernated() {
-	dmesg | grep -q "hibernation exit" || { echo "not the machine that was hibernated"; return 1; }
+	kernel_log | grep -q "hibernation exit" || { echo "not the machine that was hibernated"; return 1; }
 }

@@ -38,16 +38,6 @@ check_died() {
 	[ ! -e /tmp/reader ] || await 10 test -e /tmp/reader-status
 }
 
-# The log says $2 of the device in slot $1.
-log_says() {
-	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
-	dmesg | grep -q "$pci: $2" || {
-		dmesg | grep "$pci"
-		echo "the log does not say of $pci: $2"
-		return 1
-	}
-}
-
 mount_9p() {
 	mkdir -p /mnt/9p
 	grep -q ' /mnt/9p ' /proc/mounts ||
