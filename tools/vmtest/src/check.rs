@@ -3,9 +3,11 @@
 //! The jobs that are made of many tests, reported as KTAP.
 
 use std::io::{stdout, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::thread;
 
-use anyhow::{ensure, Result};
+use anyhow::{anyhow, ensure, Result};
 
 use crate::compare;
 use crate::hostile;
@@ -152,19 +154,32 @@ pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     let mut ktap = Ktap::new(stdout());
     ktap.begin(STEPS.len() + harness::count() + tests.len() + COMPARED.len() + 3)?;
     steps::run(setup, &STEPS, &mut ktap)?;
-    // Beside the others: a VM leaves a second processor idle for the most part.
+    // No kernel is to be built while a VM has to answer in time.
+    for test in &tests {
+        setup.on(test.layout.kernel)?;
+    }
+    let stopped = Arc::new(AtomicBool::new(false));
     thread::scope(|scope| {
-        let endurance = scope.spawn(|| soak::short(setup, size));
-        harness::run(setup, &mut ktap)?;
-        for test in &tests {
-            runner::report(setup, test, &mut ktap)?;
+        // Beside the others: a VM leaves a second processor idle for the most part.
+        let endurance = scope.spawn(|| soak::short(setup, size, &stopped));
+        let others = run_vms(setup, &tests, &mut ktap);
+        if others.is_err() {
+            stopped.store(true, Ordering::Relaxed);
         }
-        hostile::check(setup, &mut ktap)?;
-        compare_all(setup, false, &mut ktap)?;
-        match endurance.join() {
-            Ok(state) => soak::report(&state?, &mut ktap),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        let endurance = endurance
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("it panicked")));
+        others?;
+        soak::report(&endurance, &mut ktap)
     })?;
     Ok(ktap.finish()?)
+}
+
+fn run_vms<W: Write>(setup: &Setup, tests: &[Test], ktap: &mut Ktap<W>) -> Result<()> {
+    harness::run(setup, ktap)?;
+    for test in tests {
+        runner::report(setup, test, ktap)?;
+    }
+    hostile::check(setup, ktap)?;
+    compare_all(setup, false, ktap)
 }

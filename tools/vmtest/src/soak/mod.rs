@@ -4,7 +4,7 @@
 //!
 //! A round is a VM of its own. The machines take turns: each interrupt mode with one and with four
 //! processors, on `pc`, since QEMU's q35 goes to S3 once a boot only. What is done is counted in a
-//! file after each action, so that a run can be stopped at any time and goes on later.
+//! file every few seconds, so that a run can be stopped at any time and goes on later.
 
 mod actions;
 mod schedule;
@@ -15,13 +15,14 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::num::NonZeroUsize;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
 
 use crate::failure::Outcome;
 use crate::ktap::Ktap;
@@ -74,7 +75,8 @@ pub(crate) struct Options {
     /// Storms of each kind: hot-plug, bind, module reload.
     #[arg(long, default_value_t = 100)]
     storms: u32,
-    /// How many VMs run at once; as many as the machine has processors, if not given.
+    /// How many VMs run at once; if not given, as many as the machine has processors, but not
+    /// more than 8.
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
     /// Stop after this many hours; the same command goes on from there.
@@ -190,16 +192,18 @@ impl Run<'_> {
     fn go(&self, jobs: usize) -> Result<()> {
         let outcome = thread::scope(|scope| {
             let rounds = || {
-                let outcome = self.rounds();
+                // What a panic says was printed.
+                let outcome = catch_unwind(AssertUnwindSafe(|| self.rounds()))
+                    .unwrap_or_else(|_| Err(anyhow!("a VM's thread panicked")));
                 if outcome.is_err() {
                     self.until.stopped.store(true, Ordering::Relaxed);
                 }
                 outcome
             };
             let jobs: Vec<_> = (0..jobs).map(|_| scope.spawn(rounds)).collect();
-            let ended = jobs.into_iter().map(|job| match job.join() {
-                Ok(outcome) => outcome,
-                Err(panic) => std::panic::resume_unwind(panic),
+            let ended = jobs.into_iter().map(|job| {
+                job.join()
+                    .unwrap_or_else(|_| Err(anyhow!("a VM's thread panicked")))
             });
             ended.collect::<Vec<_>>().into_iter().collect()
         });
@@ -281,6 +285,7 @@ impl Run<'_> {
 
     fn steps(&self, vm: &mut Vm, steps: &[Step], current: &mut Option<Action>) -> Outcome {
         let before = actions::begin(vm)?;
+        let mut last = None;
         for step in steps {
             if self.until.is_over() {
                 break;
@@ -289,13 +294,21 @@ impl Run<'_> {
             if self.progress().state.has_enough(step.action) {
                 continue;
             }
+            if last == Some(Action::Suspend) && step.action != Action::Suspend {
+                // What they have broken, the step might mend.
+                *current = last;
+                actions::check_all(vm)?;
+            }
             *current = Some(step.action);
             actions::step(vm, *step, &before)?;
-            *current = None;
+            last = *current;
             let mut progress = self.progress();
             progress.state.count(step.action);
             progress.go_on(&self.folder)?;
         }
+        *current = last;
+        actions::check_all(vm)?;
+        *current = None;
         actions::end(vm)
     }
 }
@@ -353,8 +366,8 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
         None => {
             let processors = thread::available_parallelism();
             run.go(match (options.jobs, processors) {
-                (Some(jobs), _) | (None, Ok(jobs)) => jobs.get(),
-                (None, Err(_)) => 1,
+                (Some(jobs), _) => jobs.get(),
+                (None, processors) => processors.map_or(1, NonZeroUsize::get).min(8),
             })?;
         }
     }
@@ -381,8 +394,8 @@ fn until(hours: Option<f64>) -> Result<Until> {
     Ok(Until { stopped, deadline })
 }
 
-/// The short run of the checks, one VM after the other.
-pub(crate) fn short(setup: &Setup, size: &Size) -> Result<State> {
+/// The short run of the checks, one VM after the other, until it is stopped.
+pub(crate) fn short(setup: &Setup, size: &Size, stopped: &Arc<AtomicBool>) -> Result<State> {
     let target = Target {
         suspends: size.suspends,
         test_resumes: size.test_resumes,
@@ -393,7 +406,7 @@ pub(crate) fn short(setup: &Setup, size: &Size) -> Result<State> {
         setup,
         folder: fresh_folder(&setup.logs, "soak-short")?,
         until: Until {
-            stopped: Arc::default(),
+            stopped: stopped.clone(),
             deadline: None,
         },
         progress: Mutex::new(Progress::new(State::new(1, subject(setup)?, target))),
@@ -404,11 +417,12 @@ pub(crate) fn short(setup: &Setup, size: &Size) -> Result<State> {
 }
 
 /// Its one result.
-pub(crate) fn report<W: Write>(state: &State, ktap: &mut Ktap<W>) -> Result<()> {
-    ktap.result(
-        state.is_complete() && state.failures.is_empty(),
-        "endurance",
-    )?;
-    ktap.note(&state.sum_up())?;
+pub(crate) fn report<W: Write>(run: &Result<State>, ktap: &mut Ktap<W>) -> Result<()> {
+    let is_good = |state: &State| state.is_complete() && state.failures.is_empty();
+    ktap.result(run.as_ref().is_ok_and(is_good), "endurance")?;
+    match run {
+        Ok(state) => ktap.note(&state.sum_up())?,
+        Err(error) => ktap.note(&format!("{error:#}"))?,
+    }
     Ok(())
 }

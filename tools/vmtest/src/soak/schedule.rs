@@ -110,8 +110,8 @@ pub(super) fn round(seed: u64, number: u32, target: &Target) -> Round {
     let place = number as usize;
     let layout = Layout::new(
         Board::Pc,
-        interrupts[place % interrupts.len()],
-        cpus[place / interrupts.len() % cpus.len()],
+        interrupts[place / cpus.len() % interrupts.len()],
+        cpus[place % cpus.len()],
     )
     .with_kinds(&Kind::FROZEN)
     .with_swap();
