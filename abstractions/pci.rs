@@ -334,11 +334,18 @@ impl Device {
         if self.is_enabled() {
             return Ok(());
         }
+        // SAFETY: `as_raw` is valid, and the counter is only accessed atomically.
+        let by_others =
+            unsafe { bindings::atomic_read(&raw const (*self.as_raw()).enable_cnt) } > 0;
         // SAFETY: `as_raw` is valid, and a PCI device may be enabled at any time.
         to_result(unsafe { bindings::pci_enable_device(self.as_raw()) })?;
         self.enabled.store(true, Relaxed);
-        // The PCI core has done so where there is no MSI-X: a handler must know.
-        self.unmask_intx();
+        // Where there is no MSI-X, the first one for whom the PCI core enables it gets INTx unmasked.
+        if by_others {
+            self.unmask_intx();
+        } else {
+            self.intx_masked.store(false, Relaxed);
+        }
         Ok(())
     }
 

@@ -339,7 +339,8 @@ impl Transport {
     /// Frees the wiring of virtqueues that were deleted, or keeps it.
     ///
     /// The device is reset and stays so. Until it is enabled again, INTx is masked and its handler
-    /// does not access it.
+    /// leaves it alone. One that has begun by now may still read the ISR, and finds no virtqueue; the
+    /// PM core waits for it before the device may lose its power.
     pub(super) fn put_wiring(&self, wiring: KBox<Wiring>) {
         let mut kept = self.kept.lock();
         if !matches!(*kept, Kept::Wanted) {
@@ -348,7 +349,6 @@ impl Transport {
         }
         if wiring.vectors().is_none() {
             self.pci.mask_intx();
-            wiring.synchronize();
         }
         *kept = Kept::Wiring(wiring);
     }
