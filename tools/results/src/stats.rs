@@ -11,14 +11,14 @@ pub const SEED: u64 = 2014;
 /// How often the samples are drawn anew.
 pub const RESAMPLES: usize = 10_000;
 
-/// Two medians and the relative difference of the second from the first.
+/// Two medians, and the relative difference of the samples behind them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
     /// The median with the C driver.
     pub c: f64,
     /// The median with the Rust driver.
     pub rust: f64,
-    /// (Rust − C) / C.
+    /// The median of (Rust − C) / C of the pairs.
     pub relative: f64,
     /// The lower end of its 95 % interval.
     pub low: f64,
@@ -38,29 +38,30 @@ pub fn median(samples: &[f64]) -> Option<f64> {
     }
 }
 
-/// Compares the medians; the interval is that of the percentile bootstrap.
+/// Compares samples that were taken in turn: `c[i]` and `rust[i]` one after the other, in the same
+/// machine. Their difference is that of the drivers, since whatever else changes from boot to boot
+/// and from minute to minute is the same for both.
 ///
-/// None without samples, or where the median with the C driver is 0.
+/// What is told is the median of the differences; the interval is that of the percentile bootstrap.
+/// None without samples, or if one with the C driver is 0.
 pub fn ratio(c: &[f64], rust: &[f64]) -> Option<Ratio> {
-    let relative = |c: f64, rust: f64| (c != 0.0).then(|| (rust - c) / c);
-    let (median_c, median_rust) = (median(c)?, median(rust)?);
-    let whole = relative(median_c, median_rust)?;
+    let relative = |(&c, &rust): (&f64, &f64)| (c != 0.0).then(|| (rust - c) / c);
+    let relative: Vec<f64> = c.iter().zip(rust).map(relative).collect::<Option<_>>()?;
+    let whole = median(&relative)?;
     let mut random = Pcg64::seed_from_u64(SEED);
-    let mut draw = |samples: &[f64]| {
-        let one = |_| samples[(random.next_u64() % samples.len() as u64) as usize];
-        median(&(0..samples.len()).map(one).collect::<Vec<_>>())
+    let mut draw = || {
+        let one = |_| relative[(random.next_u64() % relative.len() as u64) as usize];
+        median(&(0..relative.len()).map(one).collect::<Vec<_>>())
     };
-    let mut drawn: Vec<f64> = (0..RESAMPLES)
-        .filter_map(|_| relative(draw(c)?, draw(rust)?))
-        .collect();
+    let mut drawn: Vec<f64> = (0..RESAMPLES).filter_map(|_| draw()).collect();
     drawn.sort_by(f64::total_cmp);
     let at = |part: f64| {
         let place = (drawn.len() as f64 * part) as usize;
         drawn.get(place.min(drawn.len() - 1)).copied()
     };
     Some(Ratio {
-        c: median_c,
-        rust: median_rust,
+        c: median(c)?,
+        rust: median(rust)?,
         relative: whole,
         low: at(0.025)?,
         high: at(0.975)?,
@@ -97,17 +98,21 @@ mod tests {
         let c: Vec<f64> = (0..40).map(|n| 100.0 + f64::from(n)).collect();
         let rust: Vec<f64> = (0..40).map(|n| 110.0 + f64::from(n)).collect();
         let found = ratio(&c, &rust).unwrap();
-        // Half a normal interval of the difference of two such medians is about 9 of 119.5.
-        assert!((found.relative - 10.0 / 119.5).abs() < 1e-9);
-        assert!(
-            (0.04..0.12).contains(&(found.relative - found.low)),
-            "{found:?}"
-        );
-        assert!(
-            (0.04..0.12).contains(&(found.high - found.relative)),
-            "{found:?}"
-        );
+        assert!((found.relative - 10.0 / 119.5).abs() < 1e-5, "{found:?}");
+        // Half a normal interval of the median of such differences is about 0.004.
+        for half in [found.relative - found.low, found.high - found.relative] {
+            assert!((0.001..0.01).contains(&half), "{found:?}");
+        }
         assert_eq!(ratio(&c, &rust), Some(found));
+    }
+
+    #[test]
+    fn what_changes_for_both_drivers_is_no_difference() {
+        let machines = [1000.0, 2000.0, 1500.0, 700.0, 1900.0];
+        let found = ratio(&machines, &machines.map(|c| c * 1.01)).unwrap();
+        for value in [found.relative, found.low, found.high] {
+            assert!((value - 0.01).abs() < 1e-9, "{found:?}");
+        }
     }
 
     #[test]
