@@ -131,7 +131,7 @@ pub struct Series {
     pub unit: String,
     /// Whether more is better.
     pub more_is_better: bool,
-    /// What (Rust − C) / C of the medians must not exceed, if that is set.
+    /// What the median of (Rust − C) / C must not exceed, if that is set.
     pub limit: Option<f64>,
     /// With the C driver, in the order of the runs.
     pub c: Vec<f64>,

@@ -39,12 +39,15 @@ pub fn median(samples: &[f64]) -> Option<f64> {
 }
 
 /// Compares samples that were taken in turn: `c[i]` and `rust[i]` one after the other, in the same
-/// machine. Their difference is that of the drivers, since whatever else changes from boot to boot
-/// and from minute to minute is the same for both.
+/// machine. What changes from minute to minute is the same for both, and most of what changes from
+/// boot to boot; the interval holds for the boots that there were.
 ///
 /// What is told is the median of the differences; the interval is that of the percentile bootstrap.
-/// None without samples, or if one with the C driver is 0.
+/// None without samples, if they are no pairs, or if one with the C driver is 0.
 pub fn ratio(c: &[f64], rust: &[f64]) -> Option<Ratio> {
+    if c.len() != rust.len() {
+        return None;
+    }
     let relative = |(&c, &rust): (&f64, &f64)| (c != 0.0).then(|| (rust - c) / c);
     let relative: Vec<f64> = c.iter().zip(rust).map(relative).collect::<Option<_>>()?;
     let whole = median(&relative)?;
@@ -90,7 +93,8 @@ mod tests {
         assert!((found.relative - 0.1).abs() < 1e-9);
         assert_eq!((found.low, found.high), (found.relative, found.relative));
         assert_eq!(ratio(&[0.0], &[1.0]), None);
-        assert_eq!(ratio(&[], &[1.0]), None);
+        assert_eq!(ratio(&[], &[]), None);
+        assert_eq!(ratio(&[1.0, 2.0], &[1.0]), None);
     }
 
     #[test]

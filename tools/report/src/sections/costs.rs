@@ -13,9 +13,10 @@ use crate::section::{Block, Cell, Section, Table};
 /// All parts of the measurements.
 pub(super) fn section(facts: &Facts) -> Section {
     let mut blocks = vec![Block::Text(format!(
-        "Both drivers were taken in turn in one run. Medians of the samples; the interval is the \
-         95 % interval of (Rust − C) / C by a percentile bootstrap ({RESAMPLES} resamples, seed \
-         {SEED}). All samples are in report.json."
+        "Both drivers were taken in turn in one run. Medians of the samples of each; the difference \
+         is the median of (Rust − C) / C of the pairs that were taken one after the other, with its \
+         95 % interval by a percentile bootstrap ({RESAMPLES} resamples, seed {SEED}). All samples \
+         are in report.json."
     ))];
     if facts.measurements.is_empty() {
         blocks.push(missing("measurements", "make bench"));

@@ -5,7 +5,7 @@
 use results::Measurements;
 
 use super::machine::{await_disk, exact, in_vm, name, Disk};
-use super::samples::{in_turn, number, numbers, Of, Samples};
+use super::samples::{in_turn, number, pair, Of, Samples};
 use crate::failure::Outcome;
 use crate::layout::Interrupts;
 use crate::setup::{Driver, Setup};
@@ -34,8 +34,8 @@ pub(super) fn measure(setup: &Setup, rounds: usize) -> Outcome<Measurements> {
     let mut commands = Vec::new();
     for interrupts in [Interrupts::PerQueue, Interrupts::Intx] {
         let layout = exact(interrupts, DISK);
-        let name = format!("instructions-{interrupts}");
         for boot in 0..BOOTS.min(rounds) {
+            let name = format!("instructions-{interrupts}-{boot}");
             // As many rounds in each, but for what is left over.
             let rounds = (rounds + boot) / BOOTS.min(rounds);
             let command = in_vm(setup, &name, &layout, |vm, _| {
@@ -67,7 +67,7 @@ pub(super) fn measure(setup: &Setup, rounds: usize) -> Outcome<Measurements> {
              asynchronously. Restore callback: the PCI device's own part of it, in units of 1000. \
              Read: {READS} reads of 4 KiB from a device that answers at once, one after the other: \
              system call, block layer, virtio_blk, notification, interrupt. Each round loads the \
-             driver anew; there are {BOOTS} machines, since what lies where in memory differs \
+             driver anew; there are {BOOTS} boots for each interrupt mode, since what lies where in memory differs \
              between boots. What counting takes by itself is subtracted."
         ),
         commands,
@@ -115,8 +115,7 @@ fn one_round(
     vm.ok(&format!("await 10 disk_of {slot}"))?;
     let reads = number(vm, &format!("time_reads {slot} {READS}"))?;
     add("read of 4 KiB", (reads - overhead.time) / READS as f64);
-    if let [_, up] = numbers(vm, &format!("time_callbacks {slot}"))?[..] {
-        add("restore callback", 1000.0 * up);
-    }
+    let [_, up] = pair(vm, &format!("time_callbacks {slot}"))?;
+    add("restore callback", 1000.0 * up);
     Ok(())
 }

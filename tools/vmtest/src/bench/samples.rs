@@ -21,7 +21,7 @@ pub(super) struct Of<'a> {
     pub(super) unit: &'a str,
     /// Whether more is better.
     pub(super) more_is_better: bool,
-    /// What (Rust − C) / C of the medians must not exceed, if that is set.
+    /// What the median of (Rust − C) / C must not exceed, if that is set.
     pub(super) limit: Option<f64>,
 }
 
@@ -97,11 +97,19 @@ pub(super) fn numbers(vm: &mut Vm, command: &str) -> Outcome<Vec<f64>> {
 
 /// Runs a command of the guest that says one number.
 pub(super) fn number(vm: &mut Vm, command: &str) -> Outcome<f64> {
-    match numbers(vm, command)?[..] {
-        [number] => Ok(number),
-        ref others => {
-            let text = format!("{command}: {} numbers, not one", others.len());
-            Err(Failure::Failed(text))
-        }
-    }
+    let [number] = exactly(vm, command)?;
+    Ok(number)
+}
+
+/// Runs a command of the guest that says two numbers.
+pub(super) fn pair(vm: &mut Vm, command: &str) -> Outcome<[f64; 2]> {
+    exactly(vm, command)
+}
+
+fn exactly<const N: usize>(vm: &mut Vm, command: &str) -> Outcome<[f64; N]> {
+    let numbers = numbers(vm, command)?;
+    numbers.try_into().map_err(|numbers: Vec<f64>| {
+        let count = numbers.len();
+        Failure::Failed(format!("{command}: {count} numbers, not {N}"))
+    })
 }

@@ -5,7 +5,7 @@
 use results::Measurements;
 
 use super::machine::{await_disk, in_vm, name, with_disks, Disk};
-use super::samples::{in_turn, number, numbers, with, Of, Samples};
+use super::samples::{in_turn, number, pair, with, Of, Samples};
 use crate::failure::Outcome;
 use crate::layout::Interrupts;
 use crate::setup::Setup;
@@ -40,11 +40,9 @@ pub(super) fn measure(setup: &Setup, rounds: usize) -> Outcome<Measurements> {
                     };
                     // The first time, TCG translates the code that it runs.
                     vm.ok(&format!("time_callbacks {slot}"))?;
-                    let callbacks = numbers(vm, &format!("time_callbacks {slot}"))?;
-                    if let [down, up] = callbacks[..] {
-                        add("freeze callback", down);
-                        add("restore callback", up);
-                    }
+                    let [down, up] = pair(vm, &format!("time_callbacks {slot}"))?;
+                    add("freeze callback", down);
+                    add("restore callback", up);
                     let command = with(driver, &format!("time_first_io {slot}"));
                     add("insmod to first I/O", number(vm, &command)? / 1000.0);
                     Ok(())
