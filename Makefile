@@ -123,7 +123,7 @@ handshake: cargo ## Draw docs/handshake.svg of the recorded traces anew
 	@cargo run -q $(workspace) -p report -- picture --results tools/report/tests/results docs/handshake.svg
 
 PHONY += check
-check: cargo ## What CI runs: format, lints, host tests, half of the VM tests, comparison
+check: cargo ## What CI runs: format, lints, host tests, a part of the VM tests, comparison
 	@$(with-module) $(vmtest)
 
 PHONY += soak

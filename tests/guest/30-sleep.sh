@@ -131,7 +131,7 @@ read_stats() {
 # The PM core counts $1 more successes than before and no other failure.
 check_stats() {
 	expected=$((successes + $1)) before=$failures
-	read_stats
+	read_stats || return
 	[ "$failures" = "$before" ] || { echo "suspend_stats: $failures"; return 1; }
 	[ "$successes" -eq $expected ] || { echo "$successes successes, not $expected"; return 1; }
 }

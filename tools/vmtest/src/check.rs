@@ -154,9 +154,10 @@ pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     let mut ktap = Ktap::new(stdout());
     ktap.begin(STEPS.len() + harness::count() + tests.len() + COMPARED.len() + 3)?;
     steps::run(setup, &STEPS, &mut ktap)?;
-    // No kernel is to be built while a VM has to answer in time.
+    // No kernel is to be built while a VM has to answer in time. One that cannot be built is told by
+    // the tests that need it.
     for test in &tests {
-        setup.on(test.layout.kernel)?;
+        let _ = setup.on(test.layout.kernel);
     }
     let stopped = Arc::new(AtomicBool::new(false));
     thread::scope(|scope| {

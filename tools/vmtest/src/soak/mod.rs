@@ -192,9 +192,7 @@ impl Run<'_> {
     fn go(&self, jobs: usize) -> Result<()> {
         let outcome = thread::scope(|scope| {
             let rounds = || {
-                // What a panic says was printed.
-                let outcome = catch_unwind(AssertUnwindSafe(|| self.rounds()))
-                    .unwrap_or_else(|_| Err(anyhow!("a VM's thread panicked")));
+                let outcome = self.rounds();
                 if outcome.is_err() {
                     self.until.stopped.store(true, Ordering::Relaxed);
                 }
@@ -227,7 +225,18 @@ impl Run<'_> {
                 progress.state.round += 1;
                 number
             };
-            self.round(number)?;
+            // What a panic says was printed.
+            catch_unwind(AssertUnwindSafe(|| self.round(number))).unwrap_or_else(|_| {
+                let mut progress = self.progress();
+                progress.state.failures.push(Failed {
+                    round: number,
+                    action: None,
+                    reason: "a panic of vmtest".to_owned(),
+                    logs: self.folder.display().to_string(),
+                });
+                progress.save(&self.folder)?;
+                Err(anyhow!("a VM's thread panicked"))
+            })?;
         }
     }
 
