@@ -28,7 +28,8 @@ fn interval() -> Option<NonZero<u32>> {
 }
 
 impl Transport {
-    /// Has a live device looked at now and then, and one that is disconnected unregistered.
+    /// Has a live device looked at now and then, one whose INTx is masked at once, and one that is
+    /// disconnected unregistered.
     pub(super) fn watch(&self, device: &Device) {
         if device.holds_checks() {
             // Whoever releases them calls this again.

@@ -68,7 +68,7 @@ count_cycle() {
 	echo mem >/sys/power/state || return
 	get_ran && count=$((ran - before))
 	echo none >/sys/power/pm_test
-	check_stats 1 || return
+	check_stats mem 1 || return
 	echo $count
 }
 
@@ -86,9 +86,7 @@ time_cycle() {
 	echo "$1" >/sys/power/state || return
 	get_now && took=$((now - from))
 	echo none >/sys/power/pm_test
-	successes_more=0
-	[ "$1" != mem ] || successes_more=1
-	check_stats $successes_more || return
+	check_stats "$1" 1 || return
 	echo $took
 }
 

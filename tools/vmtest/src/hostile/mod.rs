@@ -323,8 +323,8 @@ fn run_rust<W: Write>(
             Ok(observed) => (wrong(scenario, &observed), observed.to_string()),
             Err(failure) => (Some(failure.to_string()), failure.name().to_owned()),
         };
-        ktap.result(wrong.is_none(), &key(scenario, case))?;
         let name = key(scenario, case);
+        ktap.result(wrong.is_none(), &name)?;
         let run = ScenarioRun {
             name: match kernel {
                 Variant::Standard => name,

@@ -119,9 +119,7 @@ struct Run<'a> {
 /// How far a run is, for all VMs that are at it.
 struct Progress {
     state: State,
-    /// When the time that `state` counts was brought up to date.
-    counted: Instant,
-    /// When `state` was last written to its file.
+    /// When `state` was last written to its file, with the time up to then.
     saved: Instant,
     /// When a line last told how far it is.
     said: Instant,
@@ -134,7 +132,6 @@ impl Progress {
         let now = Instant::now();
         Self {
             state,
-            counted: now,
             saved: now,
             said: now,
             in_a_row: 0,
@@ -142,10 +139,20 @@ impl Progress {
     }
 
     fn save(&mut self, folder: &Path) -> Result<()> {
+        self.state.seconds += self.saved.elapsed().as_secs_f64();
         self.saved = Instant::now();
-        self.state.seconds += self.counted.elapsed().as_secs_f64();
-        self.counted = self.saved;
         self.state.save(&Run::file(folder))
+    }
+
+    /// Counts a round that failed.
+    fn fail(&mut self, round: u32, action: Option<Action>, reason: String, logs: &Path) {
+        self.in_a_row += 1;
+        self.state.failures.push(Failed {
+            round,
+            action,
+            reason,
+            logs: logs.display().to_string(),
+        });
     }
 
     /// Keeps and tells how far it is, if that was some time ago.
@@ -228,12 +235,7 @@ impl Run<'_> {
             // What a panic says was printed.
             catch_unwind(AssertUnwindSafe(|| self.round(number))).unwrap_or_else(|_| {
                 let mut progress = self.progress();
-                progress.state.failures.push(Failed {
-                    round: number,
-                    action: None,
-                    reason: "a panic of vmtest".to_owned(),
-                    logs: self.folder.display().to_string(),
-                });
+                progress.fail(number, None, "a panic of vmtest".to_owned(), &self.folder);
                 progress.save(&self.folder)?;
                 Err(anyhow!("a VM's thread panicked"))
             })?;
@@ -268,13 +270,8 @@ impl Run<'_> {
             Err(failure) => {
                 let text = failure.to_string();
                 eprintln!("soak: round {number}, {}: {text}", dir.display());
-                progress.in_a_row += 1;
-                progress.state.failures.push(Failed {
-                    round: number,
-                    action: current,
-                    reason: text.lines().take(2).collect::<Vec<_>>().join(" "),
-                    logs: dir.display().to_string(),
-                });
+                let reason = text.lines().take(2).collect::<Vec<_>>().join(" ");
+                progress.fail(number, current, reason, &dir);
             }
         }
         progress.save(&self.folder)
@@ -373,11 +370,9 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
             run.round(number)?;
         }
         None => {
-            let processors = thread::available_parallelism();
-            run.go(match (options.jobs, processors) {
-                (Some(jobs), _) => jobs.get(),
-                (None, processors) => processors.map_or(1, NonZeroUsize::get).min(8),
-            })?;
+            let processors = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            let jobs = options.jobs.map(NonZeroUsize::get);
+            run.go(jobs.unwrap_or_else(|| processors().min(8)))?;
         }
     }
     let state = &run.progress().state;
