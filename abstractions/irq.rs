@@ -8,6 +8,8 @@
 //!
 //! C header: [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
 
+use core::cell::UnsafeCell;
+
 use kernel::{
     bindings,
     cpumask::{
@@ -16,7 +18,15 @@ use kernel::{
     },
     error::to_result,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
+        Arc, //
+    }, //
 };
 
 use super::pci;
@@ -225,12 +235,30 @@ pub(crate) unsafe trait Target: Send + Sync {
 
 /// A handler of interrupts in Rust.
 pub(crate) trait Handler: Send + Sync {
-    /// Handles an interrupt, in interrupt context.
-    fn handle(&self) -> IrqReturn;
+    /// What the owner of the interrupt lends to the handler, which needs no lock to use it.
+    type Lent: Send + Sync;
+
+    /// Handles an interrupt, in interrupt context, with what is lent at the moment, if anything is.
+    fn handle(&self, lent: Option<&Self::Lent>) -> IrqReturn;
 }
 
-// SAFETY: The cookie is a shared reference to a `T`, which may be used by any thread.
-unsafe impl<T: Handler> Target for T {
+/// A handler with what is lent to it.
+///
+/// # Invariants
+///
+/// This belongs to one [`Irq`], which alone changes `is_lent`, and `lent` only while `is_lent` is
+/// false and no handler runs that has seen it true.
+pub(crate) struct Handling<T: Handler> {
+    handler: T,
+    is_lent: Atomic<bool>,
+    lent: UnsafeCell<T::Lent>,
+}
+
+// SAFETY: By the type invariant, `lent` is either used by the owner of the `Irq` or by handlers.
+unsafe impl<T: Handler> Sync for Handling<T> {}
+
+// SAFETY: The cookie is a shared reference to a `Handling`, which may be used by any thread.
+unsafe impl<T: Handler> Target for Handling<T> {
     const HANDLER: unsafe extern "C" fn(c_int, *mut c_void) -> bindings::irqreturn_t =
         handle_callback::<T>;
 
@@ -241,14 +269,18 @@ unsafe impl<T: Handler> Target for T {
 
 /// # Safety
 ///
-/// Only for use as [`Target::HANDLER`] of `T`.
+/// Only for use as [`Target::HANDLER`] of `Handling<T>`.
 unsafe extern "C" fn handle_callback<T: Handler>(
     _irq: c_int,
     cookie: *mut c_void,
 ) -> bindings::irqreturn_t {
-    // SAFETY: By the safety requirements, `cookie` is that of a `T` that is kept alive.
-    let handler = unsafe { &*cookie.cast_const().cast::<T>() };
-    bindings::irqreturn_t(handler.handle() as c_uint)
+    // SAFETY: By the safety requirements, `cookie` is that of a `Handling` that is kept alive.
+    let this = unsafe { &*cookie.cast_const().cast::<Handling<T>>() };
+    let lent = this.is_lent.load(Acquire).then(|| {
+        // SAFETY: By the type invariant, it is not changed before this handler has returned.
+        unsafe { &*this.lent.get() }
+    });
+    bindings::irqreturn_t(this.handler.handle(lent) as c_uint)
 }
 
 /// A handler that is registered with the interrupt core.
@@ -341,6 +373,41 @@ impl<T: Target> Irq<T> {
     }
 }
 
+impl<T: Handler> Irq<Handling<T>> {
+    /// Has `handler` handle the interrupts of `line`, without anything that is lent to it yet.
+    pub(crate) fn handle(line: Line, name: Name, handler: T, lent: T::Lent) -> Result<Self> {
+        // INVARIANT: Nothing is lent, and nobody but the `Irq` gets this.
+        let target = Handling {
+            handler,
+            is_lent: Atomic::new(false),
+            lent: UnsafeCell::new(lent),
+        };
+        Self::request(line, name, Arc::new(target, GFP_KERNEL)?)
+    }
+
+    /// Lends to the handler what it may use, until [`Irq::take_back`].
+    pub(crate) fn lend(&mut self) {
+        // INVARIANT: What was changed before is seen by handlers that see this.
+        self.target.is_lent.store(true, Release);
+    }
+
+    /// What the handler may use; not until [`Irq::lend`] from here on.
+    pub(crate) fn take_back(&mut self) -> &mut T::Lent {
+        if self.target.is_lent.load(Relaxed) {
+            self.target.is_lent.store(false, Relaxed);
+            // A handler that begins from here on takes the lock of the interrupt after this has, and
+            // so sees the store. Those that have begun are waited for, also in threads.
+            // SAFETY: By the type invariant, `number` is a registered interrupt.
+            if !unsafe { bindings::synchronize_hardirq(self.number) } {
+                self.synchronize();
+            }
+        }
+        // SAFETY: By the invariant of `Handling`, no handler uses it: nothing is lent, and those that
+        // have seen something lent were waited for, here or by the call that ended that.
+        unsafe { &mut *self.target.lent.get() }
+    }
+}
+
 impl<T: Target> Drop for Irq<T> {
     fn drop(&mut self) {
         // The interrupt core warns of a handler that is freed with a hint.
@@ -361,14 +428,16 @@ mod tests {
     struct Nothing;
 
     impl Handler for Nothing {
-        fn handle(&self) -> IrqReturn {
+        type Lent = u32;
+
+        fn handle(&self, _lent: Option<&u32>) -> IrqReturn {
             IrqReturn::None
         }
     }
 
-    fn request() -> Result<Irq<Nothing>> {
+    fn request() -> Result<Irq<Handling<Nothing>>> {
         let name = Name::new(&[c"virtio_pci_rs_irq"])?;
-        Irq::request(Line::Number(FREE), name, Arc::new(Nothing, GFP_KERNEL)?)
+        Irq::handle(Line::Number(FREE), name, Nothing, 0)
     }
 
     #[test]
@@ -386,6 +455,42 @@ mod tests {
         irq.synchronize();
         drop(irq);
         request().map(drop)
+    }
+
+    /// Knows whether a number is lent to it.
+    struct Knows(u32);
+
+    impl Handler for Knows {
+        type Lent = u32;
+
+        fn handle(&self, lent: Option<&u32>) -> IrqReturn {
+            if lent == Some(&self.0) {
+                IrqReturn::Handled
+            } else {
+                IrqReturn::None
+            }
+        }
+    }
+
+    #[test]
+    fn a_handler_has_what_is_lent_to_it() -> Result {
+        let name = Name::new(&[c"virtio_pci_rs_irq"])?;
+        let mut irq = Irq::handle(Line::Number(FREE), name, Knows(7), 0)?;
+        let knows = |irq: &Irq<Handling<Knows>>| {
+            // SAFETY: The cookie is that of the handler, which `irq` keeps.
+            let handled = unsafe { handle_callback::<Knows>(0, Handling::cookie(&irq.target)) };
+            handled == bindings::irqreturn::IRQ_HANDLED
+        };
+        *irq.take_back() = 7;
+        assert!(!knows(&irq));
+        irq.lend();
+        assert!(knows(&irq));
+        assert_eq!(*irq.take_back(), 7);
+        assert!(!knows(&irq));
+        *irq.take_back() = 8;
+        irq.lend();
+        assert!(!knows(&irq));
+        Ok(())
     }
 
     #[test]

@@ -349,7 +349,8 @@ impl Device {
         Ok(())
     }
 
-    /// Disables the device and its bus mastering, if [`Device::enable`] was successful before.
+    /// Disables the device and its bus mastering, if [`Device::enable`] was successful before and
+    /// nobody else has the device enabled.
     pub(crate) fn disable(&self) {
         if self.enabled.xchg(false, Full) {
             // SAFETY: `as_raw` is valid, and this undoes one `pci_enable_device`.

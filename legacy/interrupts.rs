@@ -29,20 +29,22 @@ pub(super) struct ConfigChange {
 }
 
 impl Handler for ConfigChange {
-    fn handle(&self) -> IrqReturn {
+    type Lent = ();
+
+    fn handle(&self, _lent: Option<&()>) -> IrqReturn {
         self.device.config_changed();
         IrqReturn::Handled
     }
 }
 
 /// Handles the vector that all virtqueues share.
-pub(super) struct SharedVirtqueues {
-    pub(super) callbacks: Arc<Callbacks>,
-}
+pub(super) struct SharedVirtqueues;
 
 impl Handler for SharedVirtqueues {
-    fn handle(&self) -> IrqReturn {
-        if self.callbacks.interrupt() {
+    type Lent = Callbacks;
+
+    fn handle(&self, virtqueues: Option<&Callbacks>) -> IrqReturn {
+        if virtqueues.is_some_and(Callbacks::interrupt) {
             IrqReturn::Handled
         } else {
             IrqReturn::None
@@ -55,12 +57,34 @@ pub(super) struct Intx {
     pub(super) pci: Arc<pci::Device>,
     pub(super) bar: Arc<Bar>,
     pub(super) device: ARef<Device>,
-    pub(super) callbacks: Arc<Callbacks>,
+}
+
+impl Intx {
+    /// Handles an interrupt of the line when no device answers at the registers.
+    #[cold]
+    fn handle_gone(&self) -> IrqReturn {
+        if self.pci.intx_is_masked() {
+            return IrqReturn::None;
+        }
+        // A device that only does not decode its ports may have interrupted. Its register cannot take
+        // the interrupt back then, which would come for ever.
+        let is_asserted = self.pci.check_and_mask_intx();
+        // The check unmasks INTx if the device is there.
+        self.device.check_soon();
+        if is_asserted {
+            IrqReturn::Handled
+        } else {
+            IrqReturn::None
+        }
+    }
 }
 
 impl Handler for Intx {
-    fn handle(&self) -> IrqReturn {
-        if self.pci.intx_is_masked() {
+    type Lent = Callbacks;
+
+    #[inline]
+    fn handle(&self, virtqueues: Option<&Callbacks>) -> IrqReturn {
+        if virtqueues.is_none() && self.pci.intx_is_masked() {
             // Another device on the same line. This one may be asleep, and is left alone.
             return IrqReturn::None;
         }
@@ -71,21 +95,14 @@ impl Handler for Intx {
             return IrqReturn::None;
         }
         if isr == regs::ISR_GONE {
-            // A device that only does not decode its ports may have interrupted. This register
-            // cannot take the interrupt back then, which would come for ever.
-            let is_asserted = self.pci.check_and_mask_intx();
-            // The check unmasks INTx if the device is there.
-            self.device.check_soon();
-            return if is_asserted {
-                IrqReturn::Handled
-            } else {
-                IrqReturn::None
-            };
+            return self.handle_gone();
         }
         if isr & regs::ISR_CONFIG != 0 {
             self.device.config_changed();
         }
-        self.callbacks.interrupt();
+        if let Some(virtqueues) = virtqueues {
+            virtqueues.interrupt();
+        }
         IrqReturn::Handled
     }
 }

@@ -197,10 +197,11 @@ impl Queues {
     /// Deletes the virtqueues with their own interrupts.
     fn delete(mut self) -> Option<KBox<Wiring>> {
         let mut wiring = self.wiring?;
-        // The room is empty: handlers that are shared find no virtqueue from here on.
-        wiring.share();
+        if let Some(callbacks) = wiring.callbacks() {
+            callbacks.clear();
+        }
         self.queues.clear();
-        wiring.room.queues = self.queues;
+        wiring.room = self.queues;
         Some(wiring)
     }
 }
@@ -415,7 +416,7 @@ impl Transport {
             affinity: affinity.filter(|_| policy == Policy::PerQueue),
         };
         let mut wiring = self.wire(device, plan)?;
-        let mut queues = core::mem::take(&mut wiring.room.queues);
+        let mut queues = core::mem::take(&mut wiring.room);
         match self.add_virtqueues(&mut queues, &mut wiring, negotiated, device, wanted, policy) {
             Ok(()) => Ok(Queues {
                 queues,
@@ -462,8 +463,10 @@ impl Transport {
                 }
                 None => None,
             };
-            if irq.is_none() && request.has_callback() {
-                wiring.room.shared.push(virtqueue.clone(), GFP_KERNEL)?;
+            if request.has_callback() {
+                if let Some(callbacks) = wiring.callbacks() {
+                    callbacks.add(virtqueue.clone())?;
+                }
             }
             queues.push(
                 Queue {

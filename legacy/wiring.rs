@@ -43,6 +43,7 @@ use super::{
 use crate::abstractions::{
     irq::{
         Affinity,
+        Handling,
         Irq,
         Line,
         Name,
@@ -52,45 +53,25 @@ use crate::abstractions::{
     },
     virtio::{
         Callbacks,
-        Device,
-        Virtqueue, //
+        Device, //
     }, //
 };
 
 /// What an interrupt policy needs beside the virtqueues and their own interrupts.
 pub(super) struct Wiring {
     interrupts: Interrupts,
-    /// The virtqueues that share an interrupt, if there is one.
-    callbacks: Option<Arc<Callbacks>>,
     asked: Option<Asked>,
-    /// Room for the virtqueues that are made next.
-    pub(super) room: Room,
-}
-
-/// Empty lists, which keep their memory.
-pub(super) struct Room {
-    /// For [`Queues`](super::queues::Queues).
-    pub(super) queues: KVec<Queue>,
-    /// For [`Wiring::share`].
-    pub(super) shared: KVec<Arc<Virtqueue>>,
-}
-
-impl Room {
-    fn new() -> Self {
-        Self {
-            queues: KVec::new(),
-            shared: KVec::new(),
-        }
-    }
+    /// An empty list, which keeps its memory, for the virtqueues that are made next.
+    pub(super) room: KVec<Queue>,
 }
 
 enum Interrupts {
     Msix {
-        config: Irq<ConfigChange>,
-        shared: Option<Irq<SharedVirtqueues>>,
+        config: Irq<Handling<ConfigChange>>,
+        shared: Option<Irq<Handling<SharedVirtqueues>>>,
         vectors: Arc<Vectors>,
     },
-    Intx(Irq<Intx>),
+    Intx(Irq<Handling<Intx>>),
 }
 
 /// What is asked for.
@@ -159,13 +140,25 @@ impl Wiring {
         }
     }
 
-    /// Has the virtqueues in [`Room::shared`] share an interrupt, instead of those that did before,
-    /// whose callbacks do not run any more when this returns.
-    pub(super) fn share(&mut self) {
-        if let Some(callbacks) = &self.callbacks {
-            callbacks.exchange(&mut self.room.shared);
+    /// The virtqueues that share an interrupt, if there is one, whose handler finds none and runs no
+    /// callback until [`Wiring::share`].
+    pub(super) fn callbacks(&mut self) -> Option<&mut Callbacks> {
+        match &mut self.interrupts {
+            Interrupts::Msix { shared, .. } => shared.as_mut().map(Irq::take_back),
+            Interrupts::Intx(irq) => Some(irq.take_back()),
         }
-        self.room.shared.clear();
+    }
+
+    /// Has the handler for them find the virtqueues that share an interrupt.
+    pub(super) fn share(&mut self) {
+        match &mut self.interrupts {
+            Interrupts::Msix { shared, .. } => {
+                if let Some(irq) = shared {
+                    irq.lend();
+                }
+            }
+            Interrupts::Intx(irq) => irq.lend(),
+        }
     }
 
     /// Waits until no handler runs any more.
@@ -242,34 +235,36 @@ impl Transport {
     /// Not inlined: over a sleep it is not needed.
     #[inline(never)]
     fn wire_anew(&self, device: &Device, plan: &Plan) -> Result<KBox<Wiring>, Failure> {
-        if plan.vectors == 0 {
-            self.check_msix(false)?;
-            let callbacks = Callbacks::new()?;
-            let line = Line::intx(&self.pci).ok_or(Failure::Interrupts(ENXIO))?;
-            // It may have been masked when the device did not answer.
-            self.pci.unmask_intx();
-            let handler = Arc::new(
-                Intx {
-                    pci: self.pci.clone(),
-                    bar: self.bar.clone(),
-                    device: device.into(),
-                    callbacks: callbacks.clone(),
-                },
-                GFP_KERNEL,
-            )?;
-            let name = Name::new(&[device.name()])?;
-            let irq = Irq::request(line, name, handler).map_err(Failure::Interrupts)?;
-            return Ok(KBox::new(
-                Wiring {
-                    interrupts: Interrupts::Intx(irq),
-                    callbacks: Some(callbacks),
-                    asked: plan.asked(),
-                    room: Room::new(),
-                },
-                GFP_KERNEL,
-            )?);
-        }
+        let interrupts = if plan.vectors == 0 {
+            Interrupts::Intx(self.wire_intx(device)?)
+        } else {
+            self.wire_msix(device, plan)?
+        };
+        Ok(KBox::new(
+            Wiring {
+                interrupts,
+                asked: plan.asked(),
+                room: KVec::new(),
+            },
+            GFP_KERNEL,
+        )?)
+    }
 
+    fn wire_intx(&self, device: &Device) -> Result<Irq<Handling<Intx>>, Failure> {
+        self.check_msix(false)?;
+        let line = Line::intx(&self.pci).ok_or(Failure::Interrupts(ENXIO))?;
+        // It may have been masked when the device did not answer.
+        self.pci.unmask_intx();
+        let handler = Intx {
+            pci: self.pci.clone(),
+            bar: self.bar.clone(),
+            device: device.into(),
+        };
+        let name = Name::new(&[device.name()])?;
+        Irq::handle(line, name, handler, Callbacks::new()).map_err(Failure::Interrupts)
+    }
+
+    fn wire_msix(&self, device: &Device, plan: &Plan) -> Result<Interrupts, Failure> {
         // The vector for configuration changes is not to be spread.
         let affinity = plan.affinity.map(|affinity| affinity.with_reserved(1));
         let vectors = Vectors::allocate(self.pci.clone(), plan.vectors, affinity)
@@ -283,43 +278,26 @@ impl Transport {
             })
         };
 
-        let handler = Arc::new(
-            ConfigChange {
-                device: device.into(),
-            },
-            GFP_KERNEL,
-        )?;
+        let handler = ConfigChange {
+            device: device.into(),
+        };
         let name = interrupt_name(device, c"config")?;
         let config =
-            Irq::request(line(CONFIG_VECTOR), name, handler).map_err(Failure::Interrupts)?;
+            Irq::handle(line(CONFIG_VECTOR), name, handler, ()).map_err(Failure::Interrupts)?;
 
-        let (shared, callbacks) = if plan.policy == Policy::Shared {
-            let callbacks = Callbacks::new()?;
-            let handler = Arc::new(
-                SharedVirtqueues {
-                    callbacks: callbacks.clone(),
-                },
-                GFP_KERNEL,
-            )?;
+        let shared = if plan.policy == Policy::Shared {
             let name = interrupt_name(device, c"virtqueues")?;
-            let irq = Irq::request(line(SHARED_VECTOR), name, handler);
-            (Some(irq.map_err(Failure::Interrupts)?), Some(callbacks))
+            let (line, callbacks) = (line(SHARED_VECTOR), Callbacks::new());
+            let irq = Irq::handle(line, name, SharedVirtqueues, callbacks);
+            Some(irq.map_err(Failure::Interrupts)?)
         } else {
-            (None, None)
+            None
         };
-        Ok(KBox::new(
-            Wiring {
-                interrupts: Interrupts::Msix {
-                    config,
-                    shared,
-                    vectors,
-                },
-                callbacks,
-                asked: plan.asked(),
-                room: Room::new(),
-            },
-            GFP_KERNEL,
-        )?)
+        Ok(Interrupts::Msix {
+            config,
+            shared,
+            vectors,
+        })
     }
 
     /// Frees the interrupts, and with the last vector disables MSI-X.
@@ -339,8 +317,8 @@ impl Transport {
     /// Frees the wiring of virtqueues that were deleted, or keeps it.
     ///
     /// The device is reset and stays so. Until it is enabled again, INTx is masked and its handler
-    /// leaves it alone. One that has begun by now may still read the ISR, and finds no virtqueue; the
-    /// PM core waits for it before the device may lose its power.
+    /// leaves it alone. One that has begun by now may still read the ISR and act on it, but finds no
+    /// virtqueue; the PM core waits for it before the device may lose its power.
     pub(super) fn put_wiring(&self, wiring: KBox<Wiring>) {
         let mut kept = self.kept.lock();
         if !matches!(*kept, Kept::Wanted) {

@@ -9,9 +9,7 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        new_spinlock_irq,
-        Arc,
-        SpinLockIrq, //
+        Arc, //
     }, //
 };
 
@@ -345,34 +343,32 @@ unsafe extern "C" fn notify_nobody_callback(_vq: *mut bindings::virtqueue) -> bo
 }
 
 /// The virtqueues that share an interrupt.
-#[pin_data]
-pub(crate) struct Callbacks {
-    #[pin]
-    virtqueues: SpinLockIrq<KVec<Arc<Virtqueue>>>,
-}
+pub(crate) struct Callbacks(KVec<Arc<Virtqueue>>);
 
 impl Callbacks {
     /// Starts without virtqueues.
-    pub(crate) fn new() -> Result<Arc<Self>> {
-        Arc::pin_init(
-            pin_init!(Self {
-                virtqueues <- new_spinlock_irq!(KVec::new()),
-            }),
-            GFP_KERNEL,
-        )
+    pub(crate) fn new() -> Self {
+        Self(KVec::new())
     }
 
-    /// Exchanges the virtqueues for others.
+    /// Adds a virtqueue.
     ///
-    /// When this returns, no callback of those of before runs any more.
-    pub(crate) fn exchange(&self, virtqueues: &mut KVec<Arc<Virtqueue>>) {
-        core::mem::swap(&mut *self.virtqueues.lock(), virtqueues);
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn add(&mut self, virtqueue: Arc<Virtqueue>) -> Result {
+        Ok(self.0.push(virtqueue, GFP_KERNEL)?)
+    }
+
+    /// Removes all virtqueues, and keeps the room for them.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// Calls the callbacks of all virtqueues that have used buffers; whether one had.
     pub(crate) fn interrupt(&self) -> bool {
         let mut handled = false;
-        for virtqueue in self.virtqueues.lock().iter() {
+        for virtqueue in &self.0 {
             handled |= virtqueue.interrupt();
         }
         handled
