@@ -7,19 +7,24 @@ mount_tools() {
 	grep -q ' /tools ' /proc/mounts || mount -t ext4 -o ro /dev/nvme0n1 /tools
 }
 
-# The disk of the blk or scsi device in a slot.
-disk_of() {
-	find_pci "$1" || { echo "$pci"; return 1; }
+# Sets $disk to the disk of the blk or scsi device in a slot, or to why there is none.
+find_disk() {
+	find_pci "$1" || { disk=$pci; return 1; }
 	for disk in /sys/bus/pci/devices/"$pci"/virtio*/block/* \
 		/sys/bus/pci/devices/"$pci"/virtio*/host*/target*/*/block/*; do
+		disk=/dev/${disk##*/}
 		# sysfs has it before devtmpfs: a file of that name would be in the node's place.
-		if [ -b "/dev/${disk##*/}" ]; then
-			echo "/dev/${disk##*/}"
-			return
-		fi
+		[ ! -b "$disk" ] || return 0
 	done
-	echo "no disk on $pci"
+	disk="no disk on $pci"
 	return 1
+}
+
+disk_of() {
+	find_disk "$1"
+	found=$?
+	echo "$disk"
+	return $found
 }
 
 # Takes the place of the (sub)shell that calls it.
