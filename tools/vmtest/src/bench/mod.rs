@@ -6,6 +6,7 @@ mod accesses;
 mod instructions;
 mod interrupts;
 mod machine;
+mod paths;
 mod samples;
 mod scaling;
 mod sizes;
@@ -39,7 +40,7 @@ struct Part {
     measure: fn(&Setup, usize) -> Outcome<Measurements>,
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     Part {
         name: "accesses",
         measure: accesses::measure,
@@ -51,6 +52,10 @@ const PARTS: [Part; 7] = [
     Part {
         name: "instructions",
         measure: instructions::measure,
+    },
+    Part {
+        name: "paths",
+        measure: paths::measure,
     },
     Part {
         name: "interrupts",
