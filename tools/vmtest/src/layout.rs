@@ -204,6 +204,8 @@ pub(crate) struct Layout {
     pub(crate) kunit: bool,
     /// More words for the kernel.
     pub(crate) words: &'static str,
+    /// Whether all of QEMU runs on one processor of the host.
+    pub(crate) pinned: bool,
 }
 
 impl Layout {
@@ -220,6 +222,7 @@ impl Layout {
             kernel: Variant::Standard,
             kunit: false,
             words: "",
+            pinned: false,
         }
     }
 

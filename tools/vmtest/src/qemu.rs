@@ -45,7 +45,11 @@ pub(crate) struct Qemu {
 
 /// The complete command line of the VM whose files are in this folder.
 pub(crate) fn command_line(setup: &Setup, layout: &Layout, dir: &Path, tag: &str) -> Vec<OsString> {
-    let mut line = setup.machine.qemu.clone();
+    let mut line = Vec::new();
+    if layout.pinned {
+        line.extend(["taskset", "--cpu-list", &first_processor()].map(OsString::from));
+    }
+    line.extend_from_slice(&setup.machine.qemu);
     let name = dir.display();
     let mut add = |words: &[&str]| line.extend(words.iter().map(OsString::from));
     add(&[
@@ -93,6 +97,16 @@ pub(crate) fn command_line(setup: &Setup, layout: &Layout, dir: &Path, tag: &str
         add(&[&argument]);
     }
     line
+}
+
+/// The number of the first processor that this process may use.
+fn first_processor() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let first = allowed.and_then(|list| list.trim().split([',', '-']).next());
+    first.unwrap_or("0").to_owned()
 }
 
 /// A command line that can be pasted into a shell.
