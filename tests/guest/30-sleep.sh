@@ -15,7 +15,7 @@ start_load() {
 	(
 		# shellcheck disable=SC2086
 		run_fio --bssplit=4k/60:16k/35:64k/5 --size=8m --iodepth=4 --time_based --runtime=1d \
-			--verify=xxhash --verify_backlog=2 --rate_iops=100 $jobs >/tmp/load 2>&1 &
+			--verify=xxhash --verify_backlog=8 --rate_iops=50 $jobs >/tmp/load 2>&1 &
 		echo $! >/tmp/load-pid
 		wait $!
 		echo $? >/tmp/load-status
@@ -40,14 +40,28 @@ load_done() {
 }
 
 # Each disk does more than it had done at load_done, and $1 comes true. What is seen after one pause is
-# seen for all of them: in a VM that is interpreted a pause takes longer than what it waits for.
+# seen for all of them: in a VM that is interpreted a pause takes longer than what it waits for. Reads
+# or writes will do: fio does eight of one kind, then of the other.
 await_load() {
-	await 40 moves_on "$1" || return
+	await 40 moves_on "$1" || { what_stands_still; return 1; }
 	[ ! -e /tmp/load-status ] || {
 		cat /tmp/load
 		echo "the load ended with status $(cat /tmp/load-status)"
 		return 1
 	}
+}
+
+# What does not move on, and where it waits.
+what_stands_still() {
+	echo "counted $ticks, before $counted; reads and writes before:$load"
+	for disk in /sys/block/[sv]d?; do
+		echo "$disk: $(cat "$disk/stat")"
+	done
+	for pid in $(cat /tmp/counter.pid) $(pgrep fio); do
+		for task in /proc/"$pid"/task/*; do
+			echo "$task: $(grep State "$task/status") $(tr '\n' ' ' <"$task/stack")"
+		done
+	done
 }
 
 moves_on() {
@@ -60,7 +74,7 @@ load_moved() {
 	[ ! -e /tmp/load-status ] || return 0
 	while [ $# -gt 0 ]; do
 		read -r reads _ _ _ writes _ <"/sys/block/$1/stat" || return
-		[ "$reads" -gt "$2" ] && [ "$writes" -gt "$3" ] || return
+		[ $((reads + writes)) -gt $(($2 + $3)) ] || return
 		shift 3
 	done
 }
