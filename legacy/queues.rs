@@ -274,7 +274,6 @@ impl Transport {
             })?;
             match self.try_policy(&negotiated, device, wanted, affinity, policy) {
                 Ok(queues) => {
-                    self.record(Event::PolicyUsed(policy));
                     self.report_policy(device, policy, &refused);
                     return Ok(queues);
                 }
@@ -364,6 +363,7 @@ impl Transport {
     fn report_policy(&self, device: &Device, policy: Policy, refused: &Refused) {
         let before = self.known.lock().policy.replace(policy);
         if before != Some(policy) {
+            self.record(Event::PolicyUsed(policy));
             let name = device.name().to_str().unwrap_or_default();
             dev_info!(self.pci(), "{name}: {policy}{refused}\n");
         }

@@ -64,8 +64,11 @@ pub(super) struct Head {
     device: Opaque<bindings::virtio_device>,
     /// Calls [`Transport::check`].
     check: Opaque<kernel_bindings::delayed_work>,
-    /// Whether checks are held back.
+    /// Whether checks are held back. One that begins looks at this after it has set `is_checking`;
+    /// whoever holds them back looks at that after it has set this.
     is_held: AtomicFlag,
+    /// Whether a check has begun.
+    is_checking: AtomicFlag,
     /// [`NEW`], [`REGISTERED`] or [`UNREGISTERED`].
     state: Atomic<u32>,
 }
@@ -159,6 +162,11 @@ impl Device {
         unsafe { &(*self.head()).is_held }
     }
 
+    fn is_checking(&self) -> &AtomicFlag {
+        // SAFETY: As above.
+        unsafe { &(*self.head()).is_checking }
+    }
+
     /// Has [`Transport::check`] called soon, in process context.
     ///
     /// May be called in any context.
@@ -192,9 +200,9 @@ impl Device {
     ///
     /// The check may take the lock of [`Device::with_driver_held`].
     pub(crate) fn hold_checks(&self) {
-        if !self.is_held().xchg(true, Full) {
+        if !self.is_held().xchg(true, Full) && self.is_checking().load(Acquire) {
             // SAFETY: The work is initialised.
-            unsafe { kernel_bindings::disable_delayed_work_sync(self.check_work()) };
+            unsafe { kernel_bindings::cancel_delayed_work_sync(self.check_work()) };
         }
     }
 
@@ -203,12 +211,10 @@ impl Device {
         self.is_held().load(Relaxed)
     }
 
-    /// Undoes [`Device::hold_checks`], if that was done. Checks that were asked for are forgotten.
+    /// Undoes [`Device::hold_checks`], if that was done. Checks that were to be made meanwhile are
+    /// forgotten.
     pub(crate) fn release_checks(&self) {
-        if self.is_held().xchg(false, Full) {
-            // SAFETY: The work is initialised, and this undoes one disable.
-            unsafe { kernel_bindings::enable_delayed_work(self.check_work()) };
-        }
+        self.is_held().store(false, Release);
     }
 
     /// Removes the device from the virtio core, if it is registered.
@@ -243,6 +249,14 @@ unsafe extern "C" fn check_callback<T: Transport>(work: *mut kernel_bindings::wo
             Device::from_raw(Opaque::cast_into(&raw const (*head).device)),
         )
     };
+    device.is_checking().xchg(true, Full);
+    if !device.holds_checks() {
+        check(transport, device);
+    }
+    device.is_checking().store(false, Release);
+}
+
+fn check<T: Transport>(transport: &T, device: &Device) {
     match transport.check() {
         Verdict::Alive(Some(millis)) => device.check_after(millis),
         Verdict::Alive(None) => {}
@@ -286,6 +300,7 @@ impl<T: Transport> Registration<T> {
                     device: Opaque::zeroed(),
                     check: Opaque::uninit(),
                     is_held: AtomicFlag::new(false),
+                    is_checking: AtomicFlag::new(false),
                     state: Atomic::new(NEW),
                 },
                 transport: Arc::as_ptr(&transport),
