@@ -7,7 +7,10 @@
 //!
 //! C header: [`include/asm-generic/iomap.h`](srctree/include/asm-generic/iomap.h)
 
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 
 use kernel::{
     bindings,
@@ -163,6 +166,41 @@ impl Bar {
     /// Writes `value` at `offset`, or returns `None` if it is not inside or not aligned.
     pub(crate) fn write<T: Value>(&self, offset: usize, value: T) -> Option<()> {
         self.window.write(offset, value)
+    }
+}
+
+/// One register of a [`Bar`], for who reads it often.
+///
+/// # Invariants
+///
+/// `address` is that of a `T` in the mapping of `_bar`.
+pub(crate) struct Register<T> {
+    address: *mut c_void,
+    _bar: Arc<Bar>,
+    _value: PhantomData<T>,
+}
+
+// SAFETY: The address is that of an I/O mapping, which is not tied to a thread.
+unsafe impl<T> Send for Register<T> {}
+
+// SAFETY: Each access is one instruction on an I/O mapping; there is no other shared state.
+unsafe impl<T> Sync for Register<T> {}
+
+impl<T: Value> Register<T> {
+    /// The register at `offset`, or `None` if it is not inside or not aligned.
+    pub(crate) fn new(bar: Arc<Bar>, offset: usize) -> Option<Self> {
+        // INVARIANT: That is what `address` gives.
+        Some(Self {
+            address: bar.address::<T>(offset)?,
+            _bar: bar,
+            _value: PhantomData,
+        })
+    }
+
+    /// Reads it.
+    pub(crate) fn read(&self) -> T {
+        // SAFETY: By the type invariant.
+        unsafe { T::read(self.address) }
     }
 }
 

@@ -26,7 +26,8 @@ use kernel::{
             Release, //
         },
         Arc, //
-    }, //
+    },
+    task::might_sleep, //
 };
 
 use super::pci;
@@ -392,11 +393,15 @@ impl<T: Handler> Irq<Handling<T>> {
     }
 
     /// What the handler may use; not until [`Irq::lend`] from here on.
+    ///
+    /// May sleep.
     pub(crate) fn take_back(&mut self) -> &mut T::Lent {
+        might_sleep();
         if self.target.is_lent.load(Relaxed) {
             self.target.is_lent.store(false, Relaxed);
             // A handler that begins from here on takes the lock of the interrupt after this has, and
-            // so sees the store. Those that have begun are waited for, also in threads.
+            // so sees the store. Those that have begun are waited for, also in threads. That does not
+            // hold for interrupts of one processor each, which are none of PCI devices on x86-64.
             // SAFETY: By the type invariant, `number` is a registered interrupt.
             if !unsafe { bindings::synchronize_hardirq(self.number) } {
                 self.synchronize();

@@ -11,7 +11,7 @@ use kernel::sync::{
 
 use super::regs;
 use crate::abstractions::{
-    io::Bar,
+    io::Register,
     irq::{
         Handler,
         IrqReturn, //
@@ -55,7 +55,8 @@ impl Handler for SharedVirtqueues {
 /// Handles INTx.
 pub(super) struct Intx {
     pub(super) pci: Arc<pci::Device>,
-    pub(super) bar: Arc<Bar>,
+    /// Reading this register clears it, and with it the interrupt.
+    pub(super) isr: Register<u8>,
     pub(super) device: ARef<Device>,
 }
 
@@ -63,9 +64,6 @@ impl Intx {
     /// Handles an interrupt of the line when no device answers at the registers.
     #[cold]
     fn handle_gone(&self) -> IrqReturn {
-        if self.pci.intx_is_masked() {
-            return IrqReturn::None;
-        }
         // A device that only does not decode its ports may have interrupted. Its register cannot take
         // the interrupt back then, which would come for ever.
         let is_asserted = self.pci.check_and_mask_intx();
@@ -84,12 +82,12 @@ impl Handler for Intx {
 
     #[inline]
     fn handle(&self, virtqueues: Option<&Callbacks>) -> IrqReturn {
-        if virtqueues.is_none() && self.pci.intx_is_masked() {
-            // Another device on the same line. This one may be asleep, and is left alone.
+        if self.pci.intx_is_masked() {
+            // Another device on the same line. This one may be asleep or disconnected, and is left
+            // alone.
             return IrqReturn::None;
         }
-        // This read clears the register and with it the interrupt, so there is just one.
-        let isr: u8 = self.bar.read(regs::ISR.offset()).unwrap_or(0);
+        let isr = self.isr.read();
         if isr == 0 {
             // Another device on the same line.
             return IrqReturn::None;

@@ -41,6 +41,7 @@ use super::{
     }, //
 };
 use crate::abstractions::{
+    io::Register,
     irq::{
         Affinity,
         Handling,
@@ -257,7 +258,7 @@ impl Transport {
         self.pci.unmask_intx();
         let handler = Intx {
             pci: self.pci.clone(),
-            bar: self.bar.clone(),
+            isr: Register::new(self.bar.clone(), regs::ISR.offset()).ok_or(EINVAL)?,
             device: device.into(),
         };
         let name = Name::new(&[device.name()])?;

@@ -46,7 +46,7 @@ const READS: &[Read] = &[
     read("debugfs.rs", "read(&regs::QUEUE_PFN", PRINTED),
     read("debugfs.rs", "read(&regs::MSI_CONFIG_VECTOR", PRINTED),
     read("debugfs.rs", "read(&regs::MSI_QUEUE_VECTOR", PRINTED),
-    read("interrupts.rs", "bar.read(regs::ISR", &[Register::Isr]),
+    read("interrupts.rs", "isr.read(", &[Register::Isr]),
     read("queues.rs", "read(&regs::QUEUE_NUM", &[Register::QueueNum]),
     read("queues.rs", "read(&regs::QUEUE_PFN", &[Register::QueuePfn]),
     read(
