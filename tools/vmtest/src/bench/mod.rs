@@ -13,9 +13,11 @@ mod sizes;
 mod throughput;
 mod times;
 
+use std::fs;
 use std::io::stdout;
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use results::{stats, Measurements};
 
 use crate::failure::Outcome;
@@ -86,7 +88,9 @@ pub(crate) fn run(setup: &Setup, wish: &Wish) -> Result<Count> {
             Ok(mut measured) => {
                 measured.part = part.name.to_owned();
                 measured.environment = setup.environment();
+                // The report shows the parts in the order of the files' names.
                 let name = format!("{}-{}-{}", results::MEASUREMENTS, place + 1, part.name);
+                forget(&setup.results(), part.name)?;
                 results::write(&setup.results(), &name, &measured)?;
                 println!("{}", summary(&measured));
                 ktap.result(true, part.name)?;
@@ -98,6 +102,17 @@ pub(crate) fn run(setup: &Setup, wish: &Wish) -> Result<Count> {
         }
     }
     Ok(ktap.finish()?)
+}
+
+/// Removes what was measured before, which had another place if there were other parts then.
+fn forget(folder: &Path, part: &str) -> Result<()> {
+    for place in 1..=PARTS.len() + 1 {
+        let path = folder.join(format!("{}-{place}-{part}.json", results::MEASUREMENTS));
+        if path.exists() {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// What a person reads at a glance.
