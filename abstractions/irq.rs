@@ -392,20 +392,22 @@ impl<T: Handler> Irq<Handling<T>> {
         self.target.is_lent.store(true, Release);
     }
 
+    /// Ends what [`Irq::lend`] began, and waits until no handler runs any more.
+    pub(crate) fn end_lending(&mut self) {
+        self.target.is_lent.store(false, Relaxed);
+        // A handler that begins from here on takes the lock of the interrupt after this has, and so
+        // sees the store. Those that have begun are waited for, also in threads. That does not hold for
+        // interrupts of one processor each, which are none of PCI devices on x86-64.
+        self.synchronize();
+    }
+
     /// What the handler may use; not until [`Irq::lend`] from here on.
     ///
     /// May sleep.
     pub(crate) fn take_back(&mut self) -> &mut T::Lent {
         might_sleep();
         if self.target.is_lent.load(Relaxed) {
-            self.target.is_lent.store(false, Relaxed);
-            // A handler that begins from here on takes the lock of the interrupt after this has, and
-            // so sees the store. Those that have begun are waited for, also in threads. That does not
-            // hold for interrupts of one processor each, which are none of PCI devices on x86-64.
-            // SAFETY: By the type invariant, `number` is a registered interrupt.
-            if !unsafe { bindings::synchronize_hardirq(self.number) } {
-                self.synchronize();
-            }
+            self.end_lending();
         }
         // SAFETY: By the invariant of `Handling`, no handler uses it: nothing is lent, and those that
         // have seen something lent were waited for, here or by the call that ended that.

@@ -127,6 +127,16 @@ impl Queues {
         }
     }
 
+    /// As [`Queues::synchronize`], after a reset: the virtqueues are of no more use.
+    pub(super) fn silence(&mut self) {
+        if let Some(wiring) = &mut self.wiring {
+            wiring.silence();
+        }
+        for irq in self.queues.iter().filter_map(|queue| queue.irq.as_ref()) {
+            irq.synchronize();
+        }
+    }
+
     /// Lists the virtqueues.
     pub(super) fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for virtqueue in self.virtqueues() {

@@ -330,7 +330,9 @@ impl Transport {
             handshake::Device::write_status(self, Status::RESET);
             Ok(())
         };
-        self.synchronize();
+        if let Some(queues) = &mut *self.queues.lock() {
+            queues.silence();
+        }
         result
     }
 

@@ -175,6 +175,19 @@ impl Wiring {
         }
     }
 
+    /// As [`Wiring::synchronize`], and handlers find no virtqueue from here on.
+    pub(super) fn silence(&mut self) {
+        match &mut self.interrupts {
+            Interrupts::Msix { config, shared, .. } => {
+                config.synchronize();
+                if let Some(shared) = shared {
+                    shared.end_lending();
+                }
+            }
+            Interrupts::Intx(irq) => irq.end_lending(),
+        }
+    }
+
     /// Sets the affinity of the vector that virtqueues share, if there is one; INTx has none.
     pub(super) fn set_affinity(&mut self, mask: Option<&Cpumask>) -> Result {
         match &mut self.interrupts {

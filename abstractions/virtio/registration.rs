@@ -73,6 +73,9 @@ pub(super) struct Head {
     state: Atomic<u32>,
 }
 
+/// Any processor may do the work.
+const ANY_CPU: c_int = kernel_bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int; // CAST: It is small.
+
 /// The device is being registered with the virtio core.
 const NEW: u32 = 0;
 /// The device is registered with the virtio core.
@@ -174,20 +177,28 @@ impl Device {
         self.check_within(0);
     }
 
-    /// Has [`Transport::check`] called after so many ms, or a little more.
+    /// Has [`Transport::check`] called after so many ms, or a little more, if it is not called sooner
+    /// anyway.
     pub(crate) fn check_after(&self, millis: NonZero<u32>) {
-        // SAFETY: May be called in any context.
-        let delay =
-            unsafe { kernel_bindings::round_jiffies_relative(msecs_to_jiffies(millis.get())) };
-        self.check_within(delay);
+        // SAFETY: The work is initialised before the device is registered, and cannot be queued any
+        // more when it is freed. The C side sets the workqueue up at boot and never changes it. Both
+        // functions may be called in any context.
+        unsafe {
+            let delay = kernel_bindings::round_jiffies_relative(msecs_to_jiffies(millis.get()));
+            kernel_bindings::queue_delayed_work_on(
+                ANY_CPU,
+                kernel_bindings::system_freezable_power_efficient_wq,
+                self.check_work(),
+                delay,
+            )
+        };
     }
 
     fn check_within(&self, jiffies: Jiffies) {
-        // SAFETY: The work is initialised before the device is registered, and cannot be queued
-        // any more when it is freed. The C side sets the workqueue up at boot and never changes it.
+        // SAFETY: As above.
         unsafe {
             kernel_bindings::mod_delayed_work_on(
-                kernel_bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int, // CAST: A small constant.
+                ANY_CPU,
                 kernel_bindings::system_freezable_power_efficient_wq,
                 self.check_work(),
                 jiffies,
