@@ -27,6 +27,7 @@ use kernel::{
         rcu,
         Arc, //
     },
+    task::might_sleep,
     time::{
         delay::fsleep,
         msecs_to_jiffies,
@@ -207,10 +208,11 @@ impl Device {
     }
 
     /// Holds checks back, and waits for one that runs: a virtio driver is about to be frozen, and
-    /// must not be removed until it is restored.
+    /// must not be removed until it is restored. May sleep, but does not wait if they are held already.
     ///
     /// The check may take the lock of [`Device::with_driver_held`].
     pub(crate) fn hold_checks(&self) {
+        might_sleep();
         if !self.is_held().xchg(true, Full) && self.is_checking().load(Acquire) {
             // SAFETY: The work is initialised.
             unsafe { kernel_bindings::cancel_delayed_work_sync(self.check_work()) };
@@ -222,10 +224,11 @@ impl Device {
         self.is_held().load(Relaxed)
     }
 
-    /// Undoes [`Device::hold_checks`], if that was done. Checks that were to be made meanwhile are
-    /// forgotten.
+    /// Undoes [`Device::hold_checks`], if that was done. Checks that were begun meanwhile are forgotten:
+    /// whoever calls this looks afterwards whether there is a reason for one.
     pub(crate) fn release_checks(&self) {
-        self.is_held().store(false, Release);
+        // Full: a check that still sees this held was asked for before, which the caller sees.
+        self.is_held().xchg(false, Full);
     }
 
     /// Removes the device from the virtio core, if it is registered.
@@ -361,8 +364,12 @@ impl<T: Transport> Registration<T> {
         // CAST: `Device` is a transparent wrapper of `struct virtio_device`.
         let device = unsafe { ARef::from_raw(NonNull::new_unchecked(vdev).cast::<Device>()) };
 
-        // On failure, `device` drops that reference, as the virtio core wants it.
-        registered?;
+        if let Err(error) = registered {
+            // The virtio core has asked for the status, and that may have asked for a check.
+            device.end_checks();
+            // `device` drops that reference, as the virtio core wants it.
+            return Err(error);
+        }
 
         // `unregister_virtio_device` drops the reference that the device was registered with.
         let _ = ARef::into_raw(device.clone());
