@@ -169,24 +169,24 @@ impl Bar {
     }
 }
 
-/// One register of a [`Bar`], for who reads it often.
+/// Reads one register of a [`Bar`], whose offset was checked before.
 ///
 /// # Invariants
 ///
 /// `address` is that of a `T` in the mapping of `_bar`.
-pub(crate) struct Register<T> {
+pub(crate) struct Reader<T> {
     address: *mut c_void,
     _bar: Arc<Bar>,
     _value: PhantomData<T>,
 }
 
 // SAFETY: The address is that of an I/O mapping, which is not tied to a thread.
-unsafe impl<T> Send for Register<T> {}
+unsafe impl<T> Send for Reader<T> {}
 
 // SAFETY: Each access is one instruction on an I/O mapping; there is no other shared state.
-unsafe impl<T> Sync for Register<T> {}
+unsafe impl<T> Sync for Reader<T> {}
 
-impl<T: Value> Register<T> {
+impl<T: Value> Reader<T> {
     /// The register at `offset`, or `None` if it is not inside or not aligned.
     pub(crate) fn new(bar: Arc<Bar>, offset: usize) -> Option<Self> {
         // INVARIANT: That is what `address` gives.

@@ -11,7 +11,7 @@ use kernel::sync::{
 
 use super::regs;
 use crate::abstractions::{
-    io::Register,
+    io::Reader,
     irq::{
         Handler,
         IrqReturn, //
@@ -56,7 +56,7 @@ impl Handler for SharedVirtqueues {
 pub(super) struct Intx {
     pub(super) pci: Arc<pci::Device>,
     /// Reading this register clears it, and with it the interrupt.
-    pub(super) isr: Register<u8>,
+    pub(super) isr: Reader<u8>,
     pub(super) device: ARef<Device>,
 }
 

@@ -372,8 +372,10 @@ impl Transport {
     /// Says which policy is used and why the better ones are not, unless it is that of before.
     fn report_policy(&self, device: &Device, policy: Policy, refused: &Refused) {
         let before = self.known.lock().policy.replace(policy);
-        if before != Some(policy) {
+        if before != Some(policy) || refused.last().is_some() {
             self.record(Event::PolicyUsed(policy));
+        }
+        if before != Some(policy) {
             let name = device.name().to_str().unwrap_or_default();
             dev_info!(self.pci(), "{name}: {policy}{refused}\n");
         }

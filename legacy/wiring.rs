@@ -41,7 +41,7 @@ use super::{
     }, //
 };
 use crate::abstractions::{
-    io::Register,
+    io::Reader,
     irq::{
         Affinity,
         Handling,
@@ -271,7 +271,7 @@ impl Transport {
         self.pci.unmask_intx();
         let handler = Intx {
             pci: self.pci.clone(),
-            isr: Register::new(self.bar.clone(), regs::ISR.offset()).ok_or(EINVAL)?,
+            isr: Reader::new(self.bar.clone(), regs::ISR.offset()).ok_or(EINVAL)?,
             device: device.into(),
         };
         let name = Name::new(&[device.name()])?;
