@@ -90,8 +90,8 @@ pub(crate) fn run(setup: &Setup, wish: &Wish) -> Result<Count> {
                 measured.environment = setup.environment();
                 // The report shows the parts in the order of the files' names.
                 let name = format!("{}-{}-{}", results::MEASUREMENTS, place + 1, part.name);
-                forget(&setup.results(), part.name)?;
                 results::write(&setup.results(), &name, &measured)?;
+                forget(&setup.results(), part.name, place + 1)?;
                 println!("{}", summary(&measured));
                 ktap.result(true, part.name)?;
             }
@@ -105,8 +105,8 @@ pub(crate) fn run(setup: &Setup, wish: &Wish) -> Result<Count> {
 }
 
 /// Removes what was measured before, which had another place if there were other parts then.
-fn forget(folder: &Path, part: &str) -> Result<()> {
-    for place in 1..=PARTS.len() + 1 {
+fn forget(folder: &Path, part: &str, place: usize) -> Result<()> {
+    for place in (1..=PARTS.len() + 1).filter(|other| *other != place) {
         let path = folder.join(format!("{}-{place}-{part}.json", results::MEASUREMENTS));
         if path.exists() {
             fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;

@@ -29,6 +29,8 @@ const ROUNDS: usize = 4;
 pub(super) fn measure(setup: &Setup, samples: usize) -> Outcome<Measurements> {
     let mut ways = Samples::default();
     let mut commands = Vec::new();
+    let count = samples.div_ceil(ROUNDS);
+    let samples = count * ROUNDS;
     for interrupts in [Interrupts::PerQueue, Interrupts::Intx] {
         let layout = counted(interrupts, DISK, NETWORK);
         let name = format!("paths-{interrupts}");
@@ -36,7 +38,6 @@ pub(super) fn measure(setup: &Setup, samples: usize) -> Outcome<Measurements> {
             vm.ok("release_tools_disk && silence_console")?;
             let log = dir.join("instructions");
             in_turn(vm, ROUNDS, |vm, driver| {
-                let count = samples.div_ceil(ROUNDS);
                 follow(vm, &log, count, driver, interrupts, &mut ways)
             })
         })?);
@@ -94,7 +95,7 @@ fn follow(
     // The handler of a read has four instructions more or less, by chance: a limit of 0 would be that.
     for (quantity, limit, values) in [
         ("notification", 0.0, of_read.notifications),
-        ("interrupt handler", 0.005, of_read.handlers),
+        ("interrupt handler", 0.004, of_read.handlers),
         ("ping", 0.01, of_ping.pings),
     ] {
         if values.len() < count {
