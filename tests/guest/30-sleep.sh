@@ -40,9 +40,8 @@ load_done() {
 }
 
 # Each disk does more than it had done at load_done, and $1 comes true. What is seen after one pause is
-# seen for all of them: in a VM that is interpreted a pause takes longer than what it waits for. Reads
-# or writes will do: fio does eight of one kind, then of the other; but more than were in flight, which
-# may have failed.
+# seen for all of them: in a VM that is interpreted a pause takes longer than what it waits for. Both
+# reads and writes go on, and more than were in flight, which may have failed.
 await_load() {
 	await 40 moves_on "$1" || { what_stands_still; return 1; }
 	[ ! -e /tmp/load-status ] || {
@@ -75,6 +74,7 @@ load_moved() {
 	[ ! -e /tmp/load-status ] || return 0
 	while [ $# -gt 0 ]; do
 		read -r reads _ _ _ writes _ <"/sys/block/$1/stat" || return
+		[ "$reads" -gt "$2" ] && [ "$writes" -gt "$3" ] || return
 		[ $((reads + writes)) -gt $(($2 + $3 + 4)) ] || return
 		shift 3
 	done

@@ -40,11 +40,7 @@ impl Disk {
 
     fn arguments(self, interrupts: Interrupts, ioeventfd: bool) -> [String; 4] {
         let Self { slot, queues } = self;
-        let vectors = match interrupts {
-            Interrupts::PerQueue => queues + 1,
-            Interrupts::Shared => 2,
-            Interrupts::Intx => 0,
-        };
+        let vectors = vectors(interrupts, queues);
         let ioeventfd = if ioeventfd { "on" } else { "off" };
         [
             "-blockdev".to_owned(),
@@ -55,6 +51,15 @@ impl Disk {
                  disable-legacy=off,disable-modern=on,vectors={vectors},ioeventfd={ioeventfd}"
             ),
         ]
+    }
+}
+
+/// How many vectors a device with so many virtqueues gets.
+fn vectors(interrupts: Interrupts, queues: u8) -> u8 {
+    match interrupts {
+        Interrupts::PerQueue => queues + 1,
+        Interrupts::Shared => 2,
+        Interrupts::Intx => 0,
     }
 }
 
@@ -100,11 +105,8 @@ pub(super) fn exact(interrupts: Interrupts, disk: Disk) -> Layout {
 pub(super) fn counted(interrupts: Interrupts, disk: Disk, network: &str) -> Layout {
     let mut layout = with_disks(interrupts, 1, &[disk], true);
     layout.traced = false;
-    let vectors = match interrupts {
-        Interrupts::PerQueue => 3,
-        Interrupts::Shared => 2,
-        Interrupts::Intx => 0,
-    };
+    // Its virtqueues for what it receives and what it sends.
+    let vectors = vectors(interrupts, 2);
     layout.extra.extend([
         "-netdev".to_owned(),
         "user,id=network".to_owned(),
