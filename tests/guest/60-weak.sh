@@ -32,6 +32,13 @@ is_reading() {
 	[ "$reads" -gt 100 ]
 }
 
+# All the requests of start_reads on the disk in a slot are in flight.
+reads_wait() {
+	disk=$(disk_of "$1") || return
+	read -r reads _ <"/sys/block/${disk#/dev/}/inflight"
+	[ "$reads" -eq 4 ]
+}
+
 # The device in slot $1 is known to be dead: its virtio device is gone, the kernel log says $2.
 check_died() {
 	check_disconnected "$1" "$2" || return

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::config_space::{configure, write_port};
 use super::device::{check_bound, check_io};
 use crate::failure::Outcome;
@@ -81,6 +83,13 @@ fn lost_requests() -> Test {
             check_bound(vm, kind)?;
         }
         vm.ok(&format!("start_reads {slot}"))?;
+        // Or the reader might be between two requests when the device dies.
+        let slow = json!({
+            "id": format!("/machine/peripheral/{}/virtio-backend", Kind::Blk4.id()),
+            "iops": 1, "iops_rd": 0, "iops_wr": 0, "bps": 0, "bps_rd": 0, "bps_wr": 0,
+        });
+        vm.qmp().execute("block_set_io_throttle", &slow)?;
+        vm.ok(&format!("await 20 reads_wait {slot}"))?;
         configure(vm, Kind::Blk4, COMMAND, MEMORY_AND_MASTER)?;
         vm.ok(&format!(
             "await 20 log_says {slot} 'requests in flight are lost'"
