@@ -171,6 +171,28 @@ check_bound() {
 	done
 }
 
+# One line tells the interrupts of the device in slot $1, which are of policy $2, and what is against the
+# better policies. The C driver tells nothing.
+check_policy_line() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	each='one MSI-X vector per virtqueue' shared='one shared MSI-X vector'
+	case $2 in
+	per-queue) says=$each ;;
+	shared) says="$shared; not $each: error -28" ;;
+	intx) says="INTx; not $each: error -22; not $shared: error -22" ;;
+	*) echo "check_policy_line: $2"; return 1 ;;
+	esac
+	count=1
+	[ "$DRIVER" != c ] || count=0
+	kernel_log | grep "$pci: virtio[0-9]*: .*\(MSI-X\|INTx\)" >/tmp/policy-lines
+	[ "$(wc -l </tmp/policy-lines)" -eq $count ] &&
+		[ "$(grep -c "$pci: virtio[0-9]*: $says\$" /tmp/policy-lines)" -eq $count ] || {
+		cat /tmp/policy-lines
+		echo "that is not $count line of $pci: $says"
+		return 1
+	}
+}
+
 unbind_device() {
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	driver=$(readlink -f "/sys/bus/pci/devices/$pci/driver")

@@ -16,8 +16,21 @@ fn end_busy(vm: &mut Vm) -> Outcome {
     vm.connect_port()
 }
 
+/// The driver, which was loaded once, has told the interrupts of each device.
+fn policy_lines(kinds: &[Kind]) -> Cell {
+    let kinds = kinds.to_vec();
+    Cell::new("one line tells the interrupts of each device", move |vm| {
+        vm.ok("ensure_loaded")?;
+        kinds.iter().try_for_each(|&kind| {
+            let (slot, policy) = (kind.slot(), vm.layout().policy(kind));
+            vm.ok(&format!("check_policy_line {slot} {policy}"))
+                .map(drop)
+        })
+    })
+}
+
 /// The cells of one VM.
-fn cells(kinds: &[Kind]) -> Vec<Cell> {
+pub(super) fn cells(kinds: &[Kind]) -> Vec<Cell> {
     let mut cells = Vec::new();
     let some = |kinds: &[Kind], what: &str, body: fn(&mut Vm, Kind) -> Outcome| -> Vec<Cell> {
         let cell = |&kind: &Kind| {
@@ -84,6 +97,7 @@ fn cells(kinds: &[Kind]) -> Vec<Cell> {
         vm.ok("ensure_unloaded && load_driver")?;
         Ok(())
     }));
+    cells.push(policy_lines(kinds));
     cells.extend(bound);
     cells.extend(io);
     cells.extend(rebound);
