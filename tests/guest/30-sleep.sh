@@ -266,12 +266,19 @@ refused_sleep() {
 	[ "${said%"$2"}" != "$said" ] || { echo "the sleep to $1: $said, and not $2"; return 1; }
 }
 
-# Has the clock wake the machine in $1 seconds, and every sleep refused that does not notice.
+# The kernel log says $1 of the last sleep.
+last_sleep_says() {
+	kernel_log | sed -n '/PM: suspend entry/h; /PM: suspend entry/!H; ${x;p;}' >/tmp/last-sleep
+	grep -q "$1" /tmp/last-sleep || { cat /tmp/last-sleep; return 1; }
+}
+
+# Has the clock wake the machine in $1 seconds, and no sleep succeed from then on.
 wake_in() {
 	alarm=/sys/class/rtc/rtc0/wakealarm
 	echo 0 >$alarm
-	cat /sys/power/wakeup_count >/tmp/wakeups && echo "+$1" >$alarm &&
-		cat /tmp/wakeups >/sys/power/wakeup_count
+	# A count that has changed since is refused, so the alarm must not go off between the two.
+	cat /sys/power/wakeup_count >/tmp/wakeups &&
+		cat /tmp/wakeups >/sys/power/wakeup_count && echo "+$1" >$alarm
 }
 
 # The clock's alarm has gone off.

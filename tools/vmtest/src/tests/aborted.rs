@@ -31,12 +31,15 @@ const BAD: u32 = 1;
 /// A SCSI disk that takes its time for each request, and so for its suspend.
 const SLOW_DISK: [&str; 4] = [
     "-blockdev",
-    "driver=null-co,node-name=slow,size=1048576,read-zeroes=on,latency-ns=3000000000",
+    "driver=null-co,node-name=slow,size=1048576,read-zeroes=on,latency-ns=6000000000",
     "-device",
     "scsi-hd,id=slow,bus=dev-scsi.0,drive=slow,scsi-id=2",
 ];
 /// Its SCSI target.
 const SLOW: u32 = 2;
+
+/// What the kernel says if there is a wakeup while devices are suspended.
+const EARLY: &str = "PM: Some devices failed to suspend, or early wake event detected";
 
 const BUSY: &str = "Device or resource busy";
 const IO_ERROR: &str = "Input/output error";
@@ -47,7 +50,7 @@ const BROKEN_OFF: &[&str] = &[
     "scsi_bus_suspend",
     "failed to suspend async: error -5",
     "failed to suspend: error -5",
-    "PM: Some devices failed to suspend, or early wake event detected",
+    EARLY,
     "Freezing user space processes aborted",
     "Freezing user space processes failed",
     "Freezing remaining freezable tasks",
@@ -87,7 +90,9 @@ fn cells() -> Vec<Cell> {
         pending("disk"),
         cell("mem, a wakeup while devices are suspended", move |vm| {
             vm.ok(&format!("add_target {scsi} {SLOW}"))?;
-            let refused = vm.ok(&format!("wake_in 2 && refused_sleep mem '{BUSY}'"));
+            let refused = vm.ok(&format!(
+                "wake_in 4 && refused_sleep mem '{BUSY}' && last_sleep_says '{EARLY}'"
+            ));
             vm.ok(&format!("remove_target {scsi} {SLOW}"))?;
             refused.map(drop)
         }),
