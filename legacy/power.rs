@@ -120,11 +120,19 @@ impl Bound {
             transport.record(Event::SleepRefused);
             return Err(EBUSY);
         }
+        if transport.is_frozen.load(Relaxed) {
+            // It was not restored: there is nothing to freeze.
+            self.pci.disable();
+            return Ok(());
+        }
         transport.remember_sizes()?;
         self.device().freeze()?;
         // A driver that was frozen has deleted its virtqueues.
         let parked = transport.queue_count() > 0;
         self.asleep.parked.store(parked, Relaxed);
+        transport
+            .is_frozen
+            .store(!parked && self.device().has_driver(), Relaxed);
         if parked && transport.has_rings() {
             self.park();
         }
@@ -198,6 +206,9 @@ impl Bound {
         device.hold_checks();
         self.transport().known.lock().resetting = true;
         let prepared = device.with_driver_held(|| {
+            if self.transport().is_frozen.load(Relaxed) {
+                return Err(EOPNOTSUPP);
+            }
             self.check_requests()?;
             self.transport().remember_sizes()?;
             device.prepare_reset()
@@ -261,6 +272,8 @@ impl Bound {
             // Nobody is to wait for a device that was pulled out.
             self.device().break_virtqueues();
         }
+        // If there is still an error, the virtio driver is removed as it is: nobody can wait here.
+        let _ = self.transport().restore_late(self.device());
         self.registration.unregister();
         self.transport().release_kept();
         self.pci.disable();
@@ -313,19 +326,12 @@ impl Bound {
         result
     }
 
-    /// Restores the virtio driver on a device that is not there any more, as far as it knows.
-    ///
-    /// Virtio drivers that were frozen must be restored before they are frozen again or removed:
-    /// virtio-rng, for one, frees its data in both.
-    fn restore_disconnected(&self, restore: impl Fn() -> Result) {
-        let (device, transport) = (self.device(), self.transport());
-        transport.disconnect(legacy_features(transport, device).unwrap_or(0));
-        if device.has_driver() && transport.queue_count() == 0 {
-            if let Err(error) = restore() {
-                transport.report(Event::NotRestored(Errno(error.to_errno())));
-            }
+    /// As [`Transport::restore_disconnected`], with a line if that fails.
+    fn restore_disconnected(&self, restore: impl FnOnce() -> Result) {
+        let transport = self.transport();
+        if let Err(error) = transport.restore_disconnected(self.device(), restore) {
+            transport.report(Event::NotRestored(Errno(error.to_errno())));
         }
-        device.break_virtqueues();
     }
 
     /// Acknowledges a device again that was reset without its virtio driver's knowledge.
@@ -391,6 +397,7 @@ impl Bound {
                 restored.inspect_err(|error| {
                     transport.report(Event::NotRestored(Errno(error.to_errno())));
                 })?;
+                transport.is_frozen.store(false, Relaxed);
                 self.check_queues()
             })?
             .live()
@@ -451,5 +458,45 @@ impl Bound {
             return Err(EIO);
         }
         Ok(())
+    }
+}
+
+impl Transport {
+    /// Restores the virtio driver on a device that is not there any more, as far as it knows.
+    ///
+    /// Virtio drivers that were frozen must be restored before they are frozen again or removed:
+    /// virtio-rng, for one, frees its data in both, and virtio-net takes itself from lists.
+    ///
+    /// # Errors
+    ///
+    /// That of `restore`.
+    fn restore_disconnected(&self, device: &Device, restore: impl FnOnce() -> Result) -> Result {
+        self.disconnect(legacy_features(self, device).unwrap_or(0));
+        let result = if device.has_driver() && self.queue_count() == 0 {
+            restore()
+        } else {
+            Ok(())
+        };
+        self.is_frozen.store(result.is_err(), Relaxed);
+        device.break_virtqueues();
+        result
+    }
+
+    /// Restores a virtio driver that could not be restored when the machine woke up, for want of
+    /// memory, say. Another error than that of then is not told.
+    ///
+    /// # Errors
+    ///
+    /// That of the virtio driver.
+    pub(super) fn restore_late(&self, device: &Device) -> Result {
+        if !self.is_frozen.load(Relaxed) {
+            return Ok(());
+        }
+        device.with_driver_held(|| {
+            if !self.is_frozen.load(Relaxed) {
+                return Ok(());
+            }
+            self.restore_disconnected(device, || device.restore_driver())
+        })
     }
 }

@@ -87,12 +87,15 @@ pub(super) struct Transport {
     connected: AtomicFlag,
     /// Whether the virtio driver is being restored, and gets virtqueues whatever the device does.
     pub(super) restoring: AtomicFlag,
+    /// Whether the virtio driver was frozen and not restored since: until then, it can neither be
+    /// frozen again nor removed.
+    pub(super) is_frozen: AtomicFlag,
     /// Whether an access outside of the device configuration was reported.
     pub(super) range_reported: AtomicFlag,
     /// Whether a device configuration that does not stand still was reported.
     pub(super) unstable_reported: AtomicFlag,
     /// Whether requests that are lost were reported.
-    loss_reported: AtomicFlag,
+    pub(super) loss_reported: AtomicFlag,
     /// The device configuration as it was read last.
     #[pin]
     pub(super) last_config: Mutex<KVec<u8>>,
@@ -186,6 +189,7 @@ impl Transport {
                 msix_enabled: AtomicFlag::new(false),
                 connected: AtomicFlag::new(true),
                 restoring: AtomicFlag::new(false),
+                is_frozen: AtomicFlag::new(false),
                 range_reported: AtomicFlag::new(false),
                 unstable_reported: AtomicFlag::new(false),
                 loss_reported: AtomicFlag::new(false),
@@ -448,12 +452,8 @@ impl virtio::Transport for Transport {
         self.look()
     }
 
-    fn driver_waits(&self, device: &Device) -> bool {
-        let waits = self.has_requests_in_flight(device);
-        if waits && !self.loss_reported.xchg(true, Relaxed) {
-            self.report(Event::RequestsLost);
-        }
-        waits
+    fn driver_stays(&self, device: &Device) -> bool {
+        self.keeps_driver(device)
     }
 
     fn before_notify(&self, device: &Device, index: u32) {

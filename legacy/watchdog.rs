@@ -8,6 +8,8 @@
 
 use core::num::NonZero;
 
+use kernel::sync::atomic::Relaxed;
+
 use super::{
     handshake::Device as _,
     journal::Event,
@@ -26,6 +28,9 @@ use crate::{
 fn interval() -> Option<NonZero<u32>> {
     NonZero::new(module_parameters::watchdog_s.value().saturating_mul(1000))
 }
+
+/// After how many ms a virtio driver that could not be restored is restored again.
+const AGAIN: Option<NonZero<u32>> = NonZero::new(2000);
 
 impl Transport {
     /// Has a live device looked at now and then, one whose INTx is masked at once, and one that is
@@ -84,5 +89,21 @@ impl Transport {
         let features = known.features().unwrap_or(0);
         self.disconnect_known(&mut known, features);
         Verdict::Dead
+    }
+
+    /// Whether the virtio driver of a dead device cannot be removed, since it is still frozen or waits
+    /// for requests that are lost.
+    pub(super) fn keeps_driver(&self, device: &Device) -> bool {
+        if self.restore_late(device).is_err() {
+            if let Some(millis) = AGAIN {
+                device.check_after(millis);
+            }
+            return true;
+        }
+        let waits = self.has_requests_in_flight(device);
+        if waits && !self.loss_reported.xchg(true, Relaxed) {
+            self.report(Event::RequestsLost);
+        }
+        waits
     }
 }

@@ -280,7 +280,7 @@ fn check<T: Transport>(transport: &T, device: &Device) {
             // Whoever has seen a virtqueue that was not broken yet, with interrupts disabled as
             // drivers do, has added its buffer by then.
             rcu::synchronize_rcu();
-            if transport.driver_waits(device) {
+            if transport.driver_stays(device) {
                 return;
             }
             device.unregister();

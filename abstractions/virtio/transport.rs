@@ -42,9 +42,9 @@ pub(crate) trait Transport: Send + Sync + 'static {
     /// [`Device::check_after`] has asked for it, but not while [`Device::hold_checks`] is in force.
     fn check(&self) -> Verdict;
 
-    /// Whether the virtio driver of a dead device waits for requests that will never be answered, so
-    /// that it cannot be removed; called when the virtqueues are broken.
-    fn driver_waits(&self, device: &Device) -> bool;
+    /// Whether the virtio driver of a dead device cannot be removed, as one that waits for requests
+    /// that will never be answered; called when the virtqueues are broken.
+    fn driver_stays(&self, device: &Device) -> bool;
 
     /// A virtqueue is about to notify the device, in any context; only called for those with
     /// [`super::Doorbell::is_announced`].
