@@ -83,7 +83,7 @@ fn lost_requests() -> Test {
             check_bound(vm, kind)?;
         }
         vm.ok(&format!("start_reads {slot}"))?;
-        // Or the reader might be between two requests when the device dies.
+        // With one request a second, the reader is never between two of them when the disk dies.
         let slow = json!({
             "id": format!("/machine/peripheral/{}/virtio-backend", Kind::Blk4.id()),
             "iops": 1, "iops_rd": 0, "iops_wr": 0, "bps": 0, "bps_rd": 0, "bps_wr": 0,
