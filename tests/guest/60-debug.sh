@@ -42,8 +42,18 @@ fail_allocations() {
 		[ -n "$start" ] || { echo "the driver is not loaded"; return 1; }
 		end=$(printf '0x%x' $((start + size)))
 	fi
+	# The kernel does not look whether it could make the files of an interrupt in /proc, and warns when it
+	# removes them.
+	reject=$(awk '$3 == "register_irq_proc" { print "0x" $1 }' /proc/kallsyms)
+	reject_end=$(awk '$3 == "unregister_irq_proc" { print "0x" $1 }' /proc/kallsyms)
+	[ $((reject)) -ne 0 ] && [ $((reject_end - reject)) -gt 0 ] || {
+		echo "register_irq_proc() is not where it is thought to be"
+		return 1
+	}
 	for attributes in $slab $pages; do
 		echo 0 >$attributes/probability
+		echo "$reject" >$attributes/reject-start
+		echo "$reject_end" >$attributes/reject-end
 		echo -1 >$attributes/times
 		echo 1 >$attributes/verbose
 		echo N >$attributes/ignore-gfp-wait
@@ -156,4 +166,25 @@ fail_sleep_at_random() {
 # Has the PM notifiers refuse the event $1 with the error $2; 0 ends that.
 fail_notifier() {
 	echo "$2" >"/sys/kernel/debug/notifier-error-inject/pm/actions/$1/error"
+}
+
+# KCSAN is on, and has watched accesses since the last time; what it has counted.
+check_kcsan() {
+	kcsan=/sys/kernel/debug/kcsan
+	grep -q '^enabled: 1$' $kcsan || { echo "KCSAN is off"; return 1; }
+	watched=$(sed -n 's/^setup_watchpoints: //p' $kcsan)
+	[ "$watched" -gt "$(cat /tmp/watched 2>/dev/null || echo 0)" ] || {
+		echo "KCSAN watches nothing"
+		return 1
+	}
+	echo "$watched" >/tmp/watched
+	grep -E '^(setup_watchpoints|data_races|no_capacity|report_races|races_unknown_origin): ' $kcsan |
+		tr '\n' ' '
+}
+
+# So many devices have an interrupt handler that is a task.
+check_threaded() {
+	count=$(sed -n 's/^irq\/[0-9]*-\(virtio[0-9]*\).*/\1/p' /proc/[0-9]*/comm 2>/dev/null |
+		sort -u | wc -l)
+	[ "$count" -eq "$1" ] || { echo "$count devices have such a handler, not $1"; return 1; }
 }

@@ -39,6 +39,11 @@ const NO_MEMORY: &[&str] = &[
     "failed to resume",
     "failed to thaw",
     "failed to restore",
+    "kmemleak: Cannot allocate a scan area",
+    // An allocation that failed may be told with the stack of who wanted it. What is a fault has a line
+    // of its own as well.
+    "Call Trace:",
+    "RIP: 0033:",
 ];
 
 /// Runs a guest function with the first, second, … allocation failing until none is left.
