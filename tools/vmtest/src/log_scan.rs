@@ -48,6 +48,7 @@ const DENIED: &[&str] = &[
     r"not brought back after a reset",
     r"virtqueues before DRIVER|features before ACKNOWLEDGE",
     r"\d+ of \d+ virtqueues restored",
+    r"printk messages dropped",
 ];
 
 /// What may be there all the same, each with the reason.
@@ -136,6 +137,7 @@ mod tests {
             "[ 1.0] BUG: KASAN: slab-use-after-free in vring_interrupt+0x1/0x2",
             "[ 1.0] BUG kmalloc-64 (Tainted: G           O       ): Redzone overwritten",
             "[ 1.0] BUG: KCSAN: data-race in vring_interrupt / virtqueue_add",
+            "** 12 printk messages dropped **",
             "[ 1.0] UBSAN: array-index-out-of-bounds in drivers/virtio/virtio_ring.c:1:2",
             "[ 1.0] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
             "[ 1.0] kmemleak: Kernel memory leak detector disabled",

@@ -20,6 +20,7 @@ mod main_job;
 mod module;
 mod qemu;
 mod qmp;
+mod races;
 mod runner;
 mod scripted_slot;
 mod setup;

@@ -8,7 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{anyhow, Context, Result};
+use machine::Variant;
 
 use crate::channel::{Answer, Channel};
 use crate::failure::{Failure, Outcome};
@@ -17,6 +18,7 @@ use crate::layout::{Kind, Layout};
 use crate::log_scan;
 use crate::qemu::{self, Qemu};
 use crate::qmp::Qmp;
+use crate::races::{self, Watch};
 use crate::setup::Setup;
 
 /// How long a guest may take to boot.
@@ -27,6 +29,8 @@ pub(crate) const COMMAND: Duration = Duration::from_secs(180);
 const SLEEP: Duration = Duration::from_secs(180);
 /// How long hot-plug and hot-unplug may take; a PCIe port alone waits for five seconds.
 const HOT_PLUG: Duration = Duration::from_secs(40);
+/// The mark after which nothing more is to come.
+const END: &str = "the end of the test";
 /// The taint of an out-of-tree and of an unsigned module.
 const ALLOWED_TAINT: u64 = 1 << 12 | 1 << 13;
 /// The taint of KUnit tests that have run.
@@ -49,6 +53,8 @@ pub(crate) struct Vm {
     scanned: u64,
     /// Parts of lines that the test means the kernel to say.
     allowed: &'static [&'static str],
+    /// Those that the KCSAN kernel reports.
+    races: Option<Watch>,
     /// What the cell has to tell beside its verdict.
     notes: Vec<String>,
 }
@@ -111,6 +117,10 @@ impl Vm {
         let (line, tag) = prepare(setup, layout, dir)?;
         let scripted = layout.scripted.iter().map(|device| device.start(dir));
         let scripted = scripted.collect::<Result<_>>()?;
+        let races = match layout.kernel {
+            Variant::Kcsan => Some(Watch::new(&setup.on(layout.kernel)?.machine.kdir)?),
+            _ => None,
+        };
         let (qemu, qmp, channel) = start(&line, dir, &tag, 0)?;
         let mut vm = Self {
             layout: layout.clone(),
@@ -124,6 +134,7 @@ impl Vm {
             port: None,
             scanned: 0,
             allowed: &[],
+            races,
             notes: Vec::new(),
         };
         match vm
@@ -225,10 +236,42 @@ impl Vm {
         let text = self.new_lines()?;
         let mut findings = log_scan::findings(&text);
         findings.retain(|line| !self.allowed.iter().any(|allowed| line.contains(allowed)));
-        if findings.is_empty() {
+        let mut said = findings.join("\n");
+        if let Some(races) = &mut self.races {
+            findings.retain(|line| !races::is_title(line));
+            said = findings.join("\n") + &races.look(&text).concat();
+        }
+        if said.is_empty() {
             return Ok(());
         }
-        Err(Failure::Splat(findings.join("\n")))
+        Err(Failure::Splat(said))
+    }
+
+    /// Awaits that all of the kernel log has come, and looks at it; what KCSAN has reported of others.
+    pub(crate) fn other_races(&mut self) -> Outcome<Vec<String>> {
+        self.mark(END)?;
+        let path = self.dir.join("console.log");
+        let deadline = Instant::now() + COMMAND;
+        loop {
+            let log = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            if String::from_utf8_lossy(&log).contains(END) {
+                break;
+            }
+            if Instant::now() > deadline {
+                return Err(Failure::TimedOut {
+                    what: format!("{END:?} in the kernel log"),
+                    limit: COMMAND,
+                });
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        self.check_log()?;
+        let races = self.races.as_ref();
+        let races = races.ok_or_else(|| anyhow!("this kernel does not look for races"))?;
+        if races.unfinished().is_empty() {
+            return Ok(races.others().to_vec());
+        }
+        Err(Failure::Splat(races.unfinished().to_owned()))
     }
 
     /// Marks the kernel log and gives what is new in it up to there; of a VM that is lost, all.

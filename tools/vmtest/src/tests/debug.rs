@@ -8,7 +8,7 @@ use machine::Variant;
 
 use super::device::{check_bound, check_io};
 use super::sleep::Cycles;
-use super::{changed, gone, reset, sleep};
+use super::{changed, gone, matrix, reset, sleep};
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::main_job;
 use crate::runner::{Cell, Test};
@@ -84,6 +84,61 @@ fn shallow_sleep(kinds: &'static [Kind]) -> Vec<Cell> {
     vec![cell("mem"), cell("disk")]
 }
 
+/// Interrupt handlers that the kernel has been asked to run as tasks.
+fn threaded(interrupts: Interrupts) -> Test {
+    let mut test = main_test(
+        &format!("threadirqs-{interrupts}"),
+        "every device, I/O, a little sleep, with interrupt handlers that are tasks",
+        Layout::new(Board::Pc, interrupts, 2),
+        shallow_sleep(&Kind::TESTED),
+    );
+    test.layout.words = "threadirqs";
+    let count = test.layout.kinds.len();
+    let are_tasks = Cell::new("interrupt handlers are tasks", move |vm| {
+        vm.ok("ensure_loaded")?;
+        vm.ok(&format!("check_threaded {count}")).map(drop)
+    });
+    test.cells.insert(0, are_tasks);
+    test
+}
+
+/// The last cell on the KCSAN kernel: it has looked at what the devices do.
+fn races_were_looked_for() -> Cell {
+    Cell::new("KCSAN has watched", |vm| {
+        vm.ok("ensure_loaded && check_kcsan")?;
+        check_io(vm, Kind::Blk)?;
+        let counts = vm.ok("check_kcsan")?;
+        vm.note(format!("KCSAN: {counts}"));
+        for title in vm.other_races()? {
+            vm.note(format!("not of virtio: {title}"));
+        }
+        Ok(())
+    })
+}
+
+/// Everything, on the KCSAN kernel. Rust code is not instrumented.
+fn racing() -> Test {
+    let kinds = Kind::TESTED.to_vec();
+    let mut cells = matrix::cells(&kinds);
+    cells.extend(sleep::levels_at_once());
+    let real = sleep::real_cells(Cycles::ONE).into_iter();
+    // Linux 7.3.4 with KCSAN does not come back from S3, with either driver.
+    cells.extend(real.filter(|cell| !cell.name.starts_with("suspend to memory")));
+    cells.push(races_were_looked_for());
+    let mut layout = Layout::new(Board::Pc, Interrupts::PerQueue, 4).with_swap();
+    layout.kernel = Variant::Kcsan;
+    // Races of others are no reason for a panic, and all are to be seen.
+    layout.words = "panic_on_warn=0 log_buf_len=4M kcsan.skip_watch=1000";
+    Test {
+        name: "kcsan".to_owned(),
+        about: "every device, I/O, unbinding, hot-plug, sleep, on the KCSAN kernel".to_owned(),
+        layout,
+        boot: BOOT,
+        limit: Duration::from_secs(1200),
+        cells,
+    }
+}
+
 /// The tests on the debug kernels.
 pub(crate) fn all() -> Vec<Test> {
     let mut sleep = sleep::levels_at_once();
@@ -101,6 +156,8 @@ pub(crate) fn all() -> Vec<Test> {
             main_job::layout(),
             shallow_sleep(&Kind::TESTED),
         ),
+        threaded(Interrupts::PerQueue),
+        threaded(Interrupts::Intx),
     ];
     tests.extend(gone::all());
     tests.extend(reset::all());
@@ -116,5 +173,7 @@ pub(crate) fn all() -> Vec<Test> {
     late.layout.kernel = Variant::DelayedRelease;
     late.cells.push(no_leaks());
     tests.push(late);
+
+    tests.push(racing());
     tests
 }
