@@ -13,6 +13,10 @@ use kernel::{
             Relaxed, //
         },
         Arc, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
     }, //
 };
 
@@ -70,6 +74,24 @@ impl Asleep {
             left_alone: AtomicFlag::new(false),
         }
     }
+}
+
+/// How often something that needs memory is tried.
+const TRIES: usize = 10;
+
+/// Tries something up to [`TRIES`] times, ten milliseconds apart.
+///
+/// # Errors
+///
+/// Those of the last time.
+fn persist(mut f: impl FnMut() -> Result) -> Result {
+    for _ in 1..TRIES {
+        if f().is_ok() {
+            return Ok(());
+        }
+        fsleep(Delta::from_millis(10));
+    }
+    f()
 }
 
 impl Bound {
@@ -236,7 +258,10 @@ impl Bound {
     pub(super) fn reset_done(&self) -> Result {
         let device = self.device();
         let result = device.with_driver_held(|| {
-            if self.pci.is_enabled() {
+            if self.transport().is_frozen.load(Relaxed) {
+                // It was not prepared.
+                Ok(())
+            } else if self.pci.is_enabled() {
                 self.reset_unprepared()
             } else {
                 self.wake(|| device.reset_done_driver())
@@ -272,8 +297,9 @@ impl Bound {
             // Nobody is to wait for a device that was pulled out.
             self.device().break_virtqueues();
         }
-        // If there is still an error, the virtio driver is removed as it is: nobody can wait here.
-        let _ = self.transport().restore_late(self.device());
+        if persist(|| self.transport().restore_late(self.device())).is_err() {
+            dev_err!(self.pci(), "virtio driver removed while it is frozen\n");
+        }
         self.registration.unregister();
         self.transport().release_kept();
         self.pci.disable();
@@ -326,10 +352,11 @@ impl Bound {
         result
     }
 
-    /// As [`Transport::restore_disconnected`], with a line if that fails.
-    fn restore_disconnected(&self, restore: impl FnOnce() -> Result) {
+    /// As [`Transport::restore_disconnected`], a few times if need be, with a line if that fails.
+    fn restore_disconnected(&self, restore: impl Fn() -> Result) {
         let transport = self.transport();
-        if let Err(error) = transport.restore_disconnected(self.device(), restore) {
+        let restored = persist(|| transport.restore_disconnected(self.device(), &restore));
+        if let Err(error) = restored {
             transport.report(Event::NotRestored(Errno(error.to_errno())));
         }
     }
@@ -477,7 +504,9 @@ impl Transport {
         } else {
             Ok(())
         };
-        self.is_frozen.store(result.is_err(), Relaxed);
+        if result.is_ok() {
+            self.is_frozen.store(false, Relaxed);
+        }
         device.break_virtqueues();
         result
     }

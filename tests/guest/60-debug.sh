@@ -42,12 +42,12 @@ fail_allocations() {
 		[ -n "$start" ] || { echo "the driver is not loaded"; return 1; }
 		end=$(printf '0x%x' $((start + size)))
 	fi
-	# The kernel does not look whether it could make the files of an interrupt in /proc, and warns when it
-	# removes them.
-	reject=$(awk '$3 == "register_irq_proc" { print "0x" $1 }' /proc/kallsyms)
+	# The kernel warns if it cannot store the descriptor of an interrupt; and it does not look whether it
+	# could make the files of one in /proc, and warns when it removes them.
+	reject=$(awk '$3 == "__irq_domain_alloc_irqs" { print "0x" $1 }' /proc/kallsyms)
 	reject_end=$(awk '$3 == "unregister_irq_proc" { print "0x" $1 }' /proc/kallsyms)
 	[ $((reject)) -ne 0 ] && [ $((reject_end - reject)) -gt 0 ] || {
-		echo "register_irq_proc() is not where it is thought to be"
+		echo "__irq_domain_alloc_irqs() does not come before unregister_irq_proc()"
 		return 1
 	}
 	for attributes in $slab $pages; do
