@@ -29,8 +29,6 @@ pub(crate) const COMMAND: Duration = Duration::from_secs(180);
 const SLEEP: Duration = Duration::from_secs(180);
 /// How long hot-plug and hot-unplug may take; a PCIe port alone waits for five seconds.
 const HOT_PLUG: Duration = Duration::from_secs(40);
-/// The mark after which nothing more is to come.
-const END: &str = "the end of the test";
 /// The taint of an out-of-tree and of an unsigned module.
 const ALLOWED_TAINT: u64 = 1 << 12 | 1 << 13;
 /// The taint of KUnit tests that have run.
@@ -234,13 +232,19 @@ impl Vm {
     /// Fails if the kernel said what it must not since the last look.
     pub(crate) fn check_log(&mut self) -> Outcome {
         let text = self.new_lines()?;
-        let mut findings = log_scan::findings(&text);
+        self.judge(&text)
+    }
+
+    /// Fails if there is in `text` what the kernel must not say.
+    fn judge(&mut self, text: &str) -> Outcome {
+        let mut findings = log_scan::findings(text);
         findings.retain(|line| !self.allowed.iter().any(|allowed| line.contains(allowed)));
-        let mut said = findings.join("\n");
+        let mut ours = String::new();
         if let Some(races) = &mut self.races {
             findings.retain(|line| !races::is_title(line));
-            said = findings.join("\n") + &races.look(&text).concat();
+            ours = races.look(text).concat();
         }
+        let said = findings.join("\n") + &ours;
         if said.is_empty() {
             return Ok(());
         }
@@ -249,23 +253,8 @@ impl Vm {
 
     /// Awaits that all of the kernel log has come, and looks at it; what KCSAN has reported of others.
     pub(crate) fn other_races(&mut self) -> Outcome<Vec<String>> {
-        self.mark(END)?;
-        let path = self.dir.join("console.log");
-        let deadline = Instant::now() + COMMAND;
-        loop {
-            let log = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            if String::from_utf8_lossy(&log).contains(END) {
-                break;
-            }
-            if Instant::now() > deadline {
-                return Err(Failure::TimedOut {
-                    what: format!("{END:?} in the kernel log"),
-                    limit: COMMAND,
-                });
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        self.check_log()?;
+        let text = self.take_log("the end of the test")?;
+        self.judge(&text)?;
         let races = self.races.as_ref();
         let races = races.ok_or_else(|| anyhow!("this kernel does not look for races"))?;
         if races.unfinished().is_empty() {
