@@ -125,6 +125,7 @@ fn named(seed: u64, (device, intx, lies): (Device, bool, Vec<Lie>)) -> Scenario 
         says: None,
         powers_off: false,
         sleeps: true,
+        unwatched: false,
         idle: device == Device::Console,
         checked: false,
     }

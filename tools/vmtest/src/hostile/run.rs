@@ -244,7 +244,11 @@ fn lie_and_look(vm: &mut Vm, scenario: &Scenario) -> Result<Outcome> {
     if scenario.lies_at(Time::Probe) {
         lie(vm)?;
     }
-    if bounded(vm, "load_driver")? == Went::Hangs {
+    let load = match scenario.unwatched {
+        true => "load_driver_with watchdog_s=0",
+        false => "load_driver",
+    };
+    if bounded(vm, load)? == Went::Hangs {
         return Ok(Outcome::Hangs);
     }
     if !scenario.lies_at(Time::Probe) {

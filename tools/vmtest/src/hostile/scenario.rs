@@ -80,6 +80,8 @@ pub(super) struct Scenario {
     pub(super) powers_off: bool,
     /// Whether the machine sleeps, although the device does not lie then.
     pub(super) sleeps: bool,
+    /// Whether the driver does not look now and then whether the device is still there.
+    pub(super) unwatched: bool,
     /// Whether no input and output are tried while it lies.
     pub(super) idle: bool,
     /// Whether continuous integration runs it.
@@ -103,6 +105,7 @@ impl Scenario {
             says: None,
             powers_off: false,
             sleeps: false,
+            unwatched: false,
             idle: false,
             checked: false,
         };
@@ -130,6 +133,7 @@ impl Scenario {
                 "says" => scenario.says = Some(rest.to_owned()),
                 "ends" if rest == "poweroff" => scenario.powers_off = true,
                 "sleeps" if rest.is_empty() => scenario.sleeps = true,
+                "unwatched" if rest.is_empty() => scenario.unwatched = true,
                 "idle" if rest.is_empty() => scenario.idle = true,
                 "checked" if rest.is_empty() => scenario.checked = true,
                 _ => scenario.lies.push(line.parse()?),
@@ -173,6 +177,9 @@ impl fmt::Display for Scenario {
         }
         if self.sleeps {
             writeln!(f, "sleeps")?;
+        }
+        if self.unwatched {
+            writeln!(f, "unwatched")?;
         }
         if self.idle {
             writeln!(f, "idle")?;
