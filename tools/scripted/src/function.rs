@@ -187,7 +187,8 @@ impl Function {
         }
         let honest = self.honest(register, size);
         let value = mask(self.answer(register, honest), size);
-        self.note(register, false, size, value);
+        let compliant = self.note(register, false, size, value);
+        self.compliant &= compliant;
         value
     }
 
