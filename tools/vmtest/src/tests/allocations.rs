@@ -18,8 +18,11 @@ use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
 use crate::vm::{Vm, BOOT};
 
-/// The two kinds of allocations.
-const SOURCES: [&str; 2] = ["slab", "pages"];
+/// Operations on a device, each with the kinds of allocations that it makes. What is removed is freed:
+/// that takes messages to user space, but no pages.
+const BINDING: [(&str, &str); 3] = [("bind", "slab"), ("bind", "pages"), ("unbind", "slab")];
+/// The same of operations on the module.
+const LOADING: [(&str, &str); 3] = [("insmod", "slab"), ("insmod", "pages"), ("rmmod", "slab")];
 
 /// How many sleeps there are with faults at random.
 const RANDOM: u32 = 15;
@@ -90,44 +93,38 @@ fn slots(kinds: &[Kind]) -> String {
 
 /// Faults at bind and at unbind of one device; only the driver's own if the device has many others.
 fn binding(kind: Kind, scope: &'static str) -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for operation in ["bind", "unbind"] {
-        for source in SOURCES {
-            let name = format!("{}: {operation}, {source}", kind.name());
-            cells.push(Cell::new(name, move |vm| {
-                vm.allow(NO_MEMORY);
-                vm.ok(&format!(
-                    "ensure_loaded && fail_allocations {source} {scope}"
-                ))?;
-                each(vm, &format!("fail_{operation}"), kind.slot())?;
-                check_bound(vm, kind)?;
-                check_io(vm, kind)
-            }));
-        }
-    }
-    cells
+    let cell = |(operation, source): (&'static str, &'static str)| {
+        let name = format!("{}: {operation}, {source}", kind.name());
+        Cell::new(name, move |vm| {
+            vm.allow(NO_MEMORY);
+            vm.ok(&format!(
+                "ensure_loaded && fail_allocations {source} {scope}"
+            ))?;
+            each(vm, &format!("fail_{operation}"), kind.slot())?;
+            check_bound(vm, kind)?;
+            check_io(vm, kind)
+        })
+    };
+    BINDING.map(cell).into()
 }
 
 /// Faults at insmod and at rmmod.
 fn loading(kinds: &'static [Kind]) -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for source in SOURCES {
-        for operation in ["insmod", "rmmod"] {
-            cells.push(Cell::new(format!("{operation}, {source}"), move |vm| {
-                vm.allow(NO_MEMORY);
-                vm.ok(&format!("ensure_unloaded && fail_allocations {source} all"))?;
-                each(vm, &format!("fail_{operation}"), &slots(kinds))
-            }));
-        }
-    }
-    cells
+    let cell = |(operation, source): (&'static str, &'static str)| {
+        Cell::new(format!("{operation}, {source}"), move |vm| {
+            vm.allow(NO_MEMORY);
+            vm.ok(&format!("ensure_unloaded && fail_allocations {source} all"))?;
+            each(vm, &format!("fail_{operation}"), &slots(kinds))
+        })
+    };
+    LOADING.map(cell).into()
 }
 
 /// Faults in the driver when the machine falls asleep and wakes up.
 fn sleeping(kinds: &'static [Kind]) -> Vec<Cell> {
     let mut cells = Vec::new();
     for state in ["mem", "disk"] {
-        for source in SOURCES {
+        for source in ["slab", "pages"] {
             cells.push(Cell::new(format!("{state}, {source}"), move |vm| {
                 vm.allow(NO_MEMORY);
                 vm.ok("ensure_loaded && echo 0 >/sys/power/pm_async")?;
