@@ -84,6 +84,18 @@ fn shallow_sleep(kinds: &'static [Kind]) -> Vec<Cell> {
     vec![cell("mem"), cell("disk")]
 }
 
+/// All that the main job does.
+fn whole(name: &str, interrupts: Interrupts) -> Test {
+    let mut sleep = sleep::levels_at_once();
+    sleep.extend(sleep::real_cells(Cycles::ONE));
+    main_test(
+        name,
+        &format!("every device, I/O, every kind of sleep, {interrupts}"),
+        Layout::new(Board::Pc, interrupts, 2).with_swap(),
+        sleep,
+    )
+}
+
 /// Interrupt handlers that the kernel has been asked to run as tasks.
 fn threaded(interrupts: Interrupts) -> Test {
     let mut test = main_test(
@@ -141,15 +153,9 @@ fn racing() -> Test {
 
 /// The tests on the debug kernels.
 pub(crate) fn all() -> Vec<Test> {
-    let mut sleep = sleep::levels_at_once();
-    sleep.extend(sleep::real_cells(Cycles::ONE));
     let mut tests = vec![
-        main_test(
-            "main",
-            "every device, I/O, every kind of sleep",
-            main_job::layout(),
-            sleep,
-        ),
+        whole("main", Interrupts::PerQueue),
+        whole("main-intx", Interrupts::Intx),
         main_test(
             "short",
             "every device, I/O, a little sleep",
