@@ -156,11 +156,11 @@ fail_sleep_at_random() {
 	echo "$percent" >$slab/probability
 	echo "$percent" >$pages/probability
 	echo "$state" >/sys/power/state
-	status=$?
+	slept=$?
 	echo 0 >$slab/probability
 	echo 0 >$pages/probability
 	echo none >/sys/power/pm_test
-	check_after_sleep "$@" && echo "status $status"
+	check_after_sleep "$@" && echo "status $slept"
 }
 
 # Has the PM notifiers refuse the event $1 with the error $2; 0 ends that.
