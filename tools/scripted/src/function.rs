@@ -187,8 +187,7 @@ impl Function {
         }
         let honest = self.honest(register, size);
         let value = mask(self.answer(register, honest), size);
-        let compliant = self.note(register, false, size, value);
-        self.compliant &= compliant;
+        self.note(register, false, size, value);
         value
     }
 
@@ -198,8 +197,7 @@ impl Function {
         if register == Register::Status && value == 0 {
             self.enter_reset();
         }
-        let compliant = self.note(register, true, size, value);
-        self.compliant &= compliant;
+        self.note(register, true, size, value);
         if self.twist(register) {
             self.set(register, value);
         }
@@ -332,8 +330,8 @@ impl Function {
         }
     }
 
-    /// Has an access judged; whether it breaks no rule.
-    fn note(&mut self, register: Register, write: bool, size: u8, value: u64) -> bool {
+    /// Has an access judged. A driver that breaks a rule is not compliant any more.
+    fn note(&mut self, register: Register, write: bool, size: u8, value: u64) {
         self.accesses += 1;
         let now = Circumstances {
             phase: self.phase(),
@@ -351,8 +349,9 @@ impl Function {
             size,
             value,
         };
-        let oracle = self.oracle.as_mut();
-        oracle.is_none_or(|oracle| oracle.judge(&access, &now))
+        if let Some(oracle) = &mut self.oracle {
+            self.compliant &= oracle.judge(&access, &now);
+        }
     }
 
     fn breach(&mut self, rule: regtrace::Rule, message: String) {
