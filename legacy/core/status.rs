@@ -67,9 +67,9 @@ impl Status {
 
     /// What to make of this status when the device gives it and `written` was written last.
     ///
-    /// Only the device sets NEEDS_RESET, and both sides set FAILED. Any other bit that was not
-    /// written is not true, and the virtio core warns of some.
-    pub(crate) const fn believable(self, written: Self) -> Self {
+    /// Only the device sets NEEDS_RESET, and both sides set FAILED. Any other unwritten bit is
+    /// bogus; masking it avoids virtio core warnings.
+    pub(crate) const fn mask_unwritten(self, written: Self) -> Self {
         Self(self.0 & (written.0 | Self::NEEDS_RESET.0 | Self::FAILED.0))
     }
 

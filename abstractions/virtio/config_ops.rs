@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Virtio transports: `struct virtio_config_ops`.
+//! What the virtio core has a transport do: `struct virtio_config_ops`.
+
+use core::num::NonZero;
 
 use kernel::{
     bindings as kernel_bindings,
@@ -11,13 +13,10 @@ use kernel::{
 };
 
 use super::{
-    registration::{
-        Allocation,
-        Verdict, //
-    },
+    registration::Allocation,
     Device,
+    FindVqs, //
     Virtqueue,
-    Wanted, //
 };
 use crate::{
     abstractions::irq::{
@@ -27,72 +26,72 @@ use crate::{
     bindings, //
 };
 
-/// What the virtio core and virtio drivers have a transport do.
+/// `struct virtio_config_ops`, and what this module adds to it.
 ///
-/// All but [`Transport::before_notify`] are called in process context, for a device that is being or
-/// was registered.
-pub(crate) trait Transport: Send + Sync + 'static {
-    /// Reads the device configuration from `offset` on.
+/// All but [`ConfigOps::announce`] are called in process context, for a device that is being or was
+/// registered.
+pub(crate) trait ConfigOps: Send + Sync + 'static {
+    /// Reads the device configuration from `offset` on. C: `get`.
     fn read_config(&self, offset: usize, buffer: &mut [u8]);
 
-    /// Writes the device configuration from `offset` on.
+    /// Writes the device configuration from `offset` on. C: `set`.
     fn write_config(&self, device: &Device, offset: usize, buffer: &[u8]);
 
-    /// Whether the device is still there; called when [`Device::check_soon`] or
-    /// [`Device::check_after`] has asked for it, but not while [`Device::hold_checks`] is in force.
-    fn check(&self) -> Verdict;
+    /// The deferred work of the device, for which [`Device::schedule_work`] and
+    /// [`Device::schedule_work_after`] ask. After how many ms it is to be called again.
+    ///
+    /// Its workqueue is not frozen when the system sleeps.
+    fn work(&self, device: &Device) -> Option<NonZero<u32>>;
 
-    /// Whether the virtio driver of a dead device cannot be removed, as one that waits for requests
-    /// that will never be answered; called when the virtqueues are broken.
-    fn driver_stays(&self, device: &Device) -> bool;
+    /// Virtqueue `index`, named `queue`, is about to notify the device, in any context; only called
+    /// for those with
+    /// [`super::Doorbell::is_announced`]. If `false`, the device is not notified and the virtqueue
+    /// is broken.
+    fn announce(&self, device: &Device, queue: &str, index: u32) -> bool;
 
-    /// A virtqueue is about to notify the device, in any context; only called for those with
-    /// [`super::Doorbell::is_announced`].
-    fn before_notify(&self, device: &Device, index: u32);
-
-    /// Reads the device status.
+    /// Reads the device status. C: `get_status`.
     fn status(&self, device: &Device) -> u8;
 
-    /// Writes the device status.
+    /// Writes the device status. C: `set_status`.
     fn set_status(&self, device: &Device, status: u8);
 
-    /// Resets the device, and waits until no virtqueue callback runs any more.
+    /// Resets the device, and waits until no virtqueue callback runs any more. C: `reset`.
     fn reset(&self);
 
-    /// Makes the virtqueues that a driver wants, and shows them to the device.
+    /// Makes the virtqueues that a driver wants, and shows them to the device. C: `find_vqs`.
     fn find_virtqueues(
         &self,
         device: &Device,
-        wanted: &mut Wanted<'_>,
+        requested: &mut FindVqs<'_>,
         affinity: Option<Affinity>,
     ) -> Result;
 
-    /// Deletes all virtqueues.
+    /// Deletes all virtqueues. C: `del_vqs`.
     fn delete_virtqueues(&self);
 
-    /// Waits until no virtqueue callback runs any more.
+    /// Waits until no virtqueue callback runs any more. C: `synchronize_cbs`.
     fn synchronize_callbacks(&self);
 
-    /// The features that the device offers.
+    /// The features that the device offers. C: `get_features`.
     fn features(&self) -> u64;
 
-    /// Has the device accept [`Device::features`].
+    /// Has the device accept [`Device::features`]. C: `finalize_features`.
     fn finalize_features(&self, device: &Device) -> Result;
 
-    /// The name of the device on its bus.
+    /// The name of the device on its bus. C: `bus_name`.
     fn bus_name(&self) -> &CStr;
 
-    /// Sets, or removes, the affinity of virtqueue `index`.
+    /// Sets, or removes, the affinity of virtqueue `index`. C: `set_vq_affinity`.
     fn set_affinity(&self, index: usize, mask: Option<&Cpumask>) -> Result;
 
-    /// The vector that virtqueue `index` has for itself.
+    /// The vector that virtqueue `index` has for itself. C: `get_vq_affinity`.
     fn vector(&self, index: usize) -> Option<Vector>;
 }
 
-/// The virtio core's view of a [`Transport`].
-pub(super) struct Ops<T: Transport>(T);
+/// The virtio core's view of a [`ConfigOps`].
+pub(super) struct Ops<T: ConfigOps>(T);
 
-impl<T: Transport> Ops<T> {
+impl<T: ConfigOps> Ops<T> {
     pub(super) const VTABLE: bindings::virtio_config_ops = bindings::virtio_config_ops {
         get: Some(Self::get_callback),
         set: Some(Self::set_callback),
@@ -126,10 +125,10 @@ impl<T: Transport> Ops<T> {
     /// # Safety
     ///
     /// As for [`Self::transport`], and nobody else may do the same during `'a`.
-    unsafe fn given<'a>(vdev: *mut bindings::virtio_device) -> &'a mut KVec<Arc<Virtqueue>> {
+    unsafe fn vqs<'a>(vdev: *mut bindings::virtio_device) -> &'a mut KVec<Arc<Virtqueue>> {
         // SAFETY: By the safety requirements, this is the only access to the cell of a valid
         // `Allocation<T>`.
-        unsafe { &mut *(*vdev.cast::<Allocation<T>>()).given.get() }
+        unsafe { &mut *(*vdev.cast::<Allocation<T>>()).vqs.get() }
     }
 
     /// # Safety
@@ -222,18 +221,18 @@ impl<T: Transport> Ops<T> {
         // SAFETY: The virtio core gives the device, `nvqs` requests and room for as many answers,
         // and a descriptor or null. It does not have virtqueues found or deleted meanwhile.
         // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
-        let (transport, device, mut wanted, affinity) = unsafe {
+        let (transport, device, mut requested, affinity) = unsafe {
             let device = Device::from_raw(vdev);
-            let given = Self::given(vdev);
+            let vqs_of = Self::vqs(vdev);
             (
                 Self::transport(vdev),
                 device,
-                Wanted::from_raw::<T>(device, nvqs as usize, vqs, vqs_info, given),
+                FindVqs::from_raw::<T>(device, nvqs as usize, vqs, vqs_info, vqs_of),
                 Affinity::from_raw(desc),
             )
         };
         from_result(|| {
-            transport.find_virtqueues(device, &mut wanted, affinity)?;
+            transport.find_virtqueues(device, &mut requested, affinity)?;
             Ok(0)
         })
     }
@@ -246,7 +245,7 @@ impl<T: Transport> Ops<T> {
         unsafe { Self::transport(vdev) }.delete_virtqueues();
         // SAFETY: As above, and it does not have virtqueues found or deleted meanwhile. It holds a
         // reference to the device, so that those of the virtqueues are not the last ones.
-        unsafe { Self::given(vdev) }.clear();
+        unsafe { Self::vqs(vdev) }.clear();
     }
 
     /// # Safety

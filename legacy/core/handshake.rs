@@ -59,21 +59,66 @@ impl fmt::Display for ResetError {
     }
 }
 
+/// Reads of all ones in a row after which a device that is being reset is gone: one sample is no
+/// proof. With a pause of at least 1 ms after each, this is a tenth of a second.
+pub(crate) const GONE_READS: u32 = 100;
+
+/// Number of pauses of 1 ms before those of [`LONG_PAUSE_MS`].
+const SHORT_PAUSES: u32 = 100;
+
+/// A pause between two reads of the status when a reset takes long, in ms.
+const LONG_PAUSE_MS: u32 = 10;
+
+/// How long a reset may take without a message, in ms.
+pub(crate) const SLOW_RESET_MS: u32 = 1000;
+
+/// How long the pauses before read number `attempt` of the status after a reset have taken, in ms.
+pub(crate) fn waited_ms(attempt: u32) -> u32 {
+    let long = attempt.saturating_sub(SHORT_PAUSES);
+    attempt
+        .min(SHORT_PAUSES)
+        .saturating_add(long.saturating_mul(LONG_PAUSE_MS))
+}
+
+/// How long to pause after read number `attempt` of the status after a reset, in ms.
+///
+/// `None` when the pauses before have taken `limit_ms`.
+pub(crate) fn reset_pause(attempt: u32, limit_ms: u32) -> Option<u32> {
+    let pause = if attempt < SHORT_PAUSES {
+        1
+    } else {
+        LONG_PAUSE_MS
+    };
+    (waited_ms(attempt) < limit_ms).then_some(pause)
+}
+
 /// Resets the device and waits, for a bounded time, until it says that it is done.
 ///
 /// Virtio 1.4, 2.4 "Device Reset": a reset is complete when the status reads 0.
 pub(crate) fn reset<D: Device>(device: &D) -> Result<(), ResetError> {
     device.write_status(Status::RESET);
-    let mut attempt = 0;
+    await_reset(device)
+}
+
+/// Waits until a reset is complete that was begun before.
+pub(crate) fn await_reset<D: Device>(device: &D) -> Result<(), ResetError> {
+    let (mut attempt, mut gone) = (0, 0);
     loop {
-        match device.read_status() {
+        let error = match device.read_status() {
             Status::RESET => return Ok(()),
-            Status::GONE => return Err(ResetError::Gone),
-            status if !device.wait_for_reset(attempt) => {
-                return Err(ResetError::Incomplete(status));
+            Status::GONE => {
+                gone += 1;
+                ResetError::Gone
             }
-            _ => attempt = attempt.saturating_add(1),
+            status => {
+                gone = 0;
+                ResetError::Incomplete(status)
+            }
+        };
+        if gone == GONE_READS || !device.wait_for_reset(attempt) {
+            return Err(error);
         }
+        attempt = attempt.saturating_add(1);
     }
 }
 

@@ -69,14 +69,14 @@ impl fmt::Display for Policy {
     }
 }
 
-/// Deals out vectors to the virtqueues of a device, in the order of their index.
-pub(crate) struct Dealer {
+/// Allocates vectors to the virtqueues of a device, in the order of their index.
+pub(crate) struct VectorAllocator {
     policy: Policy,
     next: u16,
 }
 
-impl Dealer {
-    /// Starts to deal out the vectors of `policy`.
+impl VectorAllocator {
+    /// Starts with the first vector of `policy`.
     pub(crate) fn new(policy: Policy) -> Self {
         Self {
             policy,
@@ -86,7 +86,7 @@ impl Dealer {
 
     /// The vector of the next virtqueue; [`NO_VECTOR`] if it needs none, or if there are more
     /// virtqueues than [`Policy::vectors_needed`] allows.
-    pub(crate) fn deal(&mut self, has_callback: bool) -> u16 {
+    pub(crate) fn allocate(&mut self, has_callback: bool) -> u16 {
         match self.policy {
             _ if !has_callback => NO_VECTOR,
             Policy::PerQueue if self.next < TABLE_MAX => {

@@ -39,7 +39,8 @@ impl fmt::Display for RingError {
             Self::InUse(pfn) => write!(f, "already in use, QUEUE_PFN {pfn:#x}"),
             Self::BadAddress { start, last } => write!(
                 f,
-                "ring at {start:#x}-{last:#x}, a legacy device reaches {ALIGN:#x}-{:#x}, aligned to {ALIGN:#x}",
+                "ring at {start:#x}-{last:#x}, a legacy device reaches {ALIGN:#x}-{:#x}, \
+                 aligned to {ALIGN:#x}",
                 (1u64 << (32 + PFN_SHIFT)) - 1,
             ),
         }

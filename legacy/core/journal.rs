@@ -87,13 +87,30 @@ pub(crate) enum Event {
     /// All virtqueues were deleted.
     VirtqueuesDeleted,
     /// Virtqueues were made that the device never sees.
-    VirtqueuesUnconnected,
+    VirtqueuesDetached,
     /// Falling asleep or waking up has begun.
     Begun(Phase),
     /// Falling asleep or waking up has ended.
     Ended(Phase, Option<Errno>),
-    /// The device does not answer.
-    Gone,
+    /// The device does not answer at its registers.
+    Gone(Absence),
+    /// The device does not answer in the configuration space.
+    Absent,
+    /// A look has found the device dead; this is its status. The next look decides.
+    Alarm(Status),
+    /// The next look has found it alive.
+    AlarmWithdrawn,
+    /// A reset takes long.
+    ResetSlow {
+        /// How long it may take, in ms.
+        limit_ms: u32,
+    },
+    /// A first reset that took long is complete.
+    ResetComplete,
+    /// The virtio driver was not prepared for a reset by the PCI core.
+    ResetNotPrepared(Errno),
+    /// The device was not brought back after a reset by the PCI core.
+    NotRecovered(Errno),
     /// There is another device in the slot.
     Replaced,
     /// The PCI core could not enable the device.
@@ -118,16 +135,41 @@ pub(crate) enum Event {
         /// That of the device.
         read: Status,
     },
-    /// The virtio driver cannot be frozen; the device is reset.
-    Parked,
-    /// Nobody expects anything of the device any more.
-    Disconnected,
+    /// The virtio driver cannot be frozen; the device is held in reset.
+    HeldInReset,
+    /// No register is accessed any more.
+    Detached,
+    /// The virtio device of a detached device was unregistered.
+    Unregistered,
+    /// The virtio device of a detached device stays registered.
+    Kept,
     /// The virtio driver cannot be frozen; the sleep is refused.
     SleepRefused,
-    /// The device is dead, and its virtio driver waits for requests.
-    RequestsLost,
     /// The virtio driver is not frozen, since it would wait for a dead device.
     NotFrozen,
+}
+
+/// Why the registers of a device read as all ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// The configuration space does too: the device was removed.
+    Removed,
+    /// The device does not decode the addresses of its BARs; its COMMAND register.
+    NotDecoding(u16),
+    /// The configuration space is as it should be.
+    NoRegisters,
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed => f.write_str("the configuration space does too"),
+            Self::NotDecoding(command) => {
+                write!(f, "I/O decoding is off, COMMAND {command:#06x}")
+            }
+            Self::NoRegisters => f.write_str("the configuration space answers"),
+        }
+    }
 }
 
 /// What the PM core or the PCI core has the transport do.
@@ -215,13 +257,25 @@ impl fmt::Display for Event {
             Self::PolicyUsed(policy) => write!(f, "{policy}"),
             Self::PolicyRefused(policy, error) => write!(f, "not {policy}: {error}"),
             Self::VirtqueuesDeleted => f.write_str("virtqueues deleted"),
-            Self::VirtqueuesUnconnected => {
-                f.write_str("virtqueues made that the device never sees")
-            }
+            Self::VirtqueuesDetached => f.write_str("virtqueues made that the device never sees"),
             Self::Begun(phase) => write!(f, "{phase} begun"),
             Self::Ended(phase, None) => write!(f, "{phase} ended"),
             Self::Ended(phase, Some(error)) => write!(f, "{phase} ended: {error}"),
-            Self::Gone => f.write_str("device is gone: it reads as all ones"),
+            Self::Gone(absence) => {
+                write!(f, "device is gone: registers read as all ones, {absence}")
+            }
+            Self::Absent => {
+                f.write_str("device is gone: the configuration space reads as all ones")
+            }
+            Self::Alarm(status) => write!(f, "alarm: status {status} of a live device"),
+            Self::AlarmWithdrawn => f.write_str("alarm withdrawn: the device answers"),
+            Self::ResetSlow { limit_ms } => write!(
+                f,
+                "reset takes more than 1 s: waiting {limit_ms} ms (reset_timeout_ms)"
+            ),
+            Self::ResetComplete => f.write_str("reset complete"),
+            Self::ResetNotPrepared(error) => write!(f, "reset not prepared: {error}"),
+            Self::NotRecovered(error) => write!(f, "failed to recover after reset: {error}"),
             Self::Replaced => f.write_str("another device is in the slot"),
             Self::NotEnabled(error) => write!(f, "not enabled: {error}"),
             Self::NotRestored(error) => write!(f, "virtio driver not restored: {error}"),
@@ -236,15 +290,16 @@ impl fmt::Display for Event {
                     "device was reset by somebody else: status {read} after {written}"
                 )
             }
-            Self::Parked => f.write_str("reset, since its driver cannot be frozen"),
+            Self::HeldInReset => f.write_str("held in reset, since its driver cannot be frozen"),
             Self::SleepRefused => f.write_str("sleep refused, since its driver cannot be frozen"),
-            Self::RequestsLost => f.write_str(
-                "requests in flight are lost: its virtio driver waits for them, and stays",
-            ),
-            Self::NotFrozen => f.write_str("not frozen: its virtio driver waits for a dead device"),
-            Self::Disconnected => {
-                f.write_str("disconnected and taken from its virtio driver: bind the device anew")
+            Self::NotFrozen => {
+                f.write_str("not frozen: its virtio driver would wait for a dead device")
             }
+            Self::Detached => f.write_str("detached: no register is accessed; rebind the device"),
+            Self::Unregistered => f.write_str("virtio device unregistered"),
+            Self::Kept => f.write_str(
+                "virtio device stays registered: the removal of its driver might not end",
+            ),
         }
     }
 }
@@ -292,8 +347,8 @@ impl<S: DerefMut<Target = [Option<Entry>]>> Journal<S> {
         }
     }
 
-    /// Records an event, unless it is a status that was read and is that of before; `now` is the time
-    /// in nanoseconds.
+    /// Records an event, unless it is a status that was read and is that of before; `now` is the
+    /// time in nanoseconds.
     pub(crate) fn record(&mut self, event: Event, now: impl FnOnce() -> u64) {
         match event {
             Event::StatusRead(status) if self.status.replace(status) == Some(status) => return,
