@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     abstractions::{
-        io::Bar,
+        io::{
+            self,
+            Bar, //
+        },
         irq, //
     },
     bindings, //
@@ -314,7 +317,7 @@ unsafe extern "C" fn notify_callback(vq: *mut bindings::virtqueue) -> bool {
     // `Virtqueue` keeps.
     unsafe {
         let index = (*vq).index as u16; // CAST: The index was made from a `u16`.
-        kernel_bindings::iowrite16(index, (*vq).priv_);
+        io::write((*vq).priv_, index);
     }
     true
 }
