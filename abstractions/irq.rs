@@ -30,7 +30,10 @@ use kernel::{
     task::might_sleep, //
 };
 
-use super::pci;
+use super::{
+    compat::irqreturn,
+    pci, //
+};
 
 pub(crate) use kernel::irq::IrqReturn;
 
@@ -332,7 +335,7 @@ unsafe extern "C" fn handle_callback<T: Handler>(
         // SAFETY: By the type invariant, it is not changed before this handler has returned.
         unsafe { &*this.lent.get() }
     });
-    bindings::irqreturn_t(this.handler.handle(lent) as c_uint)
+    irqreturn(this.handler.handle(lent))
 }
 
 /// A handler that is registered with the interrupt core.
@@ -536,7 +539,7 @@ mod tests {
         let knows = |irq: &Irq<Handling<Knows>>| {
             // SAFETY: The cookie is that of the handler, which `irq` keeps.
             let handled = unsafe { handle_callback::<Knows>(0, Handling::cookie(&irq.target)) };
-            handled == bindings::irqreturn::IRQ_HANDLED
+            handled == irqreturn(IrqReturn::Handled)
         };
         *irq.take_back() = 7;
         assert!(!knows(&irq));

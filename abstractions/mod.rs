@@ -6,6 +6,7 @@
 //! the legacy interface.
 
 pub(crate) mod clock;
+pub(crate) mod compat;
 pub(crate) mod debugfs;
 pub(crate) mod io;
 pub(crate) mod irq;

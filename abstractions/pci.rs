@@ -34,13 +34,11 @@ use kernel::{
     ThisModule, //
 };
 
-pub(crate) use kernel::{
-    pci::{
-        DeviceId,
-        IdTable,
-        Vendor, //
-    },
-    pci_device_table, //
+pub(crate) use super::compat::pci_device_table;
+pub(crate) use kernel::pci::{
+    DeviceId,
+    IdTable,
+    Vendor, //
 };
 
 /// A PCI device that is being probed.

@@ -16,7 +16,10 @@ use super::{
     regs,
     transport::Transport,
 };
-use crate::module_parameters;
+use crate::{
+    abstractions::compat::Parameter,
+    module_parameters, //
+};
 
 /// How often a range that changes while it is read is read again.
 const RETRIES: usize = 8;
@@ -121,7 +124,7 @@ impl Transport {
     fn plan_config(&self, offset: usize, len: usize) -> Option<Plan> {
         let base = regs::config_offset(self.has_vector_registers());
         let limit = self.bar.len().saturating_sub(base);
-        let widths = if module_parameters::byte_config.value() {
+        let widths = if module_parameters::byte_config.get() {
             Widths::Byte
         } else {
             Widths::Natural

@@ -14,7 +14,10 @@ use super::{
     journal::Event,
     transport::Transport, //
 };
-use crate::abstractions::virtio::Device;
+use crate::abstractions::{
+    compat::protocol_error,
+    virtio::Device, //
+};
 
 /// The features of `device` as the legacy interface has them, without those that the virtqueues of
 /// the virtio core do not support.
@@ -57,7 +60,7 @@ impl Transport {
         }
         if !has_driver {
             dev_err!(self.pci(), "features before ACKNOWLEDGE and DRIVER\n");
-            return Err(EPROTO);
+            return Err(protocol_error());
         }
         handshake::Device::accept_features(self, features);
         Ok(())

@@ -20,7 +20,10 @@ use super::{
     transport::Transport, //
 };
 use crate::{
-    abstractions::virtio::Device,
+    abstractions::{
+        compat::Parameter,
+        virtio::Device, //
+    },
     module_parameters, //
 };
 
@@ -63,7 +66,7 @@ impl Lint {
 
 /// Whether virtio drivers are looked at.
 pub(super) fn is_on() -> bool {
-    module_parameters::lint.value()
+    module_parameters::lint.get()
 }
 
 impl Transport {

@@ -38,6 +38,11 @@ use super::{
 };
 use crate::{
     abstractions::{
+        compat::{
+            not_supported,
+            protocol_error,
+            Parameter, //
+        },
         pci,
         virtio::{
             Device,
@@ -130,7 +135,7 @@ impl Bound {
     fn freeze_driver(&self) -> Result {
         let transport = self.transport();
         self.check_requests()?;
-        if module_parameters::refuse_freeze.value()
+        if module_parameters::refuse_freeze.get()
             && transport.has_rings()
             && !self.device().can_freeze()
         {
@@ -229,7 +234,7 @@ impl Bound {
         self.transport().known.lock().resetting = true;
         let prepared = device.with_driver_held(|| {
             if self.transport().is_frozen.load(Relaxed) {
-                return Err(EOPNOTSUPP);
+                return Err(not_supported());
             }
             self.check_requests()?;
             self.transport().remember_sizes()?;
@@ -240,7 +245,7 @@ impl Bound {
                 self.asleep.parked.store(false, Relaxed);
                 self.pci.disable();
             }
-            Err(error) if error == EOPNOTSUPP => {}
+            Err(error) if error == not_supported() => {}
             Err(error) => dev_warn!(
                 self.pci(),
                 "reset not prepared: error {}\n",
@@ -430,7 +435,7 @@ impl Bound {
             .live()
             .map_err(|lost| {
                 transport.report(Event::HandshakeLost(lost));
-                EPROTO
+                protocol_error()
             })?;
 
         transport.counters.restored.add_one();

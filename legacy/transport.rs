@@ -50,6 +50,10 @@ use super::{
 use crate::{
     abstractions::{
         clock,
+        compat::{
+            protocol_error,
+            Parameter, //
+        },
         io::{
             Bar,
             Value, //
@@ -318,7 +322,7 @@ impl Transport {
         let known = self.known.lock();
         match known.features {
             Some(features) if known.has_driver() => Ok(Negotiated { features }),
-            _ => Err(EPROTO),
+            _ => Err(protocol_error()),
         }
     }
 
@@ -430,7 +434,7 @@ impl handshake::Device for Transport {
     }
 
     fn wait_for_reset(&self, attempt: u32) -> bool {
-        let wait = attempt < module_parameters::reset_timeout_ms.value();
+        let wait = attempt < module_parameters::reset_timeout_ms.get();
         if wait {
             fsleep(Delta::from_millis(1));
         }
@@ -497,7 +501,7 @@ impl virtio::Transport for Transport {
                 if wanted.contains(Status::DRIVER_OK) && !known.status.contains(Status::DRIVER_OK) {
                     // The virtio driver takes the device for live from here on.
                     let features = known.features.unwrap_or(0);
-                    known.lost = Some(EPROTO);
+                    known.lost = Some(protocol_error());
                     self.disconnect_known(&mut known, features);
                     drop(known);
                     self.go_live(device);

@@ -17,16 +17,19 @@ use super::{
     transport::Transport, //
 };
 use crate::{
-    abstractions::virtio::{
-        Device,
-        Verdict, //
+    abstractions::{
+        compat::Parameter,
+        virtio::{
+            Device,
+            Verdict, //
+        }, //
     },
     module_parameters, //
 };
 
 /// How often a live device is looked at, in ms.
 fn interval() -> Option<NonZero<u32>> {
-    NonZero::new(module_parameters::watchdog_s.value().saturating_mul(1000))
+    NonZero::new(module_parameters::watchdog_s.get().saturating_mul(1000))
 }
 
 /// After how many ms a virtio driver that could not be restored is restored again.

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     abstractions::{
+        compat::irqreturn,
         io::{
             self,
             Bar, //
@@ -285,7 +286,7 @@ impl Virtqueue {
         // SAFETY: By the type invariant, the virtqueue is valid; the C function is the handler of
         // interrupts and ignores their number.
         let handled = unsafe { bindings::vring_interrupt(0, self.raw.as_ptr().cast()) };
-        handled == kernel_bindings::irqreturn::IRQ_HANDLED
+        handled == irqreturn(irq::IrqReturn::Handled)
     }
 }
 

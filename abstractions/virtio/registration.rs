@@ -44,7 +44,10 @@ use super::{
     Virtqueue, //
 };
 use crate::{
-    abstractions::pci,
+    abstractions::{
+        compat,
+        pci, //
+    },
     bindings, //
 };
 
@@ -128,7 +131,7 @@ impl Drop for Devices {
             fsleep(Self::POLL);
         }
         // A release callback that is not counted any more has nothing left to do but to return.
-        rcu::synchronize_rcu();
+        compat::synchronize_rcu();
     }
 }
 
@@ -279,7 +282,7 @@ fn check<T: Transport>(transport: &T, device: &Device) {
             device.break_virtqueues();
             // Whoever has seen a virtqueue that was not broken yet, with interrupts disabled as
             // drivers do, has added its buffer by then.
-            rcu::synchronize_rcu();
+            compat::synchronize_rcu();
             if transport.driver_stays(device) {
                 return;
             }
