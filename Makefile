@@ -38,7 +38,7 @@ clean: ## Remove what a build of the module left (tools/target stays)
 	@find . \( -name .git -o -name target -o -name logs \) -prune -o -type f \
 		\( -name '*.[ao]' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '*.rmeta' \
 		-o -name '.*.cmd' -o -name '.*.d' -o -name modules.order -o -name Module.symvers \
-		-o -name virtio_generated.rs -o -name rust-project.json \) -exec rm -f {} +
+		-o -name virtio_generated.rs -o -name kernel_features -o -name rust-project.json \) -exec rm -f {} +
 	@rm -rf target
 
 PHONY += fmt

@@ -17,6 +17,7 @@ mod legacy;
 mod journal_tests;
 
 use abstractions::{
+    compat::module,
     debugfs::Dir,
     virtio::Devices, //
 };

@@ -3,7 +3,8 @@
 //! Base address registers of PCI devices that are I/O ports or memory.
 //!
 //! [`kernel::pci::Bar`] is for memory only: it maps I/O ports as well, and then faults at the
-//! first access. `ioread*()` and `iowrite*()` tell the two apart.
+//! first access. Where the processor tells ports from memory, as on x86, so do `ioread*()` and
+//! `iowrite*()` of C; everywhere else, `pci_iomap()` maps ports as memory.
 //!
 //! C header: [`include/asm-generic/iomap.h`](srctree/include/asm-generic/iomap.h)
 
@@ -28,6 +29,33 @@ impl Value for u8 {}
 impl Value for u16 {}
 impl Value for u32 {}
 
+/// The C functions that access what `pci_iomap()` has mapped.
+#[cfg(CONFIG_GENERIC_IOMAP)]
+mod raw {
+    pub(super) use kernel::bindings::{
+        ioread16,
+        ioread32,
+        ioread8,
+        iowrite16,
+        iowrite32,
+        iowrite8, //
+    };
+}
+
+/// The C functions that access what `pci_iomap()` has mapped: here the `ioread*()` and
+/// `iowrite*()` of C are inline, and are these.
+#[cfg(not(CONFIG_GENERIC_IOMAP))]
+mod raw {
+    pub(super) use kernel::bindings::{
+        readb as ioread8,
+        readl as ioread32,
+        readw as ioread16,
+        writeb as iowrite8,
+        writel as iowrite32,
+        writew as iowrite16, //
+    };
+}
+
 mod private {
     use super::*;
 
@@ -50,14 +78,14 @@ mod private {
             impl Raw for $ty {
                 unsafe fn read(address: *mut c_void) -> Self {
                     // SAFETY: By the safety requirements.
-                    let value = unsafe { bindings::$read(address) };
-                    // The C function returns `unsigned int` with the upper bits clear.
+                    let value = unsafe { raw::$read(address) };
+                    // Some of the C functions return `unsigned int` with the upper bits clear.
                     value as $ty // CAST: The value is that of a register of this width.
                 }
 
                 unsafe fn write(self, address: *mut c_void) {
                     // SAFETY: By the safety requirements.
-                    unsafe { bindings::$write(self, address) }
+                    unsafe { raw::$write(self, address) }
                 }
             }
         };
@@ -66,6 +94,17 @@ mod private {
     impl_raw!(u8, ioread8, iowrite8);
     impl_raw!(u16, ioread16, iowrite16);
     impl_raw!(u32, ioread32, iowrite32);
+}
+
+/// Writes `value` to a register.
+///
+/// # Safety
+///
+/// `address` must be a mapping by a [`Bar`] of at least `size_of::<T>()` bytes.
+#[inline]
+pub(super) unsafe fn write<T: Value>(address: *mut c_void, value: T) {
+    // SAFETY: By the safety requirements.
+    unsafe { value.write(address) }
 }
 
 /// I/O ports or memory of a device, mapped.

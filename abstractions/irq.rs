@@ -21,6 +21,7 @@ use kernel::{
 };
 
 use super::{
+    compat::irqreturn,
     pci,
     shared::Shared, //
 };
@@ -68,6 +69,58 @@ impl Affinity {
     }
 }
 
+/// Allocates `count` MSI-X vectors, no more and no less; 0 or more is success.
+///
+/// # Safety
+///
+/// `pdev` must be valid, and `affinity` too or null.
+#[cfg(CONFIG_PCI_MSI)]
+unsafe fn allocate_vectors(
+    pdev: *mut bindings::pci_dev,
+    count: c_uint,
+    flags: c_uint,
+    affinity: *mut bindings::irq_affinity,
+) -> c_int {
+    // SAFETY: By the safety requirements.
+    unsafe { bindings::pci_alloc_irq_vectors_affinity(pdev, count, count, flags, affinity) }
+}
+
+/// Refuses: this kernel has no MSI-X, and this is what its inline function in C returns.
+///
+/// # Safety
+///
+/// None; it has the type of the other one.
+#[cfg(not(CONFIG_PCI_MSI))]
+unsafe fn allocate_vectors(
+    _pdev: *mut bindings::pci_dev,
+    _count: c_uint,
+    _flags: c_uint,
+    _affinity: *mut bindings::irq_affinity,
+) -> c_int {
+    ENOSPC.to_errno()
+}
+
+/// Sets the affinity hint of an interrupt to `mask` or to null, and its affinity if `apply`.
+///
+/// As in C, a mask that the interrupt controller refuses stays a hint.
+///
+/// # Safety
+///
+/// `number` must be that of a registered interrupt, and `mask` valid until the next hint, or null.
+#[cfg(CONFIG_SMP)]
+unsafe fn set_hint(number: c_uint, mask: *const bindings::cpumask, apply: bool) {
+    // SAFETY: By the safety requirements.
+    unsafe { bindings::__irq_apply_affinity_hint(number, mask, apply) };
+}
+
+/// Does nothing: this kernel has one processor, and its inline function in C does the same.
+///
+/// # Safety
+///
+/// None; it has the type of the other one.
+#[cfg(not(CONFIG_SMP))]
+unsafe fn set_hint(_number: c_uint, _mask: *const bindings::cpumask, _apply: bool) {}
+
 /// The MSI-X vectors of a device.
 ///
 /// # Invariants
@@ -103,15 +156,7 @@ impl Vectors {
         };
 
         // SAFETY: The device is valid, and so is the descriptor or null for this call.
-        let allocated = unsafe {
-            bindings::pci_alloc_irq_vectors_affinity(
-                pci.as_raw(),
-                count.into(),
-                count.into(),
-                flags,
-                descriptor,
-            )
-        };
+        let allocated = unsafe { allocate_vectors(pci.as_raw(), count.into(), flags, descriptor) };
         to_result(allocated)?;
 
         // INVARIANT: The minimum and the maximum were `count`, and it did not fail.
@@ -149,9 +194,16 @@ pub(crate) struct Vector {
 
 impl Vector {
     /// The processors that the interrupt core has spread the vector to, or null.
+    #[cfg(CONFIG_PCI_MSI)]
     pub(super) fn spread(&self) -> *const bindings::cpumask {
         // SAFETY: The device is valid, and a number without a vector gives null.
         unsafe { bindings::pci_irq_get_affinity(self.vectors.pci.as_raw(), self.number.into()) }
+    }
+
+    /// Null: there are no vectors.
+    #[cfg(not(CONFIG_PCI_MSI))]
+    pub(super) fn spread(&self) -> *const bindings::cpumask {
+        core::ptr::null()
     }
 }
 
@@ -268,7 +320,7 @@ unsafe extern "C" fn handle_callback<T: Handler>(
     let this = unsafe { &*cookie.cast_const().cast::<Handling<T>>() };
     // SAFETY: `Irq::revoke` waits for the handlers of the interrupt, of which this is one.
     let shared = unsafe { this.shared.published() };
-    bindings::irqreturn_t(this.handler.handle(shared) as c_uint)
+    irqreturn(this.handler.handle(shared))
 }
 
 /// A handler that is registered with the interrupt core.
@@ -346,9 +398,8 @@ impl<T: Target> Irq<T> {
         if let Some(new) = new {
             let hint = self.hint.insert(new);
             // SAFETY: By the type invariant, `number` is a registered interrupt. The mask is valid
-            // until the hint is removed, at the latest in `Drop`. As in C, a mask that the
-            // interrupt controller refuses stays a hint.
-            unsafe { bindings::__irq_apply_affinity_hint(self.number, hint.as_raw(), true) };
+            // until the hint is removed, at the latest in `Drop`.
+            unsafe { set_hint(self.number, hint.as_raw(), true) };
         }
         Ok(())
     }
@@ -356,7 +407,7 @@ impl<T: Target> Irq<T> {
     fn clear_hint(&mut self) {
         if self.hint.is_some() {
             // SAFETY: By the type invariant, `number` is a registered interrupt.
-            unsafe { bindings::__irq_apply_affinity_hint(self.number, core::ptr::null(), false) };
+            unsafe { set_hint(self.number, core::ptr::null(), false) };
             self.hint = None;
         }
     }
@@ -469,7 +520,7 @@ mod tests {
         let knows = |irq: &Irq<Handling<Knows>>| {
             // SAFETY: The cookie is that of the handler, which `irq` keeps.
             let handled = unsafe { handle_callback::<Knows>(0, Handling::cookie(&irq.target)) };
-            handled == bindings::irqreturn::IRQ_HANDLED
+            handled == irqreturn(IrqReturn::Handled)
         };
         *irq.shared() = 7;
         assert!(!knows(&irq));

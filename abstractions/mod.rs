@@ -7,6 +7,7 @@
 
 pub(crate) mod clock;
 mod command;
+pub(crate) mod compat;
 pub(crate) mod debugfs;
 pub(crate) mod io;
 pub(crate) mod irq;

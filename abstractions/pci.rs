@@ -20,7 +20,6 @@ use kernel::{
         to_result, //
     },
     fmt,
-    new_spinlock_irq,
     pci,
     prelude::*,
     sync::{
@@ -30,26 +29,26 @@ use kernel::{
             Full,
             Relaxed, //
         },
-        Arc,
-        SpinLockIrq, //
+        Arc, //
     },
     types::Opaque,
     ThisModule, //
 };
 
-use super::command::{
-    self,
-    Command,
-    Known, //
+use super::{
+    command::{
+        self,
+        Command,
+        Known, //
+    },
+    sync::IrqLock, //
 };
 
-pub(crate) use kernel::{
-    pci::{
-        DeviceId,
-        IdTable,
-        Vendor, //
-    },
-    pci_device_table, //
+pub(crate) use super::compat::pci_device_table;
+pub(crate) use kernel::pci::{
+    DeviceId,
+    IdTable,
+    Vendor, //
 };
 
 /// A PCI device that is being probed.
@@ -320,7 +319,7 @@ pub(crate) struct Device {
     enabled: AtomicFlag,
     intx_masked: AtomicFlag,
     #[pin]
-    command: SpinLockIrq<Known>,
+    command: IrqLock<Known>,
 }
 
 impl Device {
@@ -336,7 +335,7 @@ impl Device {
                 pdev: pdev.into(),
                 enabled: AtomicFlag::new(false),
                 intx_masked: AtomicFlag::new(Known::DISABLED.intx_disabled),
-                command <- new_spinlock_irq!(Known::DISABLED),
+                command <- IrqLock::new(Known::DISABLED),
             }),
             GFP_KERNEL,
         )
@@ -411,7 +410,7 @@ impl Device {
         self.enabled.load(Relaxed)
     }
 
-    fn command(&self) -> Command<'_, CommandRegister<'_>, SpinLockIrq<Known>> {
+    fn command(&self) -> Command<'_, CommandRegister<'_>, IrqLock<Known>> {
         Command {
             register: CommandRegister(self),
             known: &self.command,

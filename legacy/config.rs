@@ -25,7 +25,10 @@ use super::{
     hw::Hw,
     log::Log, //
 };
-use crate::module_parameters;
+use crate::{
+    abstractions::compat::Parameter,
+    module_parameters, //
+};
 
 /// How often a range that changes while it is read is read again.
 const RETRIES: usize = 8;
@@ -154,7 +157,7 @@ impl ConfigCache {
     /// Plans the access to a range, and reports the first one that is outside of BAR0.
     fn plan(&self, hw: &Hw, log: &Log, offset: usize, len: usize) -> Option<Plan> {
         let limit = hw.bar().len().saturating_sub(hw.config_offset());
-        let widths = if module_parameters::byte_config.value() {
+        let widths = if module_parameters::byte_config.get() {
             Widths::Byte
         } else {
             Widths::Natural

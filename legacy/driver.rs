@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     abstractions::{
+        compat::Parameter,
         io::Bar,
         pci,
         virtio::{
@@ -83,7 +84,7 @@ impl Legacy {
             has_msix: pci.has_msix(),
             is_transitional: Self::has_modern_interface(pci),
         };
-        identity::check(&identity, module_parameters::transitional.value()).map_err(|refusal| {
+        identity::check(&identity, module_parameters::transitional.get()).map_err(|refusal| {
             dev_info!(pci, "not driven: {refusal}\n");
             ENODEV
         })

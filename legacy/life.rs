@@ -19,6 +19,7 @@ use super::{
     },
     log::Log, //
 };
+use crate::abstractions::compat::protocol_error;
 
 /// The state of the life cycle.
 ///
@@ -77,7 +78,7 @@ impl LifeGuard<'_> {
             }
             Err(illegal) => {
                 dev_err!(log.pci(), "illegal {illegal}: ignored\n");
-                Err(EPROTO)
+                Err(protocol_error())
             }
         }
     }

@@ -13,7 +13,10 @@ use super::{
     state::State, //
 };
 use crate::{
-    abstractions::virtio::Device,
+    abstractions::{
+        compat::Parameter,
+        virtio::Device, //
+    },
     module_parameters, //
 };
 
@@ -30,7 +33,7 @@ pub(super) struct Lint {
 
 /// Whether virtio drivers are looked at.
 pub(super) fn is_on() -> bool {
-    module_parameters::lint.value()
+    module_parameters::lint.get()
 }
 
 impl Lint {

@@ -34,7 +34,13 @@ use super::{
     recovery, //
 };
 use crate::{
-    abstractions::virtio::Device,
+    abstractions::{
+        compat::{
+            protocol_error,
+            Parameter, //
+        },
+        virtio::Device, //
+    },
     module_parameters, //
 };
 
@@ -80,7 +86,7 @@ impl handshake::Device for LegacyDevice {
 
     fn wait_for_reset(&self, attempt: u32) -> bool {
         let waited = handshake::waited_ms(attempt);
-        let limit = module_parameters::reset_timeout_ms.value();
+        let limit = module_parameters::reset_timeout_ms.get();
         if waited == handshake::SLOW_RESET_MS {
             self.log.warn(Event::ResetSlow { limit_ms: limit });
             if self.life.get() == Life::New {
@@ -199,7 +205,7 @@ pub(super) fn finalize_features(dev: &LegacyDevice, device: &Device) -> Result {
     }
     if !dev.state.has_driver() {
         dev_err!(dev.log.pci(), "features before ACKNOWLEDGE and DRIVER\n");
-        return Err(EPROTO);
+        return Err(protocol_error());
     }
     handshake::Device::accept_features(dev, features);
     Ok(())

@@ -44,10 +44,17 @@ use super::{
     recovery, //
 };
 use crate::{
-    abstractions::virtio::{
-        Device,
-        DeviceGuard,
-        Registration, //
+    abstractions::{
+        compat::{
+            not_supported,
+            protocol_error,
+            Parameter, //
+        },
+        virtio::{
+            Device,
+            DeviceGuard,
+            Registration, //
+        }, //
     },
     module_parameters, //
 };
@@ -120,7 +127,7 @@ impl Bound {
         recovery::look_before_stop(dev)?;
         self.check_waits()?;
         let has_rings = dev.state.has_rings();
-        if module_parameters::refuse_freeze.value() && has_rings && !device.can_freeze() {
+        if module_parameters::refuse_freeze.get() && has_rings && !device.can_freeze() {
             dev_err!(
                 dev.log.pci(),
                 "driver {} cannot be frozen: sleep refused\n",
@@ -225,7 +232,7 @@ impl Bound {
                 Held::Frozen
             }
             Err(error) => {
-                if error != EOPNOTSUPP {
+                if error != not_supported() {
                     dev.log
                         .warn(Event::ResetNotPrepared(Errno(error.to_errno())));
                 }
@@ -395,7 +402,7 @@ impl Bound {
             .live()
             .map_err(|lost| {
                 dev.log.report(Event::HandshakeLost(lost));
-                EPROTO
+                protocol_error()
             })?;
 
         dev.log.counters.restored.add_one();

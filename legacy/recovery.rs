@@ -12,7 +12,6 @@ use core::num::NonZero;
 
 use kernel::{
     prelude::*,
-    sync::rcu,
     time::delay::{
         fsleep,
         udelay, //
@@ -50,6 +49,10 @@ use super::{
 };
 use crate::{
     abstractions::{
+        compat::{
+            self,
+            Parameter, //
+        },
         pci::Presence,
         virtio::Device, //
     },
@@ -104,7 +107,7 @@ fn judge(status: Status, written: Status) -> Result<(), Dead> {
 
 /// How often a live device is looked at, in ms.
 fn interval() -> Option<NonZero<u32>> {
-    NonZero::new(module_parameters::watchdog_s.value().saturating_mul(1000))
+    NonZero::new(module_parameters::watchdog_s.get().saturating_mul(1000))
 }
 
 /// The virtio driver is ready.
@@ -156,7 +159,7 @@ fn await_reset(dev: &LegacyDevice, device: &Device, polls: u32) -> Option<NonZer
         return None;
     }
     let waited = polls.saturating_mul(POLL_RESET_MS);
-    if waited < module_parameters::reset_timeout_ms.value() {
+    if waited < module_parameters::reset_timeout_ms.get() {
         dev.life.apply(LifeEvent::ResetSlow, &dev.log).ok()?;
         return NonZero::new(POLL_RESET_MS);
     }
@@ -312,7 +315,7 @@ fn take_away(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
     device.break_virtqueues();
     // What has seen a virtqueue that was not broken yet, with interrupts off as drivers do, has
     // added its buffer by then.
-    rcu::synchronize_rcu();
+    compat::synchronize_rcu();
 
     if let Some(cause) = dev.life.get().frozen() {
         // The lock is not waited for: a driver that is being removed may have it for ever.

@@ -28,6 +28,7 @@ use super::{
     hw::Hw,
     log::Log, //
 };
+use crate::abstractions::compat::protocol_error;
 
 /// What is known of the device. Of the locks of this module, only that of [`Log`] is taken while
 /// its lock is held.
@@ -238,7 +239,7 @@ impl State {
         let inner = self.inner.lock();
         match inner.features {
             Some(features) if inner.has_driver() => Ok(Negotiated { features }),
-            _ => Err(EPROTO),
+            _ => Err(protocol_error()),
         }
     }
 }

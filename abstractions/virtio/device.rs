@@ -14,7 +14,13 @@ use kernel::{
     types::Opaque, //
 };
 
-use crate::bindings;
+use crate::{
+    abstractions::compat::{
+        not_supported,
+        with_lock_irq, //
+    },
+    bindings, //
+};
 
 /// A `struct virtio_device`.
 ///
@@ -225,7 +231,7 @@ impl Device {
     /// `EOPNOTSUPP` if the virtio driver does not support resets.
     pub(crate) fn reset_done_driver(&self) -> Result {
         let reset_done = self.driver().and_then(|driver| driver.reset_done);
-        reset_done.map_or(Err(EOPNOTSUPP), |reset_done| {
+        reset_done.map_or(Err(not_supported()), |reset_done| {
             // SAFETY: By the type invariant, the device is valid.
             to_result(unsafe { reset_done(self.as_raw()) })
         })
@@ -238,13 +244,13 @@ impl Device {
     pub(crate) fn deliver_config_changes(&self) -> bool {
         let raw = self.as_raw();
         // SAFETY: By the type invariant, the device and its lock are initialised. Interrupt
-        // handlers take the lock too, so it is taken with interrupts disabled.
+        // handlers take the lock too, so it is taken with interrupts disabled. It protects both
+        // fields.
         unsafe {
-            kernel_bindings::spin_lock_irq_disable(&raw mut (*raw).config_lock);
-            (*raw).config_core_enabled = true;
-            let is_pending = (*raw).config_change_pending;
-            kernel_bindings::spin_unlock_irq_enable(&raw mut (*raw).config_lock);
-            is_pending
+            with_lock_irq(&raw mut (*raw).config_lock, || {
+                (*raw).config_core_enabled = true;
+                (*raw).config_change_pending
+            })
         }
     }
 }

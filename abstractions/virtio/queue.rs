@@ -20,7 +20,11 @@ use super::{
 };
 use crate::{
     abstractions::{
-        io::Bar,
+        compat::irqreturn,
+        io::{
+            self,
+            Bar, //
+        },
         irq, //
     },
     bindings, //
@@ -282,7 +286,7 @@ impl Virtqueue {
         // SAFETY: By the type invariant, the virtqueue is valid; the C function is the handler of
         // interrupts and ignores their number.
         let handled = unsafe { bindings::vring_interrupt(0, self.raw.as_ptr().cast()) };
-        handled == kernel_bindings::irqreturn::IRQ_HANDLED
+        handled == irqreturn(irq::IrqReturn::Handled)
     }
 }
 
@@ -314,7 +318,7 @@ unsafe extern "C" fn notify_callback(vq: *mut bindings::virtqueue) -> bool {
     // `Virtqueue` keeps.
     unsafe {
         let index = (*vq).index as u16; // CAST: The index was made from a `u16`.
-        kernel_bindings::iowrite16(index, (*vq).priv_);
+        io::write((*vq).priv_, index);
     }
     true
 }

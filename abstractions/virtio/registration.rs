@@ -124,7 +124,7 @@ fn await_returns() {
         bindings::synchronize_rcu_tasks();
     }
     #[cfg(not(CONFIG_TASKS_RCU))]
-    kernel::sync::rcu::synchronize_rcu();
+    crate::abstractions::compat::synchronize_rcu();
 }
 
 /// A virtio device and the way to its transport.

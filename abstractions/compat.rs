@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What differs between the kernel series that this module is built for.
+//!
+//! `Kbuild` probes the kernel crate for each `has_*` here. What a series lacks or has in another
+//! form gets that of the newest; nothing outside of this file knows of it.
+
+use kernel::{
+    bindings,
+    irq::IrqReturn,
+    module_param::ModuleParamAccess,
+    prelude::*, //
+};
+
+/// A parameter of the module.
+pub(crate) trait Parameter {
+    /// What it is to its readers.
+    type Value;
+
+    /// The value that was given at load time, or the default.
+    fn get(&self) -> Self::Value;
+}
+
+#[cfg(has_bool_parameters)]
+impl<T: Copy> Parameter for ModuleParamAccess<T> {
+    type Value = T;
+
+    fn get(&self) -> T {
+        self.value()
+    }
+}
+
+#[cfg(has_bool_parameters)]
+pub(crate) use kernel::prelude::module;
+
+/// Up to 7.2: what [`module`] makes of a boolean parameter.
+#[cfg(not(has_bool_parameters))]
+impl Parameter for ModuleParamAccess<u8> {
+    type Value = bool;
+
+    fn get(&self) -> bool {
+        *self.value() != 0
+    }
+}
+
+#[cfg(not(has_bool_parameters))]
+impl Parameter for ModuleParamAccess<u32> {
+    type Value = u32;
+
+    fn get(&self) -> u32 {
+        *self.value()
+    }
+}
+
+/// Up to 7.2: boolean parameters are given as 0 or 1.
+#[cfg(not(has_bool_parameters))]
+macro_rules! module {
+    (@parameters { $($head:tt)* } { $($done:tt)* } {}) => {
+        ::kernel::prelude::module! { $($head)* params: { $($done)* }, }
+    };
+    (@parameters $head:tt { $($done:tt)* } {
+        $name:ident: bool { default: true, $($text:tt)* }, $($more:tt)*
+    }) => {
+        $crate::abstractions::compat::module! { @parameters $head {
+            $($done)* $name: u8 { default: 1, $($text)* },
+        } { $($more)* } }
+    };
+    (@parameters $head:tt { $($done:tt)* } {
+        $name:ident: bool { default: false, $($text:tt)* }, $($more:tt)*
+    }) => {
+        $crate::abstractions::compat::module! { @parameters $head {
+            $($done)* $name: u8 { default: 0, $($text)* },
+        } { $($more)* } }
+    };
+    (@parameters $head:tt { $($done:tt)* } {
+        $name:ident: $type:ident { $($text:tt)* }, $($more:tt)*
+    }) => {
+        $crate::abstractions::compat::module! { @parameters $head {
+            $($done)* $name: $type { $($text)* },
+        } { $($more)* } }
+    };
+    (
+        type: $type:ident,
+        name: $name:tt,
+        authors: $authors:tt,
+        description: $description:tt,
+        license: $license:tt,
+        params: $parameters:tt,
+    ) => {
+        $crate::abstractions::compat::module! { @parameters {
+            type: $type,
+            name: $name,
+            authors: $authors,
+            description: $description,
+            license: $license,
+        } {} $parameters }
+    };
+}
+
+#[cfg(not(has_bool_parameters))]
+pub(crate) use module;
+
+#[cfg(has_short_id_tables)]
+pub(crate) use kernel::pci_device_table;
+
+/// Up to 7.2: the table for modpost has a name of its own.
+#[cfg(not(has_short_id_tables))]
+macro_rules! pci_device_table {
+    ($table:ident, $info:ty, $entries:expr) => {
+        kernel::pci_device_table!($table, MODULE_TABLE, $info, $entries);
+    };
+}
+
+#[cfg(not(has_short_id_tables))]
+pub(crate) use pci_device_table;
+
+/// What a handler of interrupts returns to C.
+#[cfg(has_irqreturn_type)]
+pub(crate) fn irqreturn(value: IrqReturn) -> bindings::irqreturn_t {
+    bindings::irqreturn_t(value as c_uint)
+}
+
+/// What a handler of interrupts returns to C.
+#[cfg(not(has_irqreturn_type))]
+pub(crate) fn irqreturn(value: IrqReturn) -> bindings::irqreturn_t {
+    value as bindings::irqreturn_t
+}
+
+/// Waits until all who are between `rcu_read_lock()` and `rcu_read_unlock()` now have left.
+///
+/// May sleep. The crate has this from 7.3 on.
+pub(crate) fn synchronize_rcu() {
+    // SAFETY: May be called wherever one may sleep.
+    unsafe { bindings::synchronize_rcu() };
+}
+
+/// `EPROTO`, which the crate has from 7.3 on.
+pub(crate) fn protocol_error() -> Error {
+    // CAST: All error numbers are small.
+    Error::from_errno(-(bindings::EPROTO as c_int))
+}
+
+/// `EOPNOTSUPP`, which the crate has from 7.3 on.
+pub(crate) fn not_supported() -> Error {
+    // CAST: All error numbers are small.
+    Error::from_errno(-(bindings::EOPNOTSUPP as c_int))
+}
+
+/// Runs `f` with `lock` held and interrupts disabled.
+///
+/// # Safety
+///
+/// `lock` must be initialised, and the caller must not hold it.
+#[cfg(has_spin_lock_irq_disable)]
+pub(super) unsafe fn with_lock_irq<T>(lock: *mut bindings::spinlock_t, f: impl FnOnce() -> T) -> T {
+    // SAFETY: By the safety requirements.
+    unsafe { bindings::spin_lock_irq_disable(lock) };
+    let result = f();
+    // SAFETY: It was taken above.
+    unsafe { bindings::spin_unlock_irq_enable(lock) };
+    result
+}
+
+/// Runs `f` with `lock` held; handlers of interrupts are threads, which wait for it.
+///
+/// # Safety
+///
+/// `lock` must be initialised, and the caller must not hold it.
+#[cfg(all(not(has_spin_lock_irq_disable), CONFIG_PREEMPT_RT))]
+pub(super) unsafe fn with_lock_irq<T>(lock: *mut bindings::spinlock_t, f: impl FnOnce() -> T) -> T {
+    // SAFETY: By the safety requirements.
+    unsafe { bindings::spin_lock(lock) };
+    let result = f();
+    // SAFETY: It was taken above.
+    unsafe { bindings::spin_unlock(lock) };
+    result
+}
+
+/// Runs `f` with `lock` held and interrupts disabled.
+///
+/// # Safety
+///
+/// `lock` must be initialised, and the caller must not hold it.
+#[cfg(all(not(has_spin_lock_irq_disable), not(CONFIG_PREEMPT_RT)))]
+pub(super) unsafe fn with_lock_irq<T>(lock: *mut bindings::spinlock_t, f: impl FnOnce() -> T) -> T {
+    // CAST: Without PREEMPT_RT, a raw spinlock is what a spinlock begins with.
+    let raw = lock.cast::<bindings::raw_spinlock_t>();
+    // SAFETY: By the safety requirements.
+    unsafe {
+        let flags = bindings::_raw_spin_lock_irqsave(raw);
+        let result = f();
+        bindings::_raw_spin_unlock_irqrestore(raw, flags);
+        result
+    }
+}
