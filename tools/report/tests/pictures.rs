@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use common::{facts, folder, fresh};
-use regtrace::Run;
-use report::trace::{pictures, Named};
+use virtio_check::pictures::{pictures, Named};
+use virtio_check::Run;
 
 /// How often a text is in another.
 fn count(text: &str, part: &str) -> usize {

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 
 use anyhow::Result;
-use regtrace::access::{Access, Register, DRIVER_OK, NO_VECTOR};
-use regtrace::{Breach, Phase};
+use virtio_check::access::{Access, Register, DRIVER_OK, NO_VECTOR};
+use virtio_check::{Breach, Phase};
 
 use crate::interrupts::Interrupts;
 use crate::lie::{Lie, Time};
@@ -354,7 +354,7 @@ impl Function {
         }
     }
 
-    fn breach(&mut self, rule: regtrace::Rule, message: String) {
+    fn breach(&mut self, rule: virtio_check::Rule, message: String) {
         let phase = self.phase();
         self.compliant = false;
         if let Some(oracle) = &mut self.oracle {

@@ -4,8 +4,8 @@
 
 use std::collections::VecDeque;
 
-use regtrace::access::{Access, Register, DRIVER_OK, NO_VECTOR};
-use regtrace::{Breach, Checker, Phase, Rule};
+use virtio_check::access::{Access, Register, DRIVER_OK, NO_VECTOR};
+use virtio_check::{Breach, Checker, Phase, Rule};
 
 use crate::rules;
 

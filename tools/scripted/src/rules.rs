@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What only a device sees of a breach; the other rules are those of the crate `regtrace`.
+//! What only a device sees of a breach; the other rules are those of the crate `virtio-check`.
 
-use regtrace::Rule;
+use virtio_check::Rule;
 
 macro_rules! rules {
     ($($name:ident, $id:literal, $section:literal, $text:literal;)*) => {

@@ -2,7 +2,7 @@
 
 //! What the function does with its virtqueues, and how it tells the driver.
 
-use regtrace::access::DRIVER_OK;
+use virtio_check::access::DRIVER_OK;
 
 use super::Function;
 use crate::models::Served;

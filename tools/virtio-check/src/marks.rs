@@ -2,9 +2,9 @@
 
 //! What the accesses of one phase become in a picture: marks, states and spans.
 
-use regtrace::access::{Access, Register, ACKNOWLEDGE, DRIVER, DRIVER_OK, FAILED, NO_VECTOR};
-use regtrace::steps::{steps, Located, Step};
-use regtrace::{Breach, DeviceState, Segment};
+use crate::access::{Access, Register, ACKNOWLEDGE, DRIVER, DRIVER_OK, FAILED, NO_VECTOR};
+use crate::steps::{steps, Located, Step};
+use crate::{Breach, DeviceState, Segment};
 
 /// The device status as far as the driver has brought it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@
 mod common;
 
 use common::{access, load, phase, read, write, write_of};
-use regtrace::access::{Access, Register};
-use regtrace::{check, pre_2014, Breach, Phase, RULES};
 use std::collections::BTreeSet;
+use virtio_check::access::{Access, Register};
+use virtio_check::{check, pre_2014, Breach, Phase, RULES};
 
 /// An edit that breaks one rule.
 type Edit = fn(&mut Vec<Access>);

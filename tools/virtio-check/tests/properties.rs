@@ -3,7 +3,7 @@
 //! What holds for any trace, however wild.
 
 use proptest::prelude::*;
-use regtrace::{check, compare, pre_2014, DeviceInfo, Phase, Run, INTENDED};
+use virtio_check::{check, compare, pre_2014, DeviceInfo, Phase, Run, INTENDED};
 
 /// A line of a trace; registers are hit more often than other offsets.
 fn line() -> impl Strategy<Value = String> {

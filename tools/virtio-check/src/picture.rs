@@ -6,8 +6,8 @@
 //! (plotters) cannot put a `<title>`, the tool-tip, into a mark.
 
 use crate::marks::{self, Mark, Span, Stage};
+use crate::{Breach, DeviceState, DeviceTrace, Phase};
 use maud::{html, Markup, PreEscaped, Render};
-use regtrace::{Breach, DeviceState, DeviceTrace, Phase};
 
 /// The colours, for light and for dark; a page has them once for all its pictures.
 pub const STYLE: &str = include_str!("picture.css");

@@ -7,8 +7,8 @@ mod common;
 use common::fixture;
 use std::process::{Command, Output};
 
-fn regtrace(command: &str, files: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_regtrace"))
+fn virtio_check(command: &str, files: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_virtio-check"))
         .args(command.split(' '))
         .args(files.iter().map(|name| fixture(name)))
         .output()
@@ -21,14 +21,14 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn good_traces_succeed() {
-    let shown = regtrace("show", &["c-msix"]);
+    let shown = virtio_check("show", &["c-msix"]);
     assert!(shown.status.success());
     assert!(text(&shown).contains("device@c000 (MSI-X), probe 1"));
-    assert!(regtrace("check", &["c-intx"]).status.success());
-    assert!(regtrace("pre-2014", &["c-intx"]).status.success());
-    let compared = regtrace("compare", &["c-msix", "rust-msix"]);
+    assert!(virtio_check("check", &["c-intx"]).status.success());
+    assert!(virtio_check("pre-2014", &["c-intx"]).status.success());
+    let compared = virtio_check("compare", &["c-msix", "rust-msix"]);
     assert!(compared.status.success(), "{}", text(&compared));
-    let json = regtrace("compare --json", &["c-msix", "rust-msix"]);
+    let json = virtio_check("compare --json", &["c-msix", "rust-msix"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["ok"], true);
     assert_eq!(json["report"]["devices"].as_array().unwrap().len(), 2);
@@ -36,12 +36,14 @@ fn good_traces_succeed() {
 
 #[test]
 fn bad_ones_fail() {
-    assert!(!regtrace("check", &["no-such-trace"]).status.success());
-    assert!(!regtrace("compare", &["c-msix", "c-msix"]).status.success());
-    assert!(!regtrace("compare", &["c-msix", "rust-intx"])
+    assert!(!virtio_check("check", &["no-such-trace"]).status.success());
+    assert!(!virtio_check("compare", &["c-msix", "c-msix"])
         .status
         .success());
-    assert!(!regtrace(
+    assert!(!virtio_check("compare", &["c-msix", "rust-intx"])
+        .status
+        .success());
+    assert!(!virtio_check(
         "compare --device blk=0xc000+0x80:intx",
         &["c-msix", "rust-msix"]
     )
@@ -51,11 +53,11 @@ fn bad_ones_fail() {
 
 #[test]
 fn a_readme_without_the_ids_fails() {
-    assert!(regtrace("intended", &[]).status.success());
-    let path = std::env::temp_dir().join(format!("regtrace-readme-{}", std::process::id()));
+    assert!(virtio_check("intended", &[]).status.success());
+    let path = std::env::temp_dir().join(format!("virtio_check-readme-{}", std::process::id()));
     let checked = |readme: &str| {
         std::fs::write(&path, readme).unwrap();
-        let command = Command::new(env!("CARGO_BIN_EXE_regtrace"))
+        let command = Command::new(env!("CARGO_BIN_EXE_virtio-check"))
             .args(["intended", "--readme"])
             .arg(&path)
             .output();

@@ -4,9 +4,9 @@
 
 #![allow(dead_code)]
 
-use regtrace::access::{Access, Register};
-use regtrace::{DeviceInfo, Phase, Run};
 use std::path::PathBuf;
+use virtio_check::access::{Access, Register};
+use virtio_check::{DeviceInfo, Phase, Run};
 
 /// Where a fixture is.
 pub(crate) fn fixture(name: &str) -> PathBuf {

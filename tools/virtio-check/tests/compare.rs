@@ -5,9 +5,9 @@
 mod common;
 
 use common::{access, load, phase, read, write, write_of};
-use regtrace::access::{Access, Register};
-use regtrace::{compare, Observations, Phase, Report, Run, Segment, INTENDED};
 use std::collections::BTreeSet;
+use virtio_check::access::{Access, Register};
+use virtio_check::{compare, Observations, Phase, Report, Run, Segment, INTENDED};
 
 /// An edit that makes a difference.
 type Edit = fn(&mut Vec<Access>);

@@ -4,9 +4,10 @@
 
 use anyhow::{bail, Context, Result};
 use clap::{Parser, Subcommand};
-use regtrace::{check, compare, intended, pre_2014, Breach, DeviceInfo, Run, INTENDED, RULES};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use virtio_check::pictures::{self, Named};
+use virtio_check::{check, compare, intended, pre_2014, Breach, DeviceInfo, Run, INTENDED, RULES};
 
 /// Register accesses of legacy virtio-pci drivers, traced by QEMU.
 #[derive(Parser)]
@@ -46,6 +47,17 @@ enum Command {
         c: String,
         /// The Rust driver's trace.
         rust: String,
+    },
+    /// Draws the handshakes, an SVG file a device.
+    Picture {
+        #[command(flatten)]
+        devices: Devices,
+        /// Where the pictures go.
+        #[arg(long, value_name = "DIR", default_value = "target/trace")]
+        output: PathBuf,
+        /// Traces, a lane each; NAME=FILE names the lane.
+        #[arg(required = true)]
+        files: Vec<String>,
     },
     /// Shows that the order of before the 2014 fix is caught.
     #[command(name = "pre-2014")]
@@ -127,6 +139,14 @@ fn main() -> Result<ExitCode> {
             }
             report.ok()
         }
+        Command::Picture {
+            devices,
+            output,
+            files,
+        } => {
+            draw(&devices.devices, &output, &files)?;
+            true
+        }
         Command::Pre2014 { devices, file } => {
             let run = devices.load(&file)?;
             let before = check(&run).len();
@@ -148,6 +168,44 @@ fn main() -> Result<ExitCode> {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+/// Numbers the lanes whose files have the same name.
+fn tell_apart(runs: &mut [Named]) {
+    let names: Vec<String> = runs.iter().map(|named| named.name.clone()).collect();
+    for (at, named) in runs.iter_mut().enumerate() {
+        if names.iter().filter(|name| **name == named.name).count() > 1 {
+            let before = names[..at].iter().filter(|name| **name == named.name);
+            named.name = format!("{} {}", named.name, before.count() + 1);
+        }
+    }
+}
+
+/// Writes the pictures and prints their names.
+fn draw(devices: &[DeviceInfo], output: &Path, files: &[String]) -> Result<()> {
+    let load = |file: &String| -> Result<Named> {
+        let (name, path) = match file.split_once('=') {
+            Some((name, path)) => (name.to_owned(), Path::new(path)),
+            None => {
+                let path = Path::new(file);
+                let stem = path.file_stem().unwrap_or(path.as_os_str());
+                (stem.to_string_lossy().into_owned(), path)
+            }
+        };
+        let run = Run::load(path, devices)?;
+        Ok(Named { name, run })
+    };
+    let mut runs = files.iter().map(load).collect::<Result<Vec<_>>>()?;
+    tell_apart(&mut runs);
+    let pictures = pictures::pictures(runs)?;
+    std::fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
+    for (device, picture) in pictures {
+        let path = output.join(format!("{device}.svg"));
+        std::fs::write(&path, picture.file())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        println!("{}", path.display());
+    }
+    Ok(())
 }
 
 fn print_breaches(breaches: &[Breach]) {

@@ -3,8 +3,8 @@
 //! Pictures of any trace, of any driver.
 
 use crate::picture::{draw, panels, Lane, Panel, Picture};
+use crate::{check, pre_2014, Breach, DeviceTrace, Phase, Run, Segment};
 use anyhow::{bail, Result};
-use regtrace::{check, pre_2014, Breach, DeviceTrace, Phase, Run, Segment};
 
 /// The name of the lane that shows what the order of before 2014 would have been.
 pub const BEFORE_2014: &str = "before 2014";
