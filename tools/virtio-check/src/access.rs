@@ -13,6 +13,8 @@ pub const ACKNOWLEDGE: u8 = 1;
 pub const DRIVER: u8 = 2;
 /// Device status: the driver is ready.
 pub const DRIVER_OK: u8 = 4;
+/// Device status, not on the legacy interface: the features are accepted.
+pub const FEATURES_OK: u8 = 8;
 /// Device status: the driver has given up.
 pub const FAILED: u8 = 0x80;
 
@@ -126,12 +128,25 @@ pub struct Access {
     pub size: u8,
     /// The value read or written.
     pub value: u64,
+    /// How often in a row it was made.
+    #[serde(default = "once")]
+    pub times: u64,
+}
+
+fn once() -> u64 {
+    1
 }
 
 impl Access {
     /// Whether it is a write to this register.
     pub fn writes(&self, register: Register) -> bool {
         self.write && self.register == register
+    }
+
+    /// Whether it is the other one again.
+    pub fn same(&self, other: &Access) -> bool {
+        (self.register, self.write, self.size, self.value)
+            == (other.register, other.write, other.size, other.value)
     }
 
     /// Whether it is a read of this register.
@@ -160,7 +175,11 @@ impl fmt::Display for Access {
         let sign = if self.write { "=" } else { "? " };
         write!(f, "{}{sign}{:#x}", self.register, self.value)?;
         if self.register.width() != Some(self.size) {
-            write!(f, " ({} bytes)", self.size)?;
+            let bytes = if self.size == 1 { "byte" } else { "bytes" };
+            write!(f, " ({} {bytes})", self.size)?;
+        }
+        if self.times > 1 {
+            write!(f, " ×{}", self.times)?;
         }
         Ok(())
     }

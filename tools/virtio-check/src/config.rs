@@ -79,6 +79,7 @@ mod tests {
             write: false,
             size,
             value,
+            times: 1,
         }
     }
 

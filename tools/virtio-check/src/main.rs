@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Shows, checks and compares traces of legacy virtio-pci drivers.
+//! Judges traces of legacy virtio-pci drivers against the specification.
 
 use anyhow::{bail, Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use virtio_check::pictures::{self, Named};
-use virtio_check::{check, compare, intended, pre_2014, Breach, DeviceInfo, Run, INTENDED, RULES};
+use virtio_check::{
+    check, compare, intended, output, pre_2014, rules, DeviceInfo, Lane, Level, Measure, Run,
+    Version, Waivers, INTENDED,
+};
 
-/// Register accesses of legacy virtio-pci drivers, traced by QEMU.
+/// Judges the register accesses of any legacy virtio-pci driver against the specification.
+///
+/// Exit status: 0 nothing is broken, 1 something is, 2 the input is of no use.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -19,34 +24,39 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Prints the handshake of each device and phase.
-    Show {
+    /// Judges traces, a lane each.
+    Trace {
         #[command(flatten)]
         devices: Devices,
-        /// Each access, not the steps that they make.
-        #[arg(long)]
-        accesses: bool,
-        /// The trace; the later ones of a hibernation behind it, separated by commas.
-        file: String,
+        /// What comes out.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+        /// The version of the specification to measure by.
+        #[arg(long = "specification", value_enum, default_value_t)]
+        version: Specification,
+        /// The weakest level whose breaches count.
+        #[arg(long, value_enum, default_value_t)]
+        level: Weakest,
+        /// A file of breaches that do not count, with reasons.
+        #[arg(long, value_name = "FILE")]
+        waivers: Option<PathBuf>,
+        /// Traces; NAME=FILE names the lane, - is the standard input.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<String>,
     },
-    /// Checks a trace against the specification.
-    Check {
-        #[command(flatten)]
-        devices: Devices,
-        /// The trace; the later ones of a hibernation behind it, separated by commas.
-        file: String,
+    /// Explains a rule.
+    Explain {
+        /// Its name.
+        rule: String,
     },
-    /// Compares the C driver's trace with the Rust driver's.
-    Compare {
-        #[command(flatten)]
-        devices: Devices,
+    /// Lists the rules.
+    Rules {
         /// As JSON.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "markdown")]
         json: bool,
-        /// The C driver's trace.
-        c: String,
-        /// The Rust driver's trace.
-        rust: String,
+        /// As docs/rules.md.
+        #[arg(long)]
+        markdown: bool,
     },
     /// Draws the handshakes, an SVG file a device.
     Picture {
@@ -59,6 +69,28 @@ enum Command {
         #[arg(required = true)]
         files: Vec<String>,
     },
+    /// Compares two traces with marks, that of the C driver and that of the Rust driver.
+    Diff {
+        #[command(flatten)]
+        devices: Devices,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// The C driver's trace; later ones of a hibernation behind it, separated by commas.
+        c: String,
+        /// The Rust driver's trace.
+        rust: String,
+    },
+    /// Prints the handshake of each device and phase.
+    Show {
+        #[command(flatten)]
+        devices: Devices,
+        /// Each access, not the steps that they make.
+        #[arg(long)]
+        accesses: bool,
+        /// The trace; later ones of a hibernation behind it, separated by commas.
+        file: String,
+    },
     /// Shows that the order of before the 2014 fix is caught.
     #[command(name = "pre-2014")]
     Pre2014 {
@@ -67,14 +99,42 @@ enum Command {
         /// A trace with a restore phase.
         file: String,
     },
-    /// Lists the rules of the checker.
-    Rules,
-    /// Lists the intended differences, and checks that a README's table has them.
+    /// Lists the differences that diff expects, and checks that a README's table has them.
     Intended {
         /// The README.
         #[arg(long)]
         readme: Option<PathBuf>,
     },
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// To be read.
+    #[default]
+    Text,
+    /// As docs/virtio-check.schema.json says.
+    Json,
+    /// JUnit XML.
+    Junit,
+    /// As the kernel's tests report.
+    Ktap,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Specification {
+    #[value(name = "0.9.5")]
+    V0_9_5,
+    #[default]
+    #[value(name = "1.4")]
+    V1_4,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Weakest {
+    Must,
+    #[default]
+    Should,
+    Convention,
 }
 
 #[derive(clap::Args)]
@@ -99,32 +159,58 @@ impl Devices {
     }
 }
 
-fn main() -> Result<ExitCode> {
-    let good = match Options::parse().command {
-        Command::Show {
+fn main() -> ExitCode {
+    match run(Options::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("virtio-check: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<bool> {
+    match command {
+        Command::Trace {
             devices,
-            accesses,
-            file,
+            format,
+            version,
+            level,
+            waivers,
+            files,
         } => {
-            print!("{}", devices.load(&file)?.show(accesses));
-            true
+            let measure = Measure {
+                version: match version {
+                    Specification::V0_9_5 => Version::V0_9_5,
+                    Specification::V1_4 => Version::V1_4,
+                },
+                level: match level {
+                    Weakest::Must => Level::Must,
+                    Weakest::Should => Level::Should,
+                    Weakest::Convention => Level::Convention,
+                },
+                waivers: waivers
+                    .as_deref()
+                    .map_or(Ok(Waivers::default()), Waivers::load)?,
+            };
+            return trace(&devices.devices, format, &measure, &files);
         }
-        Command::Check { devices, file } => {
-            let run = devices.load(&file)?;
-            if run.devices.is_empty() {
-                bail!("no device was traced");
-            }
-            let breaches = check(&run);
-            print_breaches(&breaches);
-            let known = breaches.iter().filter(|b| b.known.is_some()).count();
-            let count = breaches.len() - known;
-            println!(
-                "{} devices, {count} breaches, {known} known",
-                run.devices.len()
-            );
-            count == 0
+        Command::Explain { rule } => match rules::find(&rule) {
+            Some(rule) => print!("{}", rules::explain(rule)),
+            None => bail!("there is no rule {rule}: see virtio-check rules"),
+        },
+        Command::Rules { json: true, .. } => {
+            println!("{}", serde_json::to_string_pretty(&rules::json())?);
         }
-        Command::Compare {
+        Command::Rules { markdown: true, .. } => print!("{}", rules::markdown()),
+        Command::Rules { .. } => print!("{}", rules::list()),
+        Command::Picture {
+            devices,
+            output,
+            files,
+        } => draw(&devices.devices, &output, &files)?,
+        Command::Diff {
             devices,
             json,
             c,
@@ -137,66 +223,85 @@ fn main() -> Result<ExitCode> {
             } else {
                 report.print();
             }
-            report.ok()
+            return Ok(report.ok());
         }
-        Command::Picture {
+        Command::Show {
             devices,
-            output,
-            files,
-        } => {
-            draw(&devices.devices, &output, &files)?;
-            true
-        }
+            accesses,
+            file,
+        } => print!("{}", devices.load(&file)?.show(accesses)),
         Command::Pre2014 { devices, file } => {
             let run = devices.load(&file)?;
             let before = check(&run).len();
             let breaches = check(&pre_2014(&run));
-            print_breaches(&breaches);
+            for breach in &breaches {
+                println!("{breach}");
+            }
             let caught = breaches.len() > before;
             println!("{}", if caught { "caught" } else { "NOT caught" });
-            caught
+            return Ok(caught);
         }
-        Command::Rules => {
-            for rule in RULES {
-                println!("{:30} {} ({})", rule.id, rule.text, rule.section);
-            }
-            true
-        }
-        Command::Intended { readme } => list_intended(readme.as_deref())?,
-    };
-    Ok(match good {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+        Command::Intended { readme } => return list_intended(readme.as_deref()),
+    }
+    Ok(true)
 }
 
-/// Numbers the lanes whose files have the same name.
-fn tell_apart(runs: &mut [Named]) {
-    let names: Vec<String> = runs.iter().map(|named| named.name.clone()).collect();
-    for (at, named) in runs.iter_mut().enumerate() {
-        if names.iter().filter(|name| **name == named.name).count() > 1 {
-            let before = names[..at].iter().filter(|name| **name == named.name);
-            named.name = format!("{} {}", named.name, before.count() + 1);
+fn trace(
+    devices: &[DeviceInfo],
+    format: Format,
+    measure: &Measure,
+    files: &[String],
+) -> Result<bool> {
+    let named = named(files);
+    let lanes = named
+        .iter()
+        .map(|(name, path)| Lane::read(name, path, devices));
+    let lanes = lanes.collect::<Result<Vec<_>>>()?;
+    match format {
+        Format::Text => print!("{}", output::text(&lanes, measure)),
+        Format::Json => {
+            let json = output::json(&lanes, measure);
+            println!("{}", serde_json::to_string_pretty(&json)?);
         }
+        Format::Junit => println!("{}", output::junit(&lanes, measure)?),
+        Format::Ktap => print!("{}", output::ktap(&lanes, measure)),
     }
+    Ok(lanes.iter().all(|lane| measure.is_clean(lane)))
+}
+
+/// The lanes: the name that was given or that of the file, with a number if it is not the only one.
+fn named(files: &[String]) -> Vec<(String, &Path)> {
+    let lane = |file: &'_ String| match file.split_once('=') {
+        Some((name, _)) => name.to_owned(),
+        None => {
+            let path = Path::new(file);
+            let stem = path.file_stem().unwrap_or(path.as_os_str());
+            stem.to_string_lossy().into_owned()
+        }
+    };
+    let names: Vec<String> = files.iter().map(lane).collect();
+    let path = |file: &String| file.find('=').map_or(0, |at| at + 1);
+    let paths = files.iter().map(|file| Path::new(&file[path(file)..]));
+    let number = |at: usize| {
+        let same = |name: &&String| **name == names[at];
+        match names.iter().filter(same).count() {
+            1 => names[at].clone(),
+            _ => format!("{} {}", names[at], names[..=at].iter().filter(same).count()),
+        }
+    };
+    (0..names.len()).map(number).zip(paths).collect()
 }
 
 /// Writes the pictures and prints their names.
 fn draw(devices: &[DeviceInfo], output: &Path, files: &[String]) -> Result<()> {
-    let load = |file: &String| -> Result<Named> {
-        let (name, path) = match file.split_once('=') {
-            Some((name, path)) => (name.to_owned(), Path::new(path)),
-            None => {
-                let path = Path::new(file);
-                let stem = path.file_stem().unwrap_or(path.as_os_str());
-                (stem.to_string_lossy().into_owned(), path)
-            }
-        };
+    let load = |(name, path): (String, &Path)| -> Result<Named> {
         let run = Run::load(path, devices)?;
         Ok(Named { name, run })
     };
-    let mut runs = files.iter().map(load).collect::<Result<Vec<_>>>()?;
-    tell_apart(&mut runs);
+    let runs = named(files)
+        .into_iter()
+        .map(load)
+        .collect::<Result<Vec<_>>>()?;
     let pictures = pictures::pictures(runs)?;
     std::fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
     for (device, picture) in pictures {
@@ -206,12 +311,6 @@ fn draw(devices: &[DeviceInfo], output: &Path, files: &[String]) -> Result<()> {
         println!("{}", path.display());
     }
     Ok(())
-}
-
-fn print_breaches(breaches: &[Breach]) {
-    for breach in breaches {
-        println!("{breach}");
-    }
 }
 
 fn list_intended(readme: Option<&Path>) -> Result<bool> {

@@ -9,7 +9,7 @@ use crate::{Breach, DeviceState, Segment};
 /// The device status as far as the driver has brought it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Nobody has written it yet.
+    /// It was not written yet.
     Unknown,
     /// 0: the device is reset.
     Reset,
@@ -227,7 +227,7 @@ pub fn marks(
         let stage = Stage::of(state.status);
         let broken = breaches.iter().filter(|b| b.line == access.line);
         let broken: Vec<String> = broken
-            .map(|b| format!("{} ({})", b.message, b.rule.section))
+            .map(|b| format!("{} ({})", b.message, b.rule.section()))
             .collect();
         let same = |other: &Access| {
             other.write == access.write

@@ -2,8 +2,8 @@
 
 //! Traces made small enough to be kept.
 
-use crate::parse::{self, Event, RawAccess};
 use crate::phase::{Phase, MARK_PORT};
+use crate::read::{self, Event, RawAccess, Region};
 use anyhow::Result;
 use std::fmt::Write;
 
@@ -17,9 +17,9 @@ use std::fmt::Write;
 /// The trace is broken.
 pub fn reduce(text: &str) -> Result<String> {
     let mut kept = String::from("# SPDX-License-Identifier: GPL-2.0\n");
-    let mut regions: Vec<u64> = Vec::new();
+    let mut regions: Vec<Region> = Vec::new();
     let mut phase = Phase::Ignore;
-    for event in parse::parse(text)? {
+    for event in read::parse(text)? {
         match event {
             Event::Mark(mark) => {
                 phase = mark;
@@ -33,7 +33,7 @@ pub fn reduce(text: &str) -> Result<String> {
             Event::Access(access) if phase.is_compared() => {
                 let known = regions.iter().position(|region| *region == access.region);
                 let region = known.unwrap_or_else(|| {
-                    regions.push(access.region);
+                    regions.push(access.region.clone());
                     regions.len() - 1
                 });
                 line(&mut kept, &access, 0x100 * (region + 1));
@@ -94,7 +94,7 @@ mod tests {
         ]
         .concat();
         let kept = reduce(&text).unwrap();
-        let found: Vec<(u64, u64)> = parse::parse(&kept)
+        let found: Vec<(Region, u64)> = read::parse(&kept)
             .unwrap()
             .into_iter()
             .filter_map(|event| match event {
@@ -102,7 +102,11 @@ mod tests {
                 Event::Mark(_) => None,
             })
             .collect();
-        assert_eq!(found, [(0x100, 2), (0x200, 3), (0x100, 4), (0x200, 6)]);
+        let expected = [(0x100, 2), (0x200, 3), (0x100, 4), (0x200, 6)];
+        assert_eq!(
+            found,
+            expected.map(|(region, value)| (Region::Qemu(region), value))
+        );
         assert_eq!(kept.matches("ioport80").count(), 3);
         assert_eq!(reduce(&kept).unwrap(), kept);
     }

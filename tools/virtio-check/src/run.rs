@@ -3,13 +3,14 @@
 //! A traced test run: for each device its accesses, phase by phase.
 
 use crate::access::Access;
-use crate::decode;
-use crate::parse::{self, Event, RawAccess};
+use crate::decode::Decoder;
 use crate::phase::Phase;
+use crate::places::{Places, Survey};
+use crate::read::{self, Event, RawAccess};
 use crate::sleep;
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -116,9 +117,13 @@ impl Run {
 
     /// Reads a trace; what comes before the first mark is firmware's and left out.
     pub fn parse(text: &str, devices: &[DeviceInfo]) -> Result<Run> {
-        let events = parse::parse(text)?;
+        let events = read::parse(text)?;
         let marked = events.iter().any(|e| matches!(e, Event::Mark(_)));
-        let mut places = Places::new(devices, &events);
+        let mut survey = Survey::default();
+        for event in &events {
+            survey.see(event);
+        }
+        let places = Places::new(devices, &survey);
         let mut phase = if marked {
             Phase::Ignore
         } else {
@@ -133,20 +138,22 @@ impl Run {
                     phases.push(phase);
                 }
                 Event::Access(access) if phase != Phase::Ignore => {
-                    let (device, offset) = places.find(access);
-                    raw.resize(places.devices.len(), Vec::new());
-                    raw[device].push((phases.len() - 1, offset, access));
+                    if access.phase.is_some_and(|told| told != phase) {
+                        phase = access.phase.unwrap_or(phase);
+                        phases.push(phase);
+                    }
+                    if let Some((device, offset)) = places.find(access) {
+                        raw[device].push((phases.len() - 1, offset, access));
+                    }
                 }
                 Event::Access(_) => {}
             }
         }
-        let devices = places
-            .devices
-            .into_iter()
-            .zip(raw)
-            .map(|(info, raw)| device(info, &phases, &raw))
-            .collect();
-        Ok(Run { devices })
+        let devices = places.devices.iter().zip(raw);
+        let devices = devices.map(|(info, raw)| device(info, &phases, &raw));
+        Ok(Run {
+            devices: devices.collect(),
+        })
     }
 
     /// Puts the run of a later QEMU process behind this one, as after hibernation.
@@ -173,12 +180,9 @@ impl Run {
     }
 }
 
-fn device(info: DeviceInfo, phases: &[Phase], raw: &[(usize, u64, &RawAccess)]) -> DeviceTrace {
-    let offsets = raw.iter().map(|(_, offset, access)| (*offset, *access));
-    let msix = info
-        .msix
-        .unwrap_or_else(|| decode::uses_msix(offsets.clone()));
-    let accesses = decode::decode(offsets, msix);
+fn device(info: &DeviceInfo, phases: &[Phase], raw: &[(usize, u64, &RawAccess)]) -> DeviceTrace {
+    let msix = info.msix.unwrap_or_default();
+    let mut decoder = Decoder::new(msix);
     let mut segments: Vec<Segment> = phases
         .iter()
         .map(|&phase| Segment {
@@ -187,101 +191,20 @@ fn device(info: DeviceInfo, phases: &[Phase], raw: &[(usize, u64, &RawAccess)]) 
             accesses: Vec::new(),
         })
         .collect();
-    for (access, (segment, ..)) in accesses.into_iter().zip(raw) {
-        segments[*segment].accesses.push(access);
+    for (segment, offset, access) in raw {
+        segments[*segment]
+            .accesses
+            .push(decoder.decode(*offset, access));
     }
     segments.retain(|s| s.phase != Phase::Ignore);
     let mut trace = DeviceTrace {
-        name: info.name,
+        name: info.name.clone(),
         msix,
         queues: info.queues,
         segments: sleep::split(segments),
     };
     trace.number_rounds();
     trace
-}
-
-/// The index of the device of this name, which is new if need be.
-fn known(devices: &mut Vec<DeviceInfo>, name: &str) -> usize {
-    let known = devices.iter().position(|d| d.name == name);
-    known.unwrap_or_else(|| {
-        devices.push(DeviceInfo {
-            name: name.to_owned(),
-            ..DeviceInfo::default()
-        });
-        devices.len() - 1
-    })
-}
-
-/// Which device's BAR is where.
-struct Places {
-    /// Each device once.
-    devices: Vec<DeviceInfo>,
-    /// Device, base and length, as the caller gave them.
-    ranges: Vec<(usize, u64, u64)>,
-    /// Device and BAR by memory region, as seen.
-    regions: BTreeMap<u64, (usize, Bar)>,
-    /// The lowest address that was accessed, by memory region.
-    lowest: BTreeMap<u64, u64>,
-}
-
-/// What is known of a BAR whose address the caller did not give.
-#[derive(Clone, Copy)]
-enum Bar {
-    /// It moved; it is aligned to its length.
-    Length(u64),
-    /// Nobody named it; it begins where the lowest access was.
-    Base(u64),
-}
-
-impl Places {
-    fn new(infos: &[DeviceInfo], events: &[Event]) -> Places {
-        let mut places = Places {
-            devices: Vec::new(),
-            ranges: Vec::new(),
-            regions: BTreeMap::new(),
-            lowest: BTreeMap::new(),
-        };
-        for info in infos {
-            let device = known(&mut places.devices, &info.name);
-            places.devices[device] = info.clone();
-            places.ranges.push((device, info.bar_base, info.bar_len));
-        }
-        for event in events {
-            if let Event::Access(access) = event {
-                let lowest = places.lowest.entry(access.region).or_insert(u64::MAX);
-                *lowest = access.address.min(*lowest);
-            }
-        }
-        places
-    }
-
-    /// The device and the offset in its BAR.
-    fn find(&mut self, access: &RawAccess) -> (usize, u64) {
-        let inside = |&&(_, base, len): &&(usize, u64, u64)| {
-            access.address >= base && access.address - base < len
-        };
-        if let Some(&(device, base, len)) = self.ranges.iter().find(inside) {
-            let bar = Bar::Length(len);
-            self.regions.insert(access.region, (device, bar));
-            return (device, access.address - base);
-        }
-        let &mut (device, bar) = match self.regions.entry(access.region) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let lowest = self.lowest.get(&access.region);
-                let base = lowest.unwrap_or(&access.address) & !0x1f;
-                let name = format!("device@{base:x}");
-                let device = known(&mut self.devices, &name);
-                new.insert((device, Bar::Base(base)))
-            }
-        };
-        let offset = match bar {
-            Bar::Length(len) => access.address % len.max(1),
-            Bar::Base(base) => access.address - base,
-        };
-        (device, offset)
-    }
 }
 
 #[cfg(test)]
@@ -353,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_nobody_named_are_told_apart() {
+    fn devices_without_names_are_told_apart() {
         let text = line(1, 0xc000, READ_STATUS)
             + &line(2, 0xc020, READ_STATUS)
             + &line(1, 0xc000, (40, 0))

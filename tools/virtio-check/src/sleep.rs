@@ -99,6 +99,7 @@ mod tests {
                 write: kind != "r",
                 size: 1,
                 value: value.parse().unwrap_or(0),
+                times: 1,
             }
         };
         text.split_whitespace().map(parse).collect()

@@ -144,6 +144,7 @@ mod tests {
                 write: true,
                 size: register.width().unwrap_or(1),
                 value,
+                times: 1,
             });
         }
         state
@@ -186,6 +187,7 @@ mod tests {
             write: false,
             size: 1,
             value: 0xff,
+            times: 1,
         });
         assert_eq!(state, after(&LIVE));
     }

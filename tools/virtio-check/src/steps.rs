@@ -446,6 +446,7 @@ mod tests {
                 write: word.contains('='),
                 size: register.width().unwrap(),
                 value: word[at + 1..].parse().unwrap(),
+                times: 1,
             }
         };
         let accesses: Vec<Access> = text.split_whitespace().map(parse).collect();

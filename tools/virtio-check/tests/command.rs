@@ -7,7 +7,7 @@ mod common;
 use common::fixture;
 use std::process::{Command, Output};
 
-fn virtio_check(command: &str, files: &[&str]) -> Output {
+fn program(command: &str, files: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_virtio-check"))
         .args(command.split(' '))
         .args(files.iter().map(|name| fixture(name)))
@@ -21,14 +21,14 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn good_traces_succeed() {
-    let shown = virtio_check("show", &["c-msix"]);
+    let shown = program("show", &["c-msix"]);
     assert!(shown.status.success());
     assert!(text(&shown).contains("device@c000 (MSI-X), probe 1"));
-    assert!(virtio_check("check", &["c-intx"]).status.success());
-    assert!(virtio_check("pre-2014", &["c-intx"]).status.success());
-    let compared = virtio_check("compare", &["c-msix", "rust-msix"]);
+    assert!(program("trace", &["c-intx"]).status.success());
+    assert!(program("pre-2014", &["c-intx"]).status.success());
+    let compared = program("diff", &["c-msix", "rust-msix"]);
     assert!(compared.status.success(), "{}", text(&compared));
-    let json = virtio_check("compare --json", &["c-msix", "rust-msix"]);
+    let json = program("diff --json", &["c-msix", "rust-msix"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["ok"], true);
     assert_eq!(json["report"]["devices"].as_array().unwrap().len(), 2);
@@ -36,15 +36,11 @@ fn good_traces_succeed() {
 
 #[test]
 fn bad_ones_fail() {
-    assert!(!virtio_check("check", &["no-such-trace"]).status.success());
-    assert!(!virtio_check("compare", &["c-msix", "c-msix"])
-        .status
-        .success());
-    assert!(!virtio_check("compare", &["c-msix", "rust-intx"])
-        .status
-        .success());
-    assert!(!virtio_check(
-        "compare --device blk=0xc000+0x80:intx",
+    assert!(!program("show", &["no-such-trace"]).status.success());
+    assert!(!program("diff", &["c-msix", "c-msix"]).status.success());
+    assert!(!program("diff", &["c-msix", "rust-intx"]).status.success());
+    assert!(!program(
+        "diff --device blk=0xc000+0x80:intx",
         &["c-msix", "rust-msix"]
     )
     .status
@@ -53,8 +49,8 @@ fn bad_ones_fail() {
 
 #[test]
 fn a_readme_without_the_ids_fails() {
-    assert!(virtio_check("intended", &[]).status.success());
-    let path = std::env::temp_dir().join(format!("virtio_check-readme-{}", std::process::id()));
+    assert!(program("intended", &[]).status.success());
+    let path = std::env::temp_dir().join(format!("virtio-check-readme-{}", std::process::id()));
     let checked = |readme: &str| {
         std::fs::write(&path, readme).unwrap();
         let command = Command::new(env!("CARGO_BIN_EXE_virtio-check"))

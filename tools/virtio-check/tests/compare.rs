@@ -325,7 +325,7 @@ fn it_may_do_nothing_but_stay_reset() {
 }
 
 #[test]
-fn it_is_as_any_other_once_it_is_bound_anew() {
+fn it_is_as_any_other_once_it_is_bound_again() {
     let (mut c, mut rust) = unfrozen(false);
     let mut again = |in_phase, status| {
         for (run, status) in [(&mut c, 7), (&mut rust, status)] {

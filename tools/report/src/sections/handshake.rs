@@ -221,7 +221,7 @@ fn breaches(facts: &Facts) -> Vec<Block> {
             Cell::from(breach.device.as_str()),
             breach.phase.name().into(),
             Cell::judged(&breach.message, breach.known.is_some()),
-            format!("{} ({})", breach.rule.text, breach.rule.section).into(),
+            format!("{} ({})", breach.rule.text, breach.rule.section()).into(),
             breach.known.map_or("", |known| known.reason).into(),
             all(drivers).into(),
             all(modes).into(),

@@ -62,5 +62,6 @@ pub(crate) fn access(register: Register, write: bool, value: u64) -> Access {
         write,
         size: register.width().unwrap_or(1),
         value,
+        times: 1,
     }
 }
