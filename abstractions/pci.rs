@@ -446,17 +446,21 @@ impl Device {
         self.intx_masked.load(Relaxed)
     }
 
-    /// Looks into the configuration space whether the device is there and decodes its registers,
-    /// which are in I/O ports or in memory. May be called in any context.
+    /// Looks into the configuration space whether the device is there and decodes its first BAR. May
+    /// be called in any context.
     pub(crate) fn presence(&self) -> Presence {
-        let command = self.read_config_word(bindings::PCI_COMMAND);
-        let decoding = u16::try_from(bindings::PCI_COMMAND_IO | bindings::PCI_COMMAND_MEMORY);
-        match (command, decoding) {
-            (Ok(u16::MAX) | Err(_), _) => Presence::Absent,
-            (Ok(command), Ok(decoding)) if command & decoding == 0 => {
-                Presence::NotDecoding(command)
-            }
-            _ => Presence::Present,
+        // SAFETY: `as_raw` is valid, and the type of a BAR does not change.
+        let flags = unsafe { (*self.as_raw()).resource[0].flags };
+        // CAST: The flags that are looked at are in the lower half.
+        let decoded = if flags as u32 & bindings::IORESOURCE_IO != 0 {
+            bindings::PCI_COMMAND_IO
+        } else {
+            bindings::PCI_COMMAND_MEMORY
+        };
+        match self.read_config_word(bindings::PCI_COMMAND) {
+            Ok(u16::MAX) | Err(_) => Presence::Absent,
+            Ok(command) if u32::from(command) & decoded == 0 => Presence::NotDecoding(command),
+            Ok(_) => Presence::Present,
         }
     }
 

@@ -124,7 +124,7 @@ impl Bound {
 
     fn freeze_driver(&self) -> Result<Held> {
         let (dev, device) = (self.dev(), self.device());
-        recovery::look_before_stop(dev)?;
+        recovery::look_before_stop(dev, device)?;
         self.check_waits()?;
         let has_rings = dev.state.has_rings();
         if module_parameters::refuse_freeze.get() && has_rings && !device.can_freeze() {
@@ -251,7 +251,7 @@ impl Bound {
     fn prepare_driver(&self) -> Result {
         let (dev, device) = (self.dev(), self.device());
         let _guard = self.lock_driver()?;
-        recovery::look_before_stop(dev)?;
+        recovery::look_before_stop(dev, device)?;
         self.check_waits()?;
         dev.vqs.remember_sizes()?;
         device.prepare_reset()

@@ -237,10 +237,12 @@ fn report_dead(dev: &LegacyDevice, dead: Dead) {
     });
 }
 
-/// Looks at a live device that is about to be stopped; the state is `Stopping`, so that nothing
-/// else looks. The status is remembered for the virtio core, which asks for it next.
-pub(super) fn look_before_stop(dev: &LegacyDevice) -> Result {
-    if !dev.state.is_live() || !dev.hw.is_reachable() {
+/// Looks at a live device that is about to be stopped, if its virtio driver may wait for it; the
+/// state is `Stopping`, so that nothing else looks. The status is remembered for the virtio core,
+/// which asks for it next.
+pub(super) fn look_before_stop(dev: &LegacyDevice, device: &Device) -> Result {
+    let may_wait = quirks::freeze_may_wait(device.device_type());
+    if !may_wait || !dev.state.is_live() || !dev.hw.is_reachable() {
         return Ok(());
     }
     let written = dev.state.status();
