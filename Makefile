@@ -116,7 +116,7 @@ report: cargo ## Write the report of what compare, bench and the tests left, to 
 
 PHONY += trace
 trace: cargo ## Draw the handshakes of any QEMU trace: FILE="trace.log", ARGS=--device=...
-	@cargo run --release -q $(workspace) -p report -- trace $(ARGS) $(FILE)
+	@cargo run --release -q $(workspace) -p virtio-check -- picture $(ARGS) $(FILE)
 
 PHONY += test-report
 test-report: cargo ## Test the report in Chromium, which is set up for it

@@ -18,7 +18,7 @@ mod journal_tests;
 
 use abstractions::{
     compat::module,
-    debugfs::Root,
+    debugfs::Dir,
     virtio::Devices, //
 };
 
@@ -28,13 +28,13 @@ struct VirtioPciModule {
     #[pin]
     _driver: Registration<abstractions::pci::Adapter<legacy::Legacy>>,
     _devices: Devices,
-    _debugfs: Root,
+    _debugfs: Dir,
 }
 
 impl InPlaceModule for VirtioPciModule {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _debugfs: Root::new(<Self as kernel::ModuleMetadata>::NAME)?,
+            _debugfs: Dir::new(<Self as kernel::ModuleMetadata>::NAME),
             _devices: Devices,
             _driver <- Registration::new(<Self as kernel::ModuleMetadata>::NAME, module),
         })
@@ -53,24 +53,24 @@ module! {
             description: "Drive devices that have the modern interface too (default: true)",
         },
         reset_timeout_ms: u32 {
-            default: 1000,
-            description: "Longest wait for a device to complete a reset, in ms (default: 1000)",
+            default: 30000,
+            description: "Longest wait for a device to complete a reset, in ms (default: 30000)",
         },
         watchdog_s: u32 {
             default: 10,
-            description: "How often the status of a live device is read, to see that it is there, in s; 0 is never (default: 10)",
+            description: "Interval between looks at a live device, in s; 0 is never (default: 10)",
         },
         refuse_freeze: bool {
             default: false,
-            description: "Refuse to sleep while a virtio driver that cannot be frozen is bound, instead of resetting its device (default: false)",
+            description: "Refuse to sleep while a driver without freeze is bound (default: false)",
         },
         lint: bool {
             default: false,
-            description: "Count and report breaches of the specification by virtio drivers (default: false)",
+            description: "Report breaches of the specification by virtio drivers (default: false)",
         },
         byte_config: bool {
             default: false,
-            description: "Access the device configuration byte by byte, for hypervisors that need it (default: false)",
+            description: "Access the device configuration byte by byte (default: false)",
         },
     },
 }

@@ -1,60 +1,190 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's directory in debugfs.
+//! Files in debugfs that hold their module.
 //!
-//! [`kernel::debugfs`] has all that is needed, but for a place where the probe of a driver finds
-//! what the module has made.
+//! The file operations of [`kernel::debugfs`] have no `owner`: a file that is open does not keep
+//! the module, and is released by code that is gone. Upstream, `FileOps` would have an owner.
+//!
+//! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h)
+
+#![cfg_attr(
+    not(CONFIG_DEBUG_FS),
+    allow(dead_code, unused_imports, reason = "there are no files")
+)]
+
+use core::marker::PhantomData;
 
 use kernel::{
-    debugfs::Dir,
+    bindings,
+    fmt,
+    module::this_module,
     prelude::*,
-    sync::{
-        atomic::{
-            Acquire,
-            AtomicFlag,
-            Full,
-            Release, //
-        },
-        global_lock, //
-    }, //
+    seq_file::SeqFile,
+    seq_print,
+    sync::Arc, //
 };
 
-global_lock! {
-    // SAFETY: Only used while `IS_READY`, which is set after it was initialised.
-    unsafe(uninit) static DIRECTORY: Mutex<Option<Dir>> = None;
+/// What a file shows of a `T`.
+pub(crate) trait Show<T>: 'static {
+    /// The name of the file.
+    const NAME: &'static CStr;
+
+    /// Writes the contents.
+    fn show(data: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
-static IS_BEGUN: AtomicFlag = AtomicFlag::new(false);
-static IS_READY: AtomicFlag = AtomicFlag::new(false);
+/// A directory, which is removed with all that is in it when this is dropped.
+///
+/// # Invariants
+///
+/// `dentry` was made by `debugfs_create_dir`, or is an error pointer.
+pub(crate) struct Dir {
+    #[cfg(CONFIG_DEBUG_FS)]
+    dentry: *mut bindings::dentry,
+}
 
-/// The directory of the module, which is removed when this is dropped.
-pub(crate) struct Root(());
+// SAFETY: debugfs has locks of its own; the pointer may be used by any thread.
+unsafe impl Send for Dir {}
 
-impl Root {
-    /// Makes the directory.
+// SAFETY: As above.
+unsafe impl Sync for Dir {}
+
+#[cfg(CONFIG_DEBUG_FS)]
+impl Dir {
+    /// Makes a directory at the root of debugfs.
     ///
-    /// # Errors
-    ///
-    /// `EBUSY` if that was done before.
-    pub(crate) fn new(name: &CStr) -> Result<Self> {
-        if IS_BEGUN.xchg(true, Full) {
-            return Err(EBUSY);
+    /// Failure is not an error: there are no files then.
+    pub(crate) fn new(name: &CStr) -> Self {
+        Self::create(name, core::ptr::null_mut())
+    }
+
+    /// Finds the directory `name` at the root of debugfs, and makes one in it.
+    pub(crate) fn below(parent: &CStr, name: &CStr) -> Result<Self> {
+        // SAFETY: The name is valid, and null is the root.
+        let found =
+            unsafe { bindings::debugfs_lookup(parent.as_char_ptr(), core::ptr::null_mut()) };
+        if found.is_null() {
+            return Err(ENOENT);
         }
-        // SAFETY: By the test above, this is done once.
-        unsafe { DIRECTORY.init() };
-        IS_READY.store(true, Release);
-        *DIRECTORY.lock() = Some(Dir::new(name));
-        Ok(Self(()))
+        let dir = Self::create(name, found);
+        // SAFETY: `debugfs_lookup` has taken this reference.
+        unsafe { bindings::dput(found) };
+        Ok(dir)
+    }
+
+    fn create(name: &CStr, parent: *mut bindings::dentry) -> Self {
+        // SAFETY: The name is valid; the parent is a directory of debugfs or null.
+        let dentry = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), parent) };
+        // INVARIANT: See above.
+        Self { dentry }
     }
 }
 
-impl Drop for Root {
+#[cfg(CONFIG_DEBUG_FS)]
+impl Drop for Dir {
     fn drop(&mut self) {
-        *DIRECTORY.lock() = None;
+        // SAFETY: By the type invariant; error pointers are ignored. The function waits for
+        // operations on files that are in progress, and lets none begin.
+        unsafe { bindings::debugfs_remove(self.dentry) };
     }
 }
 
-/// The directory of the module, while there is one.
-pub(crate) fn directory() -> Option<Dir> {
-    IS_READY.load(Acquire).then(|| DIRECTORY.lock().clone())?
+#[cfg(not(CONFIG_DEBUG_FS))]
+impl Dir {
+    /// There is no debugfs.
+    pub(crate) fn new(_name: &CStr) -> Self {
+        Self {}
+    }
+
+    /// There is no debugfs.
+    pub(crate) fn below(_parent: &CStr, _name: &CStr) -> Result<Self> {
+        Ok(Self {})
+    }
+}
+
+/// A directory with files that show `data`.
+///
+/// Fields are dropped in order: the files go before what they show.
+pub(crate) struct Files<T: Sync + 'static> {
+    dir: Dir,
+    data: Arc<T>,
+}
+
+impl<T: Sync + 'static> Files<T> {
+    /// Files in `dir` that show `data`; see [`Files::add`].
+    pub(crate) fn new(dir: Dir, data: Arc<T>) -> Self {
+        Self { dir, data }
+    }
+
+    /// Adds the file of `S`, which only root may read.
+    ///
+    /// While it is open, it holds the module. When this is dropped before, reads give `EIO`.
+    pub(crate) fn add<S: Show<T>>(&self) {
+        #[cfg(CONFIG_DEBUG_FS)]
+        // SAFETY: The directory is valid or an error pointer, which the function takes. The data
+        // are dropped after `Dir`, whose drop ends all use of the file. The operations are static,
+        // and those of a `seq_file` but for `open`, which expects a `T`.
+        unsafe {
+            bindings::debugfs_create_file_full(
+                S::NAME.as_char_ptr(),
+                0o400,
+                self.dir.dentry,
+                Arc::as_ptr(&self.data).cast_mut().cast(),
+                core::ptr::null(),
+                &Operations::<T, S>::TABLE,
+            );
+        }
+    }
+}
+
+/// The file operations of `S`.
+struct Operations<T, S>(PhantomData<(T, S)>);
+
+#[cfg(CONFIG_DEBUG_FS)]
+impl<T: Sync + 'static, S: Show<T>> Operations<T, S> {
+    const TABLE: bindings::file_operations = bindings::file_operations {
+        owner: this_module::<crate::LocalModule>().as_ptr(),
+        open: Some(Self::open_callback),
+        read: Some(bindings::seq_read),
+        llseek: Some(bindings::seq_lseek),
+        release: Some(bindings::single_release),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// Only for use in [`Self::TABLE`], for a file whose inode has a `T` as its private data.
+    unsafe extern "C" fn open_callback(
+        inode: *mut bindings::inode,
+        file: *mut bindings::file,
+    ) -> c_int {
+        // SAFETY: By the safety requirements; debugfs gives a file that is being opened.
+        unsafe { bindings::single_open(file, Some(Self::show_callback), (*inode).i_private) }
+    }
+
+    /// # Safety
+    ///
+    /// Only for use by [`Self::open_callback`].
+    unsafe extern "C" fn show_callback(seq: *mut bindings::seq_file, _: *mut c_void) -> c_int {
+        // SAFETY: By the safety requirements, the private data are a `T`. debugfs calls this only
+        // while the file is not removed, and so before `Files` drops them.
+        let (seq_file, data) = unsafe {
+            (
+                SeqFile::from_raw(seq),
+                &*(*seq).private.cast_const().cast::<T>(),
+            )
+        };
+        let contents: Contents<'_, T, S> = Contents(data, PhantomData);
+        seq_print!(seq_file, "{}", contents);
+        0
+    }
+}
+
+/// Formats what `S` shows.
+struct Contents<'a, T, S>(&'a T, PhantomData<S>);
+
+impl<T, S: Show<T>> fmt::Display for Contents<'_, T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        S::show(self.0, f)
+    }
 }

@@ -8,8 +8,6 @@
 //!
 //! C header: [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
 
-use core::cell::UnsafeCell;
-
 use kernel::{
     bindings,
     cpumask::{
@@ -18,21 +16,14 @@ use kernel::{
     },
     error::to_result,
     prelude::*,
-    sync::{
-        atomic::{
-            Acquire,
-            Atomic,
-            Relaxed,
-            Release, //
-        },
-        Arc, //
-    },
+    sync::Arc,
     task::might_sleep, //
 };
 
 use super::{
     compat::irqreturn,
-    pci, //
+    pci,
+    shared::Shared, //
 };
 
 pub(crate) use kernel::irq::IrqReturn;
@@ -290,27 +281,23 @@ pub(crate) unsafe trait Target: Send + Sync {
 
 /// A handler of interrupts in Rust.
 pub(crate) trait Handler: Send + Sync {
-    /// What the owner of the interrupt lends to the handler, which needs no lock to use it.
-    type Lent: Send + Sync;
+    /// What the owner of the interrupt publishes to the handler, which needs no lock to use it.
+    type Shared: Send + Sync;
 
-    /// Handles an interrupt, in interrupt context, with what is lent at the moment, if anything is.
-    fn handle(&self, lent: Option<&Self::Lent>) -> IrqReturn;
+    /// Handles an interrupt, in interrupt context, with what is published at the moment, if
+    /// anything is.
+    fn handle(&self, shared: Option<&Self::Shared>) -> IrqReturn;
 }
 
-/// A handler with what is lent to it.
+/// A handler with what is published to it.
 ///
 /// # Invariants
 ///
-/// This belongs to one [`Irq`], which alone changes `is_lent`, and `lent` only while `is_lent` is
-/// false and no handler runs that has seen it true.
+/// This belongs to one [`Irq`], which alone publishes, revokes and changes `shared`.
 pub(crate) struct Handling<T: Handler> {
     handler: T,
-    is_lent: Atomic<bool>,
-    lent: UnsafeCell<T::Lent>,
+    shared: Shared<T::Shared>,
 }
-
-// SAFETY: By the type invariant, `lent` is either used by the owner of the `Irq` or by handlers.
-unsafe impl<T: Handler> Sync for Handling<T> {}
 
 // SAFETY: The cookie is a shared reference to a `Handling`, which may be used by any thread.
 unsafe impl<T: Handler> Target for Handling<T> {
@@ -331,11 +318,9 @@ unsafe extern "C" fn handle_callback<T: Handler>(
 ) -> bindings::irqreturn_t {
     // SAFETY: By the safety requirements, `cookie` is that of a `Handling` that is kept alive.
     let this = unsafe { &*cookie.cast_const().cast::<Handling<T>>() };
-    let lent = this.is_lent.load(Acquire).then(|| {
-        // SAFETY: By the type invariant, it is not changed before this handler has returned.
-        unsafe { &*this.lent.get() }
-    });
-    irqreturn(this.handler.handle(lent))
+    // SAFETY: `Irq::revoke` waits for the handlers of the interrupt, of which this is one.
+    let shared = unsafe { this.shared.published() };
+    irqreturn(this.handler.handle(shared))
 }
 
 /// A handler that is registered with the interrupt core.
@@ -362,7 +347,8 @@ impl<T: Target> Irq<T> {
 
         // SAFETY: By the contract of `Target`, the handler may be called with the cookie as long
         // as `target` is held. By its type invariant, `name` is a C string, whose bytes are
-        // on the heap and do not move. Both are kept in `Self`, whose `Drop` frees the interrupt first.
+        // on the heap and do not move. Both are kept in `Self`, whose `Drop` frees the interrupt
+        // first.
         to_result(unsafe {
             bindings::request_irq(
                 number,
@@ -428,43 +414,38 @@ impl<T: Target> Irq<T> {
 }
 
 impl<T: Handler> Irq<Handling<T>> {
-    /// Has `handler` handle the interrupts of `line`, without anything that is lent to it yet.
-    pub(crate) fn handle(line: Line, name: Name, handler: T, lent: T::Lent) -> Result<Self> {
-        // INVARIANT: Nothing is lent, and nobody but the `Irq` gets this.
+    /// Has `handler` handle the interrupts of `line`, without anything that is published to it yet.
+    pub(crate) fn handle(line: Line, name: Name, handler: T, shared: T::Shared) -> Result<Self> {
+        // INVARIANT: Only the `Irq` gets this.
         let target = Handling {
             handler,
-            is_lent: Atomic::new(false),
-            lent: UnsafeCell::new(lent),
+            shared: Shared::new(shared),
         };
         Self::request(line, name, Arc::new(target, GFP_KERNEL)?)
     }
 
-    /// Lends to the handler what it may use, until [`Irq::take_back`].
-    pub(crate) fn lend(&mut self) {
-        // INVARIANT: What was changed before is seen by handlers that see this.
-        self.target.is_lent.store(true, Release);
+    /// Publishes to the handler what it may use, until [`Irq::revoke`] or [`Irq::shared`].
+    pub(crate) fn publish(&mut self) {
+        self.target.shared.publish();
     }
 
-    /// Ends what [`Irq::lend`] began, and waits until no handler runs any more.
-    pub(crate) fn end_lending(&mut self) {
-        self.target.is_lent.store(false, Relaxed);
-        // A handler that begins from here on takes the lock of the interrupt after this has, and so
-        // sees the store. Those that have begun are waited for, also in threads. That does not hold for
-        // interrupts of one processor each, which no PCI device has.
-        self.synchronize();
+    /// Ends what [`Irq::publish`] began, and waits until no handler runs any more.
+    pub(crate) fn revoke(&mut self) {
+        self.target.shared.revoke(|| self.synchronize());
     }
 
-    /// What the handler may use; not until [`Irq::lend`] from here on.
+    /// What the handler may use; not until [`Irq::publish`] from here on.
     ///
     /// May sleep.
-    pub(crate) fn take_back(&mut self) -> &mut T::Lent {
+    pub(crate) fn shared(&mut self) -> &mut T::Shared {
         might_sleep();
-        if self.target.is_lent.load(Relaxed) {
-            self.end_lending();
+        if self.target.shared.is_published() {
+            self.revoke();
         }
-        // SAFETY: By the invariant of `Handling`, no handler uses it: nothing is lent, and those that
-        // have seen something lent were waited for, here or by the call that ended that.
-        unsafe { &mut *self.target.lent.get() }
+        // SAFETY: Only this `Irq`, which is borrowed, publishes and changes the data. They are not
+        // published; handlers that have seen them so were waited for, here or by the call that
+        // revoked them.
+        unsafe { &mut *self.target.shared.get_mut() }
     }
 }
 
@@ -488,9 +469,9 @@ mod tests {
     struct Nothing;
 
     impl Handler for Nothing {
-        type Lent = u32;
+        type Shared = u32;
 
-        fn handle(&self, _lent: Option<&u32>) -> IrqReturn {
+        fn handle(&self, _shared: Option<&u32>) -> IrqReturn {
             IrqReturn::None
         }
     }
@@ -517,14 +498,14 @@ mod tests {
         request().map(drop)
     }
 
-    /// Knows whether a number is lent to it.
+    /// Knows whether a number is published to it.
     struct Knows(u32);
 
     impl Handler for Knows {
-        type Lent = u32;
+        type Shared = u32;
 
-        fn handle(&self, lent: Option<&u32>) -> IrqReturn {
-            if lent == Some(&self.0) {
+        fn handle(&self, shared: Option<&u32>) -> IrqReturn {
+            if shared == Some(&self.0) {
                 IrqReturn::Handled
             } else {
                 IrqReturn::None
@@ -533,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_has_what_is_lent_to_it() -> Result {
+    fn a_handler_has_what_is_published_to_it() -> Result {
         let name = Name::new(&[c"virtio_pci_rs_irq"])?;
         let mut irq = Irq::handle(Line::Number(FREE), name, Knows(7), 0)?;
         let knows = |irq: &Irq<Handling<Knows>>| {
@@ -541,14 +522,14 @@ mod tests {
             let handled = unsafe { handle_callback::<Knows>(0, Handling::cookie(&irq.target)) };
             handled == irqreturn(IrqReturn::Handled)
         };
-        *irq.take_back() = 7;
+        *irq.shared() = 7;
         assert!(!knows(&irq));
-        irq.lend();
+        irq.publish();
         assert!(knows(&irq));
-        assert_eq!(*irq.take_back(), 7);
+        assert_eq!(*irq.shared(), 7);
         assert!(!knows(&irq));
-        *irq.take_back() = 8;
-        irq.lend();
+        *irq.shared() = 8;
+        irq.publish();
         assert!(!knows(&irq));
         Ok(())
     }

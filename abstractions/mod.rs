@@ -6,9 +6,12 @@
 //! the legacy interface.
 
 pub(crate) mod clock;
+mod command;
 pub(crate) mod compat;
 pub(crate) mod debugfs;
 pub(crate) mod io;
 pub(crate) mod irq;
 pub(crate) mod pci;
+mod shared;
+mod sync;
 pub(crate) mod virtio;

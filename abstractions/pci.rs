@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! PCI drivers with power management, reset and shutdown callbacks.
+//! PCI drivers with power management and reset callbacks.
 //!
 //! [`kernel::pci::Adapter`] has probe and remove only. [`Adapter`] follows it and adds
-//! `dev_pm_ops`, `pci_error_handlers` and `shutdown`.
+//! `dev_pm_ops` and `pci_error_handlers`.
 //!
 //! C header: [`include/linux/pci.h`](srctree/include/linux/pci.h)
 
@@ -29,9 +29,19 @@ use kernel::{
             Full,
             Relaxed, //
         },
+        Arc, //
     },
     types::Opaque,
     ThisModule, //
+};
+
+use super::{
+    command::{
+        self,
+        Command,
+        Known, //
+    },
+    sync::IrqLock, //
 };
 
 pub(crate) use super::compat::pci_device_table;
@@ -61,9 +71,6 @@ pub(crate) trait Driver {
 
     /// Unbinds the driver; the data is dropped when this has returned.
     fn remove(data: &Self::Data);
-
-    /// The system is shut down or restarted.
-    fn shutdown(data: &Self::Data);
 
     /// The system goes to sleep, its memory stays.
     fn suspend(data: &Self::Data) -> Result;
@@ -117,7 +124,6 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
             (*pdrv).name = name.as_char_ptr();
             (*pdrv).probe = Some(Self::probe_callback);
             (*pdrv).remove = Some(Self::remove_callback);
-            (*pdrv).shutdown = Some(Self::shutdown_callback);
             (*pdrv).id_table = T::ID_TABLE.as_ptr();
             (*pdrv).err_handler = &Self::ERROR_HANDLERS;
             (*pdrv).driver.pm = &Self::PM_OPS;
@@ -216,14 +222,6 @@ impl<T: Driver> Adapter<T> {
 
     /// # Safety
     ///
-    /// Only for use as `pci_driver::shutdown`.
-    unsafe extern "C" fn shutdown_callback(pdev: *mut bindings::pci_dev) {
-        // SAFETY: The PCI core calls this with a valid device that is bound to this driver.
-        T::shutdown(unsafe { Self::data(&raw mut (*pdev).dev) });
-    }
-
-    /// # Safety
-    ///
     /// Only for use in [`Self::ERROR_HANDLERS`].
     unsafe extern "C" fn reset_prepare_callback(pdev: *mut bindings::pci_dev) {
         // SAFETY: The PCI core calls this with a valid device that is bound to this driver.
@@ -266,24 +264,81 @@ pub(crate) struct Capability {
     id: c_int,
 }
 
+/// What the configuration space says of a device whose registers read as all ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It reads as all ones as well.
+    Absent,
+    /// The device does not decode the addresses of its BARs; the COMMAND register.
+    NotDecoding(u16),
+    /// It answers.
+    Present,
+}
+
+/// The COMMAND register of a device.
+struct CommandRegister<'a>(&'a Device);
+
+impl command::Register for CommandRegister<'_> {
+    fn read(&self) -> Known {
+        let command = self.0.read_config_word(bindings::PCI_COMMAND);
+        let command = u32::from(command.unwrap_or(u16::MAX));
+        Known {
+            intx_disabled: command & bindings::PCI_COMMAND_INTX_DISABLE != 0,
+            master: command & bindings::PCI_COMMAND_MASTER != 0,
+        }
+    }
+
+    fn set_intx(&self, on: bool) {
+        // SAFETY: The device is valid. The function may be called in any context.
+        unsafe { bindings::pci_intx(self.0.as_raw(), on.into()) };
+    }
+
+    fn mask_asserted_intx(&self) -> bool {
+        // SAFETY: The device is valid. The function takes a raw spinlock only.
+        unsafe { bindings::pci_check_and_mask_intx(self.0.as_raw()) }
+    }
+
+    fn set_master(&self, on: bool) {
+        // SAFETY: The device is valid. The functions access the configuration space and a field
+        // that only they change, under the lock of `Command`.
+        unsafe {
+            if on {
+                bindings::pci_set_master(self.0.as_raw());
+            } else {
+                bindings::pci_clear_master(self.0.as_raw());
+            }
+        }
+    }
+}
+
 /// A PCI device that a driver of this module was or is bound to, with an enable count that is
 /// always balanced.
+#[pin_data(PinnedDrop)]
 pub(crate) struct Device {
     pdev: ARef<pci::Device>,
     enabled: AtomicFlag,
     intx_masked: AtomicFlag,
+    #[pin]
+    command: IrqLock<Known>,
 }
 
 impl Device {
     /// Takes hold of `pdev`, which is not enabled by this.
-    pub(crate) fn new(pdev: &Probed<'_>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(pdev: &Probed<'_>) -> Result<Arc<Self>> {
         let pdev: &pci::Device = pdev;
-        Self {
-            pdev: pdev.into(),
-            enabled: AtomicFlag::new(false),
-            // Another driver may have left it so.
-            intx_masked: AtomicFlag::new(true),
-        }
+        Arc::pin_init(
+            pin_init!(Self {
+                pdev: pdev.into(),
+                enabled: AtomicFlag::new(false),
+                intx_masked: AtomicFlag::new(Known::DISABLED.intx_disabled),
+                command <- IrqLock::new(Known::DISABLED),
+            }),
+            GFP_KERNEL,
+        )
     }
 
     pub(super) fn as_raw(&self) -> *mut bindings::pci_dev {
@@ -327,45 +382,27 @@ impl Device {
         Ok(usize::try_from(self.pdev.resource_len(bar)?)?)
     }
 
-    /// Enables I/O ports, memory and INTx, if that was not done yet.
+    /// Enables I/O ports, memory and INTx, if that was not done yet. Bus mastering is off then.
     pub(crate) fn enable(&self) -> Result {
         if self.is_enabled() {
             return Ok(());
         }
-        // SAFETY: `as_raw` is valid, and the counter is only accessed atomically.
-        let by_others =
-            unsafe { bindings::atomic_read(&raw const (*self.as_raw()).enable_cnt) } > 0;
         // SAFETY: `as_raw` is valid, and a PCI device may be enabled at any time.
         to_result(unsafe { bindings::pci_enable_device(self.as_raw()) })?;
         self.enabled.store(true, Relaxed);
-        // Where there is no MSI-X, the first one for whom the PCI core enables it gets INTx unmasked.
-        if by_others {
-            self.unmask_intx();
-        } else {
-            self.intx_masked.store(false, Relaxed);
-        }
+        // The PCI core unmasks INTx for the first one that enables the device.
+        self.command().enabled();
         Ok(())
     }
 
     /// Disables the device and its bus mastering, if [`Device::enable`] was successful before and
-    /// nobody else has the device enabled.
+    /// no other driver has the device enabled.
     pub(crate) fn disable(&self) {
         if self.enabled.xchg(false, Full) {
+            self.command().disabled();
             // SAFETY: `as_raw` is valid, and this undoes one `pci_enable_device`.
             unsafe { bindings::pci_disable_device(self.as_raw()) };
         }
-    }
-
-    /// Lets the device access memory.
-    pub(crate) fn set_master(&self) {
-        // SAFETY: `as_raw` is valid.
-        unsafe { bindings::pci_set_master(self.as_raw()) };
-    }
-
-    /// Keeps the device from accessing memory.
-    pub(crate) fn clear_master(&self) {
-        // SAFETY: `as_raw` is valid.
-        unsafe { bindings::pci_clear_master(self.as_raw()) };
     }
 
     /// Whether the device is enabled by this driver.
@@ -373,48 +410,54 @@ impl Device {
         self.enabled.load(Relaxed)
     }
 
-    /// Whether the device asserts INTx, which is masked then until [`Device::unmask_intx`].
-    ///
-    /// May be called in interrupt context.
-    pub(crate) fn check_and_mask_intx(&self) -> bool {
-        // SAFETY: `as_raw` is valid, and the function takes a raw spinlock only.
-        let is_asserted = unsafe { bindings::pci_check_and_mask_intx(self.as_raw()) };
-        if is_asserted {
-            self.intx_masked.store(true, Relaxed);
+    fn command(&self) -> Command<'_, CommandRegister<'_>, IrqLock<Known>> {
+        Command {
+            register: CommandRegister(self),
+            known: &self.command,
+            intx_masked: &self.intx_masked,
         }
-        is_asserted
     }
 
-    /// Masks INTx until [`Device::unmask_intx`] or [`Device::enable`].
-    pub(crate) fn mask_intx(&self) {
-        if !self.intx_masked.xchg(true, Full) {
-            // SAFETY: `as_raw` is valid.
-            unsafe { bindings::pci_intx(self.as_raw(), 0) };
-        }
+    /// Lets the device access memory, or keeps it from that.
+    pub(crate) fn set_master(&self, on: bool) {
+        self.command().set_master(on);
+    }
+
+    /// Masks INTx if the device asserts it, until [`Device::set_intx_masked`]; whether it did.
+    ///
+    /// May be called in interrupt context.
+    pub(crate) fn mask_asserted_intx(&self) -> bool {
+        self.command().mask_asserted_intx()
+    }
+
+    /// Masks or unmasks INTx.
+    pub(crate) fn set_intx_masked(&self, masked: bool) {
+        self.command().set_intx_masked(masked);
+    }
+
+    /// Takes notice that another device is in the slot, whose COMMAND register is left alone.
+    pub(crate) fn forget_command(&self) {
+        self.command().forget();
     }
 
     /// Whether INTx is masked, so that an interrupt of the line is another device's.
+    #[inline]
     pub(crate) fn intx_is_masked(&self) -> bool {
         self.intx_masked.load(Relaxed)
     }
 
-    /// Lets the device assert INTx again, if it was masked.
-    pub(crate) fn unmask_intx(&self) {
-        if self.intx_masked.xchg(false, Full) {
-            // SAFETY: `as_raw` is valid.
-            unsafe { bindings::pci_intx(self.as_raw(), 1) };
-            if self.intx_is_masked() {
-                // A handler masked it meanwhile, which may have been undone just now.
-                // SAFETY: As above.
-                unsafe { bindings::pci_intx(self.as_raw(), 0) };
+    /// Looks into the configuration space whether the device is there and decodes its registers,
+    /// which are in I/O ports or in memory. May be called in any context.
+    pub(crate) fn presence(&self) -> Presence {
+        let command = self.read_config_word(bindings::PCI_COMMAND);
+        let decoding = u16::try_from(bindings::PCI_COMMAND_IO | bindings::PCI_COMMAND_MEMORY);
+        match (command, decoding) {
+            (Ok(u16::MAX) | Err(_), _) => Presence::Absent,
+            (Ok(command), Ok(decoding)) if command & decoding == 0 => {
+                Presence::NotDecoding(command)
             }
+            _ => Presence::Present,
         }
-    }
-
-    /// Whether the device still answers to reads of its configuration space.
-    pub(crate) fn is_present(&self) -> bool {
-        // SAFETY: `as_raw` is valid.
-        unsafe { bindings::pci_device_is_present(self.as_raw()) }
     }
 
     /// Sets the masks for streaming and for coherent DMA to that many address bits; `_probed`
@@ -557,8 +600,9 @@ impl Device {
     }
 }
 
-impl Drop for Device {
-    fn drop(&mut self) {
+#[pinned_drop]
+impl PinnedDrop for Device {
+    fn drop(self: Pin<&mut Self>) {
         self.disable();
     }
 }

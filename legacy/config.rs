@@ -1,20 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The device configuration.
+//! The device configuration, and what it read as last.
+
+use core::ops::Range;
 
 use kernel::{
     prelude::*,
-    sync::atomic::Full, //
+    sync::{
+        atomic::{
+            AtomicFlag,
+            Full, //
+        },
+        new_mutex,
+        Mutex, //
+    }, //
 };
 
 use super::{
-    access::{
+    core::access::{
         Access,
         Plan,
         Widths, //
     },
-    regs,
-    transport::Transport,
+    hw::Hw,
+    log::Log, //
 };
 use crate::{
     abstractions::compat::Parameter,
@@ -24,66 +33,64 @@ use crate::{
 /// How often a range that changes while it is read is read again.
 const RETRIES: usize = 8;
 
-impl Transport {
+/// Upper bound on the bytes of the device configuration that are cached; no device type has more.
+const CACHED_MAX: usize = 4096;
+
+/// What the device configuration read as, or was written to, last.
+#[pin_data]
+pub(super) struct ConfigCache {
+    #[pin]
+    last: Mutex<KVec<u8>>,
+    /// Whether an access outside of the device configuration was reported.
+    range_reported: AtomicFlag,
+    /// Whether a device configuration that does not stand still was reported.
+    unstable_reported: AtomicFlag,
+}
+
+impl ConfigCache {
+    /// Starts with zeros, for a BAR of `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn new(len: usize) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            last <- new_mutex!(KVec::from_elem(0, len.min(CACHED_MAX), GFP_KERNEL)?),
+            range_reported: AtomicFlag::new(false),
+            unstable_reported: AtomicFlag::new(false),
+        })
+    }
+
     /// Reads the device configuration from `offset` on.
     ///
     /// A range that takes several accesses is read until two reads agree. What is outside of BAR0
-    /// reads as zeros, and a disconnected device as it did last.
-    pub(super) fn get_config(&self, offset: usize, buffer: &mut [u8]) {
-        self.counters.config_reads.add_one();
-        if !self.is_connected() {
-            if let Some(last) = self.last_config.lock().get(offset..offset + buffer.len()) {
-                buffer.copy_from_slice(last);
-            }
+    /// reads as zeros, and a detached device as it did last.
+    pub(super) fn read(&self, hw: &Hw, log: &Log, offset: usize, buffer: &mut [u8]) {
+        log.counters.config_reads.add_one();
+        if !hw.is_reachable() {
+            self.with_cached(offset, buffer.len(), |last| buffer.copy_from_slice(last));
             return;
         }
-        let Some(plan) = self.plan_config(offset, buffer.len()) else {
+        let Some(plan) = self.plan(hw, log, offset, buffer.len()) else {
             return;
         };
-        self.read_stable(&plan, offset, buffer);
-        if buffer.iter().all(|&byte| byte == u8::MAX) {
-            // Perhaps nobody has answered.
-            return;
-        }
-        if let Some(last) = self
-            .last_config
-            .lock()
-            .get_mut(offset..offset + buffer.len())
-        {
-            last.copy_from_slice(buffer);
+        self.read_stable(hw, log, &plan, offset, buffer);
+        if buffer.iter().any(|&byte| byte != u8::MAX) {
+            self.with_cached(offset, buffer.len(), |last| last.copy_from_slice(buffer));
         }
     }
 
-    /// Reads what `plan` covers from `offset` on, until two reads agree.
-    fn read_stable(&self, plan: &Plan, offset: usize, buffer: &mut [u8]) {
-        self.read_plan(plan, offset, buffer);
-        if plan.is_atomic() {
+    /// Writes the device configuration from `offset` on; nothing if it is outside of BAR0, or if
+    /// the device is detached.
+    pub(super) fn write(&self, hw: &Hw, log: &Log, offset: usize, buffer: &[u8]) {
+        self.with_cached(offset, buffer.len(), |last| last.copy_from_slice(buffer));
+        if !hw.is_reachable() {
             return;
         }
-        for _ in 0..RETRIES {
-            self.counters.config_rereads.add_one();
-            if !self.read_plan(plan, offset, buffer) {
-                return;
-            }
-        }
-        if !self.unstable_reported.xchg(true, Full) {
-            dev_warn!(
-                self.pci(),
-                "device configuration at {offset:#x} changes with each of {RETRIES} reads\n"
-            );
-        }
-    }
-
-    /// Writes the device configuration from `offset` on; nothing if it is outside of BAR0, or if the
-    /// device is disconnected.
-    pub(super) fn set_config(&self, offset: usize, buffer: &[u8]) {
-        if !self.is_connected() {
-            return;
-        }
-        let Some(plan) = self.plan_config(offset, buffer.len()) else {
+        let Some(plan) = self.plan(hw, log, offset, buffer.len()) else {
             return;
         };
-        let base = regs::config_offset(self.has_vector_registers());
+        let base = hw.config_offset();
         for Access { offset: at, width } in plan {
             let Some(bytes) = buffer.get(at - offset..at - offset + width) else {
                 return;
@@ -91,39 +98,65 @@ impl Transport {
             // The C helpers convert from the byte order of the processor to little-endian, so
             // bytes that are taken as little-endian keep their order on the device.
             let _ = match *bytes {
-                [a] => self.bar.write(base + at, a),
-                [a, b] => self.bar.write(base + at, u16::from_le_bytes([a, b])),
-                [a, b, c, d] => self.bar.write(base + at, u32::from_le_bytes([a, b, c, d])),
+                [a] => hw.bar().write(base + at, a),
+                [a, b] => hw.bar().write(base + at, u16::from_le_bytes([a, b])),
+                [a, b, c, d] => hw.bar().write(base + at, u32::from_le_bytes([a, b, c, d])),
                 _ => None,
             };
         }
     }
 
-    /// Reads what `plan` covers from `offset` on; whether it differs from what was in `buffer`.
-    fn read_plan(&self, plan: &Plan, offset: usize, buffer: &mut [u8]) -> bool {
-        let base = regs::config_offset(self.has_vector_registers());
-        let mut differs = false;
-        for Access { offset: at, width } in plan.clone() {
-            let Some(bytes) = buffer.get_mut(at - offset..at - offset + width) else {
-                return differs;
-            };
-            let value = match width {
-                1 => self.bar.read::<u8>(base + at).map(u32::from),
-                2 => self.bar.read::<u16>(base + at).map(u32::from),
-                _ => self.bar.read::<u32>(base + at),
-            };
-            for (byte, new) in bytes.iter_mut().zip(value.unwrap_or(0).to_le_bytes()) {
-                differs |= *byte != new;
-                *byte = new;
+    /// What `f` says of the cached bytes of `range`; `false` if they are not cached.
+    pub(super) fn has_cached(&self, range: Range<usize>, f: impl FnOnce(&[u8]) -> bool) -> bool {
+        let mut result = false;
+        self.with_cached(range.start, range.len(), |last| result = f(last));
+        result
+    }
+
+    /// Reads `range` once; whether it differs from what is cached, which stays.
+    ///
+    /// `range` has 8 bytes at the most.
+    pub(super) fn has_changed(&self, hw: &Hw, log: &Log, range: Range<usize>) -> bool {
+        let mut bytes = [0; 8];
+        let Some(bytes) = bytes.get_mut(..range.len()) else {
+            return false;
+        };
+        self.with_cached(range.start, range.len(), |last| bytes.copy_from_slice(last));
+        self.plan(hw, log, range.start, range.len())
+            .is_some_and(|plan| read_plan(hw, &plan, range.start, bytes))
+    }
+
+    /// Calls `f` with `len` cached bytes from `offset` on, if there are as many.
+    fn with_cached(&self, offset: usize, len: usize, f: impl FnOnce(&mut [u8])) {
+        let end = offset.saturating_add(len);
+        if let Some(last) = self.last.lock().get_mut(offset..end) {
+            f(last);
+        }
+    }
+
+    /// Reads what `plan` covers from `offset` on, until two reads agree.
+    fn read_stable(&self, hw: &Hw, log: &Log, plan: &Plan, offset: usize, buffer: &mut [u8]) {
+        read_plan(hw, plan, offset, buffer);
+        if plan.is_atomic() {
+            return;
+        }
+        for _ in 0..RETRIES {
+            log.counters.config_rereads.add_one();
+            if !read_plan(hw, plan, offset, buffer) {
+                return;
             }
         }
-        differs
+        if !self.unstable_reported.xchg(true, Full) {
+            dev_warn!(
+                log.pci(),
+                "device configuration at {offset:#x} changes with each of {RETRIES} reads\n"
+            );
+        }
     }
 
     /// Plans the access to a range, and reports the first one that is outside of BAR0.
-    fn plan_config(&self, offset: usize, len: usize) -> Option<Plan> {
-        let base = regs::config_offset(self.has_vector_registers());
-        let limit = self.bar.len().saturating_sub(base);
+    fn plan(&self, hw: &Hw, log: &Log, offset: usize, len: usize) -> Option<Plan> {
+        let limit = hw.bar().len().saturating_sub(hw.config_offset());
         let widths = if module_parameters::byte_config.get() {
             Widths::Byte
         } else {
@@ -131,14 +164,35 @@ impl Transport {
         };
         let plan = Plan::new(offset, len, limit, widths);
         if plan.is_none() {
-            self.counters.config_outside.add_one();
+            log.counters.config_outside.add_one();
             if !self.range_reported.xchg(true, Full) {
                 dev_warn!(
-                    self.pci(),
+                    log.pci(),
                     "device configuration has {limit} bytes, {len} at {offset:#x} are outside\n"
                 );
             }
         }
         plan
     }
+}
+
+/// Reads what `plan` covers from `offset` on; whether it differs from what was in `buffer`.
+fn read_plan(hw: &Hw, plan: &Plan, offset: usize, buffer: &mut [u8]) -> bool {
+    let base = hw.config_offset();
+    let mut differs = false;
+    for Access { offset: at, width } in plan.clone() {
+        let Some(bytes) = buffer.get_mut(at - offset..at - offset + width) else {
+            return differs;
+        };
+        let value = match width {
+            1 => hw.bar().read::<u8>(base + at).map(u32::from),
+            2 => hw.bar().read::<u16>(base + at).map(u32::from),
+            _ => hw.bar().read::<u32>(base + at),
+        };
+        for (byte, new) in bytes.iter_mut().zip(value.unwrap_or(0).to_le_bytes()) {
+            differs |= *byte != new;
+            *byte = new;
+        }
+    }
+    differs
 }

@@ -5,128 +5,168 @@
 //! Reading a file changes nothing in the device: not the selected virtqueue, and never the ISR.
 
 use kernel::{
-    debugfs::Scope,
     fmt,
     prelude::*,
     sync::Arc, //
 };
 
 use super::{
-    regs,
-    status::Status,
-    transport::Transport, //
+    core::{
+        regs,
+        status::Status, //
+    },
+    device::LegacyDevice,
+    lint,
+    queues::Queues, //
 };
-use crate::abstractions::debugfs;
+use crate::abstractions::debugfs::{
+    Dir,
+    Files,
+    Show, //
+};
 
 /// The files of a device; removed when this is dropped.
-pub(super) type Files = Pin<KBox<Scope<Arc<Transport>>>>;
+pub(super) type DeviceFiles = Files<LegacyDevice>;
 
-/// Makes the files of a device, if there is a directory for them.
-///
-/// Nobody does without a device for want of them.
-pub(super) fn files(transport: &Arc<Transport>) -> Option<Files> {
-    let directory = debugfs::directory()?;
-    let scope = directory.scope(
-        transport.clone(),
-        transport.pci.name(),
-        |transport, directory| {
-            directory.read_callback_file(c"journal", transport, &journal);
-            directory.read_callback_file(c"registers", transport, &registers);
-            directory.read_callback_file(c"queues", transport, &queues);
-            directory.read_callback_file(c"vectors", transport, &vectors);
-            directory.read_callback_file(c"counters", transport, &counters);
-        },
+/// Makes the files of a device. Failure to create them is not fatal.
+pub(super) fn files(dev: &Arc<LegacyDevice>) -> Option<DeviceFiles> {
+    let dir = Dir::below(
+        <crate::LocalModule as kernel::ModuleMetadata>::NAME,
+        dev.hw.pci().name(),
     );
-    KBox::pin_init(scope, GFP_KERNEL).ok()
+    let files = Files::new(dir.ok()?, dev.clone());
+    files.add::<JournalFile>();
+    files.add::<RegistersFile>();
+    files.add::<QueuesFile>();
+    files.add::<VectorsFile>();
+    files.add::<CountersFile>();
+    Some(files)
 }
 
-fn journal(transport: &Arc<Transport>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let journal = transport.journal.lock();
-    let lost = journal.lost();
-    if lost > 0 {
-        writeln!(f, "{lost} older events are lost")?;
+struct JournalFile;
+
+impl Show<LegacyDevice> for JournalFile {
+    const NAME: &'static CStr = c"journal";
+
+    fn show(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        dev.log.with_journal(|journal| {
+            let lost = journal.lost();
+            if lost > 0 {
+                writeln!(f, "{lost} older events are lost")?;
+            }
+            for entry in journal.entries() {
+                writeln!(f, "{entry}")?;
+            }
+            Ok(())
+        })
     }
-    for entry in journal.entries() {
-        writeln!(f, "{entry}")?;
-    }
-    Ok(())
 }
 
-fn registers(transport: &Arc<Transport>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // The PCI core does not begin a reset meanwhile. A device that is being removed is still mapped.
-    let known = transport.known.lock();
-    if !transport.is_connected() {
-        return writeln!(f, "disconnected");
+struct RegistersFile;
+
+impl Show<LegacyDevice> for RegistersFile {
+    const NAME: &'static CStr = c"registers";
+
+    fn show(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No sleep, reset or removal begins while this is held.
+        let life = dev.life.lock();
+        if life.get().is_detached() {
+            return writeln!(f, "detached");
+        }
+        if !life.get().has_registers() || !dev.hw.pci().is_enabled() {
+            return writeln!(f, "stopped");
+        }
+        let hw = &dev.hw;
+        let (all, none) = (u32::MAX, u16::MAX);
+        let offered = hw.read(&regs::HOST_FEATURES, all);
+        let accepted = hw.read(&regs::GUEST_FEATURES, all);
+        let status = Status::from_raw(hw.read(&regs::STATUS, Status::GONE.raw()));
+        writeln!(f, "HOST_FEATURES     {offered:#010x}")?;
+        writeln!(f, "GUEST_FEATURES    {accepted:#010x}")?;
+        let (selected, num, pfn) = (
+            hw.read(&regs::QUEUE_SEL, none),
+            hw.read(&regs::QUEUE_NUM, none),
+            hw.read(&regs::QUEUE_PFN, all),
+        );
+        writeln!(f, "QUEUE_SEL         {selected}")?;
+        writeln!(f, "QUEUE_NUM         {num}")?;
+        writeln!(f, "QUEUE_PFN         {pfn:#010x}")?;
+        writeln!(f, "STATUS            {status}")?;
+        if hw.has_vector_registers() {
+            let config = hw.read(&regs::MSI_CONFIG_VECTOR, none);
+            let queue = hw.read(&regs::MSI_QUEUE_VECTOR, none);
+            writeln!(f, "MSI_CONFIG_VECTOR {config:#06x}")?;
+            writeln!(f, "MSI_QUEUE_VECTOR  {queue:#06x}")?;
+        }
+        writeln!(f, "device configuration at {}", hw.config_offset())
     }
-    if known.resetting || !transport.pci.is_enabled() {
-        return writeln!(f, "disabled");
-    }
-    let (all, none) = (u32::MAX, u16::MAX);
-    let offered = transport.read(&regs::HOST_FEATURES, all);
-    let accepted = transport.read(&regs::GUEST_FEATURES, all);
-    let status = Status::from_raw(transport.read(&regs::STATUS, Status::GONE.raw()));
-    writeln!(f, "HOST_FEATURES     {offered:#010x}")?;
-    writeln!(f, "GUEST_FEATURES    {accepted:#010x}")?;
-    let (selected, num, pfn) = (
-        transport.read(&regs::QUEUE_SEL, none),
-        transport.read(&regs::QUEUE_NUM, none),
-        transport.read(&regs::QUEUE_PFN, all),
-    );
-    writeln!(f, "QUEUE_SEL         {selected}")?;
-    writeln!(f, "QUEUE_NUM         {num}")?;
-    writeln!(f, "QUEUE_PFN         {pfn:#010x}")?;
-    writeln!(f, "STATUS            {status}")?;
-    if transport.has_vector_registers() {
-        let config = transport.read(&regs::MSI_CONFIG_VECTOR, none);
-        let queue = transport.read(&regs::MSI_QUEUE_VECTOR, none);
-        writeln!(f, "MSI_CONFIG_VECTOR {config:#06x}")?;
-        writeln!(f, "MSI_QUEUE_VECTOR  {queue:#06x}")?;
-    }
-    let config = regs::config_offset(transport.has_vector_registers());
-    writeln!(f, "device configuration at {config}")
 }
 
-fn queues(transport: &Arc<Transport>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match &*transport.queues.lock() {
-        Some(queues) => queues.show(f),
+struct QueuesFile;
+
+impl Show<LegacyDevice> for QueuesFile {
+    const NAME: &'static CStr = c"queues";
+
+    fn show(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show_queues(dev, f, Queues::show)
+    }
+}
+
+struct VectorsFile;
+
+impl Show<LegacyDevice> for VectorsFile {
+    const NAME: &'static CStr = c"vectors";
+
+    fn show(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show_queues(dev, f, Queues::show_vectors)
+    }
+}
+
+/// Has the virtqueues shown by `show`, if there are any.
+fn show_queues(
+    dev: &LegacyDevice,
+    f: &mut fmt::Formatter<'_>,
+    show: impl FnOnce(&Queues, &mut fmt::Formatter<'_>) -> fmt::Result,
+) -> fmt::Result {
+    match dev.vqs.with(|queues| show(queues, f)) {
+        Some(shown) => shown,
         None => writeln!(f, "none"),
     }
 }
 
-fn vectors(transport: &Arc<Transport>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match &*transport.queues.lock() {
-        Some(queues) => queues.show_vectors(f),
-        None => writeln!(f, "none"),
-    }
-}
+struct CountersFile;
 
-fn counters(transport: &Arc<Transport>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let (counters, lint) = (&transport.counters, &transport.lint);
-    for (name, counter) in [
-        ("resets", &counters.resets),
-        ("restored", &counters.restored),
-        ("not restored", &counters.not_restored),
-        ("interrupt policies refused", &counters.policies_refused),
-        ("configuration reads", &counters.config_reads),
-        ("configuration reads repeated", &counters.config_rereads),
-        ("configuration accesses outside", &counters.config_outside),
-        ("status writes refused", &counters.status_refused),
-        ("looks whether the device is there", &counters.checks),
-        (
-            "lint: notifications before DRIVER_OK",
-            &lint.early_notifications,
-        ),
-        (
-            "lint: notifications after a reset",
-            &lint.late_notifications,
-        ),
-        (
-            "lint: configuration written before features",
-            &lint.early_config_writes,
-        ),
-    ] {
-        writeln!(f, "{name}: {}", counter.get())?;
+impl Show<LegacyDevice> for CountersFile {
+    const NAME: &'static CStr = c"counters";
+
+    fn show(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (counters, breaches) = (&dev.log.counters, &dev.lint);
+        for (name, counter) in [
+            ("resets", &counters.resets),
+            ("restored", &counters.restored),
+            ("not restored", &counters.not_restored),
+            ("interrupt policies refused", &counters.policies_refused),
+            ("configuration reads", &counters.config_reads),
+            ("configuration reads repeated", &counters.config_rereads),
+            ("configuration accesses outside", &counters.config_outside),
+            ("status writes refused", &counters.status_refused),
+            ("looks whether the device is there", &counters.checks),
+            (
+                "lint: notifications before DRIVER_OK",
+                &breaches.early_notifications,
+            ),
+            (
+                "lint: notifications after a reset",
+                &breaches.late_notifications,
+            ),
+            (
+                "lint: configuration written before features",
+                &breaches.early_config_writes,
+            ),
+        ] {
+            writeln!(f, "{name}: {}", counter.get())?;
+        }
+        let on = if lint::is_on() { "on" } else { "off" };
+        writeln!(f, "lint is {on}")
     }
-    let on = if super::lint::is_on() { "on" } else { "off" };
-    writeln!(f, "lint is {on}")
 }

@@ -11,20 +11,18 @@ use kernel::{
 };
 
 use super::{
+    core::{
+        identity::{
+            self,
+            Identity, //
+        },
+        journal::Phase,
+        life::Life, //
+    },
     debugfs,
-    identity::{
-        self,
-        Identity, //
-    },
-    journal::Phase,
-    power::{
-        Asleep,
-        Bound, //
-    },
-    transport::{
-        reset_errno,
-        Transport, //
-    }, //
+    device::LegacyDevice,
+    negotiate::reset_errno,
+    pm::Bound, //
 };
 use crate::{
     abstractions::{
@@ -122,7 +120,7 @@ impl pci::Driver for Legacy {
     const ID_TABLE: pci::IdTable<()> = &PCI_TABLE;
 
     fn probe(pdev: &pci::Probed<'_>) -> Result<Bound> {
-        let pci = Arc::new(pci::Device::new(pdev), GFP_KERNEL)?;
+        let pci = pci::Device::new(pdev)?;
         Self::check_slot(&pci)?;
         Self::check_identity(&pci)?;
         pci.enable().inspect_err(|error| {
@@ -130,18 +128,20 @@ impl pci::Driver for Legacy {
         })?;
         Self::set_dma_masks(&pci, pdev);
 
-        let bar = Bar::request(pci.clone(), BAR, c"virtio-pci-legacy").map_err(|error| {
-            dev_err!(&*pci, "not driven: BAR0 gives error {}\n", error.to_errno());
-            ENODEV
+        let bar = Bar::request(pci.clone(), BAR, c"virtio-pci-legacy").inspect_err(|error| {
+            dev_err!(
+                &*pci,
+                "not driven: failed to request BAR0: error {}\n",
+                error.to_errno()
+            );
         })?;
-        let transport = Transport::new(pci.clone(), Arc::new(bar, GFP_KERNEL)?)?;
-        pci.set_master();
+        let dev = LegacyDevice::new(pci.clone(), Arc::new(bar, GFP_KERNEL)?)?;
 
         let id = Id {
             device: pci.subsystem_device_id().into(),
             vendor: pci.subsystem_vendor_id().into(),
         };
-        let registration = Registration::new(&pci, id, transport).inspect_err(|error| {
+        let registration = Registration::new(&pci, id, dev.clone()).inspect_err(|error| {
             dev_err!(
                 &*pci,
                 "virtio device not registered: error {}\n",
@@ -150,58 +150,50 @@ impl pci::Driver for Legacy {
         })?;
 
         // The virtio core resets the device when it is registered, and does not ask how it went.
-        let reset_error = registration.transport().known.lock().reset_error;
-        if let Some(error) = reset_error {
-            return Err(reset_errno(error));
+        match (dev.life.get(), dev.state.reset_error()) {
+            (Life::New, Some(error)) => Err(reset_errno(error)),
+            _ => Ok(Bound {
+                _files: debugfs::files(&dev),
+                registration,
+            }),
         }
-
-        Ok(Bound {
-            _files: debugfs::files(registration.transport()),
-            registration,
-            pci,
-            asleep: Asleep::new(),
-        })
     }
 
     fn remove(bound: &Bound) {
         bound.remove();
     }
 
-    fn shutdown(bound: &Bound) {
-        bound.shutdown();
-    }
-
     fn suspend(bound: &Bound) -> Result {
-        bound.during(Phase::Suspend, Bound::suspend)
+        bound.trace_phase(Phase::Suspend, Bound::suspend)
     }
 
     fn resume(bound: &Bound) -> Result {
-        bound.during(Phase::Resume, Bound::resume)
+        bound.trace_phase(Phase::Resume, Bound::restore)
     }
 
     fn freeze(bound: &Bound) -> Result {
-        bound.during(Phase::Freeze, Bound::freeze)
+        bound.trace_phase(Phase::Freeze, Bound::freeze)
     }
 
     fn thaw(bound: &Bound) -> Result {
-        bound.during(Phase::Thaw, Bound::restore)
+        bound.trace_phase(Phase::Thaw, Bound::restore)
     }
 
     fn poweroff(bound: &Bound) -> Result {
-        bound.during(Phase::Poweroff, Bound::freeze)
+        bound.trace_phase(Phase::Poweroff, Bound::freeze)
     }
 
     fn restore(bound: &Bound) -> Result {
-        bound.during(Phase::Restore, Bound::restore)
+        bound.trace_phase(Phase::Restore, Bound::restore)
     }
 
     fn reset_prepare(bound: &Bound) {
         // The PCI core resets the device in any case.
-        let _ = bound.during(Phase::ResetPrepare, Bound::reset_prepare);
+        let _ = bound.trace_phase(Phase::ResetPrepare, Bound::reset_prepare);
     }
 
     fn reset_done(bound: &Bound) {
         // The PCI core does not ask how it went.
-        let _ = bound.during(Phase::ResetDone, Bound::reset_done);
+        let _ = bound.trace_phase(Phase::ResetDone, Bound::reset_done);
     }
 }

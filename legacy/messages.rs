@@ -4,12 +4,13 @@
 
 use kernel::fmt;
 
-use super::{
+use super::core::{
     identity,
     journal::{
         Entry,
         Event, //
     },
+    life::IllegalEvent,
     status::Status,
     vectors::Policy, //
 };
@@ -25,4 +26,11 @@ macro_rules! impl_display {
     )*};
 }
 
-impl_display!(Entry, Event, Policy, Status, identity::Refusal,);
+impl_display!(
+    Entry,
+    Event,
+    IllegalEvent,
+    Policy,
+    Status,
+    identity::Refusal,
+);

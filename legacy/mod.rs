@@ -4,31 +4,36 @@
 //!
 //! C: drivers/virtio/virtio_pci_common.c, virtio_pci_legacy.c and virtio_pci_legacy_dev.c.
 //!
-//! What needs no kernel ([`access`], [`handshake`], [`identity`], [`journal`], [`regs`], [`ring`],
-//! [`status`], [`vectors`]) depends on `core` alone, so that tests on the host compile it as it is.
+//! - [`core`]: logic that needs no kernel.
+//! - [`hw`], [`log`], [`life`], [`state`], [`queues`], [`irqs`], [`config`], [`lint`],
+//!   [`counters`]: the parts of a device, each with its own state.
+//! - [`device`]: composes them.
+//! - [`negotiate`], [`vqs`], [`recovery`], [`pm`]: what is done with a device. [`quirks`]: what is
+//!   known of virtio drivers.
+//! - [`ops`], [`driver`], [`debugfs`]: the ways in, from the virtio core, the PCI core and user
+//!   space.
 
 #![forbid(unsafe_code)]
 
-mod access;
 mod config;
+pub(crate) mod core;
 mod counters;
 mod debugfs;
+mod device;
 mod driver;
-mod features;
-mod handshake;
-mod identity;
-mod interrupts;
-pub(crate) mod journal;
+mod hw;
+mod irqs;
+mod life;
 mod lint;
+mod log;
 mod messages;
-mod power;
+mod negotiate;
+mod ops;
+mod pm;
 mod queues;
-mod regs;
-mod ring;
-mod status;
-mod transport;
-mod vectors;
-mod watchdog;
-mod wiring;
+mod quirks;
+mod recovery;
+mod state;
+mod vqs;
 
 pub(crate) use self::driver::Legacy;

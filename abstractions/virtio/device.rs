@@ -2,10 +2,7 @@
 
 //! The virtio device.
 
-use core::{
-    ops::Range,
-    ptr::NonNull, //
-};
+use core::ptr::NonNull;
 
 use kernel::{
     bindings as kernel_bindings,
@@ -35,6 +32,20 @@ use crate::{
 /// [`Registration`]: super::Registration
 #[repr(transparent)]
 pub(crate) struct Device(Opaque<bindings::virtio_device>);
+
+/// The lock of a [`Device`], which is unlocked when this is dropped.
+///
+/// # Invariants
+///
+/// The mutex of the device is locked, by this.
+pub(crate) struct DeviceGuard<'a>(&'a Device);
+
+impl Drop for DeviceGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { kernel_bindings::mutex_unlock(self.0.mutex()) };
+    }
+}
 
 // SAFETY: The virtio core lets the device be used and released by any thread.
 unsafe impl Send for Device {}
@@ -68,8 +79,8 @@ impl Device {
     ///
     /// # Safety
     ///
-    /// `raw` must be a virtio device that a [`super::Registration`] has registered, with a reference
-    /// that is held for `'a`.
+    /// `raw` must be a virtio device that a [`super::Registration`] has registered, with a
+    /// reference that is held for `'a`.
     pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::virtio_device) -> &'a Self {
         // SAFETY: By the safety requirements.
         // CAST: `Self` is a transparent wrapper.
@@ -80,27 +91,38 @@ impl Device {
         self.0.get()
     }
 
-    fn as_raw_dev(&self) -> *mut kernel_bindings::device {
+    pub(super) fn as_raw_dev(&self) -> *mut kernel_bindings::device {
         // SAFETY: By the type invariant, this computes an address inside of a device.
         unsafe { &raw mut (*self.as_raw()).dev }
     }
 
-    /// Runs `f` while no virtio driver can be bound or unbound.
-    pub(crate) fn with_driver_held<R>(&self, f: impl FnOnce() -> R) -> R {
+    /// Locks the device, so that no virtio driver is bound or unbound. May sleep.
+    pub(crate) fn lock(&self) -> DeviceGuard<'_> {
         // SAFETY: By the type invariant, the device and its mutex are initialised. The driver core
         // holds the mutex while it binds and unbinds.
-        unsafe { kernel_bindings::mutex_lock(&raw mut (*self.as_raw_dev()).mutex) };
-        let result = f();
-        // SAFETY: The mutex was locked above.
-        unsafe { kernel_bindings::mutex_unlock(&raw mut (*self.as_raw_dev()).mutex) };
-        result
+        unsafe { kernel_bindings::mutex_lock(self.mutex()) };
+        // INVARIANT: The mutex was locked above.
+        DeviceGuard(self)
+    }
+
+    /// As [`Device::lock`], but `None` if something else has the lock.
+    pub(crate) fn try_lock(&self) -> Option<DeviceGuard<'_>> {
+        // SAFETY: As in `lock`.
+        let locked = unsafe { kernel_bindings::mutex_trylock(self.mutex()) } != 0;
+        // INVARIANT: The mutex was locked above.
+        locked.then(|| DeviceGuard(self))
+    }
+
+    fn mutex(&self) -> *mut kernel_bindings::mutex {
+        // SAFETY: By the type invariant, this computes an address inside of a device.
+        unsafe { &raw mut (*self.as_raw_dev()).mutex }
     }
 
     /// The virtio driver that is bound, if any.
     ///
     /// The driver stays for as long as the result is used: binding and unbinding are excluded
-    /// while the virtio core calls the transport for it, while user space is frozen, and in
-    /// [`Device::with_driver_held`].
+    /// while the virtio core calls the transport for it, while user space is frozen, and while
+    /// there is a [`DeviceGuard`].
     fn driver(&self) -> Option<&bindings::virtio_driver> {
         // SAFETY: By the type invariant, the device is valid.
         let driver = unsafe { (*self.as_raw_dev()).driver };
@@ -141,18 +163,10 @@ impl Device {
         unsafe { CStr::from_char_ptr(kernel_bindings::dev_name(self.as_raw_dev())) }
     }
 
-    /// The virtqueues with buffers that the virtio driver waits for when it is removed, even if they
-    /// are broken.
-    pub(crate) fn waited_for(&self) -> Range<usize> {
+    /// The virtio device type.
+    pub(crate) fn device_type(&self) -> u32 {
         // SAFETY: By the type invariant, the device is valid, and its id does not change.
-        match unsafe { (*self.as_raw()).id.device } {
-            bindings::VIRTIO_ID_BLOCK => 0..usize::MAX,
-            // The first two are for control and for events.
-            bindings::VIRTIO_ID_SCSI => 2..usize::MAX,
-            // Those to inflate and to deflate; the others are not waited for.
-            bindings::VIRTIO_ID_BALLOON => 0..2,
-            _ => 0..0,
-        }
+        unsafe { (*self.as_raw()).id.device }
     }
 
     /// The features that the virtio driver and the device have in common.
@@ -223,22 +237,20 @@ impl Device {
         })
     }
 
-    /// Delivers changes of the configuration again, and one that was held back.
+    /// Delivers changes of the configuration again; whether one was held back, for which
+    /// [`Device::config_changed`] is to be called.
     ///
     /// C: `virtio_config_core_enable()`, which is not exported.
-    pub(crate) fn deliver_config_changes(&self) {
+    pub(crate) fn deliver_config_changes(&self) -> bool {
         let raw = self.as_raw();
         // SAFETY: By the type invariant, the device and its lock are initialised. Interrupt
         // handlers take the lock too, so it is taken with interrupts disabled. It protects both
         // fields.
-        let pending = unsafe {
+        unsafe {
             with_lock_irq(&raw mut (*raw).config_lock, || {
                 (*raw).config_core_enabled = true;
                 (*raw).config_change_pending
             })
-        };
-        if pending {
-            self.config_changed();
         }
     }
 }

@@ -14,9 +14,9 @@ use kernel::{
 };
 
 use super::{
-    transport::Ops,
-    Device,
-    Transport, //
+    config_ops::Ops,
+    ConfigOps,
+    Device, //
 };
 use crate::{
     abstractions::{
@@ -58,25 +58,25 @@ impl Request<'_> {
 }
 
 /// The virtqueues that a virtio driver asks for, in order, and the room for the answers.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct FindVqs<'a> {
     requests: &'a [bindings::virtqueue_info],
     answers: &'a mut [*mut bindings::virtqueue],
-    given: &'a mut KVec<Arc<Virtqueue>>,
+    vqs: &'a mut KVec<Arc<Virtqueue>>,
     device: &'a Device,
     announced_notify: NotifyCallback,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> FindVqs<'a> {
     /// # Safety
     ///
     /// `requests` must be valid for reads, `answers` for writes of `count` elements, for `'a`; the
     /// driver that asks must be that of `device`, which is one of `T`.
-    pub(super) unsafe fn from_raw<T: Transport>(
+    pub(super) unsafe fn from_raw<T: ConfigOps>(
         device: &'a Device,
         count: usize,
         answers: *mut *mut bindings::virtqueue,
         requests: *const bindings::virtqueue_info,
-        given: &'a mut KVec<Arc<Virtqueue>>,
+        vqs: &'a mut KVec<Arc<Virtqueue>>,
     ) -> Self {
         let (requests, answers): (&[_], &mut [_]) = if count == 0 {
             (&[], &mut [])
@@ -93,7 +93,7 @@ impl<'a> Wanted<'a> {
         Self {
             requests,
             answers,
-            given,
+            vqs,
             device,
             announced_notify: notify_announced_callback::<T>,
         }
@@ -113,29 +113,29 @@ impl<'a> Wanted<'a> {
             .filter(|request| !request.info.name.is_null())
     }
 
-    /// Gives the driver its virtqueues, in the order of [`Wanted::requests`].
+    /// Gives the driver its virtqueues, in the order of [`FindVqs::requests`].
     ///
     /// The driver may use them until it has them deleted, and they are kept until
-    /// [`super::Transport::delete_virtqueues`] has returned.
+    /// [`super::ConfigOps::delete_virtqueues`] has returned.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; the driver gets no virtqueue.
-    pub(crate) fn answer<'b>(
+    pub(crate) fn fulfil<'b>(
         &mut self,
         virtqueues: impl Iterator<Item = &'b Arc<Virtqueue>>,
     ) -> Result {
-        self.given.clear();
-        self.given.reserve(self.requests.len(), GFP_KERNEL)?;
+        self.vqs.clear();
+        self.vqs.reserve(self.requests.len(), GFP_KERNEL)?;
         for virtqueue in virtqueues {
-            self.given.push(virtqueue.clone(), GFP_KERNEL)?;
+            self.vqs.push(virtqueue.clone(), GFP_KERNEL)?;
         }
         let named = self
             .requests
             .iter()
             .zip(self.answers.iter_mut())
             .filter(|(request, _)| !request.name.is_null());
-        for ((_, answer), virtqueue) in named.zip(self.given.iter()) {
+        for ((_, answer), virtqueue) in named.zip(self.vqs.iter()) {
             *answer = virtqueue.raw.as_ptr();
         }
         Ok(())
@@ -148,7 +148,7 @@ pub(crate) struct Doorbell<'a> {
     pub(crate) bar: &'a Arc<Bar>,
     /// The offset in it, in bytes.
     pub(crate) offset: usize,
-    /// Whether [`Transport::before_notify`] is called each time; if not, it is not even tested for.
+    /// Whether [`ConfigOps::announce`] is called each time; if not, it is not even tested for.
     pub(crate) is_announced: bool,
 }
 
@@ -203,7 +203,7 @@ impl Virtqueue {
                 },
                 doorbell.bar.address::<u16>(doorbell.offset).ok_or(EINVAL)?,
             ),
-            None => (notify_nobody_callback, core::ptr::null_mut()),
+            None => (notify_none_callback, core::ptr::null_mut()),
         };
         let mut name = [0; NAME_LEN];
         let given = request.name().unwrap_or_default().to_bytes();
@@ -323,17 +323,23 @@ unsafe extern "C" fn notify_callback(vq: *mut bindings::virtqueue) -> bool {
     true
 }
 
-/// As [`notify_callback`], after a call of the transport.
+/// As [`notify_callback`], if the transport agrees.
 ///
 /// # Safety
 ///
 /// Only for use by virtqueues that [`Virtqueue::new`] has made for a device of `T`.
-unsafe extern "C" fn notify_announced_callback<T: Transport>(vq: *mut bindings::virtqueue) -> bool {
+unsafe extern "C" fn notify_announced_callback<T: ConfigOps>(vq: *mut bindings::virtqueue) -> bool {
     // SAFETY: By the safety requirements, `vq` and its device are valid, and the latter is of `T`.
     unsafe {
         let vdev = (*vq).vdev;
-        Ops::<T>::transport(vdev).before_notify(Device::from_raw(vdev), (*vq).index);
-        notify_callback(vq)
+        let transport = Ops::<T>::transport(vdev);
+        let name = if (*vq).name.is_null() {
+            c""
+        } else {
+            CStr::from_char_ptr((*vq).name)
+        };
+        let name = name.to_str().unwrap_or_default();
+        transport.announce(Device::from_raw(vdev), name, (*vq).index) && notify_callback(vq)
     }
 }
 
@@ -342,7 +348,7 @@ unsafe extern "C" fn notify_announced_callback<T: Transport>(vq: *mut bindings::
 /// # Safety
 ///
 /// None; it has the type of the other one.
-unsafe extern "C" fn notify_nobody_callback(_vq: *mut bindings::virtqueue) -> bool {
+unsafe extern "C" fn notify_none_callback(_vq: *mut bindings::virtqueue) -> bool {
     false
 }
 

@@ -7,7 +7,7 @@ use kernel::prelude::*;
 
 use crate::{
     abstractions::clock,
-    legacy::journal::{
+    legacy::core::journal::{
         Entry,
         Event,
         Journal,

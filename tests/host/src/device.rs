@@ -17,7 +17,7 @@ pub(crate) const QUEUE_SIZE: u16 = 256;
 pub(crate) const OFFERED: u32 = 0x3100_6ed4;
 
 /// More accesses than any handshake may need.
-const ACCESSES_MAX: usize = 200;
+const ACCESSES_MAX: usize = 400;
 
 /// What happened on the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,12 @@ impl RegisterFile {
     /// Lets a reset be complete only after so many reads of the status.
     pub(crate) fn resetting_for(mut self, reads: u32) -> Self {
         self.reset_reads = reads;
+        self
+    }
+
+    /// Makes so many pauses for a reset.
+    pub(crate) fn waiting_for(mut self, pauses: u32) -> Self {
+        self.patience = pauses;
         self
     }
 

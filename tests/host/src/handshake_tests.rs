@@ -4,8 +4,8 @@
 
 use crate::device::{Event, RegisterFile, OFFERED};
 use crate::legacy::handshake::{
-    reset, Acknowledged, Device, DriverFound, FeaturesAccepted, FeaturesMissing, Handshake,
-    HandshakeLost, Reset, ResetError,
+    reset, reset_pause, waited_ms, Acknowledged, Device, DriverFound, FeaturesAccepted,
+    FeaturesMissing, Handshake, HandshakeLost, Reset, ResetError, GONE_READS, SLOW_RESET_MS,
 };
 use crate::legacy::status::Status;
 
@@ -216,11 +216,44 @@ fn a_device_that_is_gone_is_left_alone() {
     for gone_at in 0..3 {
         let device = RegisterFile::new()
             .resetting_for(5)
+            .waiting_for(u32::MAX)
             .answering(move |index, right| if index < gone_at { right } else { 0xff });
         assert_eq!(Handshake::begin(&device).err(), Some(ResetError::Gone));
         let log = device.log();
         assert_eq!(log.last(), Some(&ReadStatus(0xff)));
-        assert_eq!(log.len(), 2 + 2 * gone_at);
+        let reads = gone_at + usize::try_from(GONE_READS).unwrap();
+        assert_eq!(log.len(), 2 * reads);
+    }
+}
+
+#[test]
+fn all_ones_for_a_moment_are_no_proof() {
+    let moment = usize::try_from(GONE_READS).unwrap() - 1;
+    let device = RegisterFile::new()
+        .waiting_for(u32::MAX)
+        .answering(move |index, right| if index < moment { 0xff } else { right });
+    assert!(Handshake::begin(&device).is_ok());
+}
+
+#[test]
+fn a_reset_is_waited_for_as_long_as_the_limit_says() {
+    for limit in [0, 1, 99, 100, 101, 1000, 30_000, 1_000_000] {
+        let pauses = (0..).map_while(|attempt| reset_pause(attempt, limit));
+        let total: u32 = pauses.sum();
+        assert!((limit..limit + 10).contains(&total), "{limit}: {total}");
+    }
+    assert_eq!(reset_pause(u32::MAX, u32::MAX - 1), None);
+}
+
+#[test]
+fn a_slow_reset_is_told_once_whatever_the_limit_is() {
+    let slow = (0..10_000).filter(|&attempt| waited_ms(attempt) == SLOW_RESET_MS);
+    assert_eq!(slow.count(), 1);
+    for attempt in 1..10_000 {
+        assert_eq!(
+            waited_ms(attempt),
+            waited_ms(attempt - 1) + reset_pause(attempt - 1, u32::MAX).unwrap()
+        );
     }
 }
 

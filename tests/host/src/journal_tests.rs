@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::legacy::{
     handshake::{FeaturesMissing, HandshakeLost, ResetError},
-    journal::{Entry, Errno, Event, Journal, Phase},
+    journal::{Absence, Entry, Errno, Event, Journal, Phase},
     ring::RingError,
     status::{Refusal, Status},
     vectors::Policy,
@@ -141,7 +141,7 @@ fn every_event_is_a_line_with_its_values() {
         ),
         (Event::VirtqueuesDeleted, "virtqueues deleted"),
         (
-            Event::VirtqueuesUnconnected,
+            Event::VirtqueuesDetached,
             "virtqueues made that the device never sees",
         ),
         (Event::Begun(Phase::ResetPrepare), "reset_prepare begun"),
@@ -150,7 +150,43 @@ fn every_event_is_a_line_with_its_values() {
             Event::Ended(Phase::Restore, Some(Errno(-19))),
             "restore ended: error -19",
         ),
-        (Event::Gone, "device is gone: it reads as all ones"),
+        (
+            Event::Gone(Absence::Removed),
+            "device is gone: registers read as all ones, the configuration space does too",
+        ),
+        (
+            Event::Gone(Absence::NotDecoding(0x400)),
+            "device is gone: registers read as all ones, I/O decoding is off, COMMAND 0x0400",
+        ),
+        (
+            Event::Gone(Absence::NoRegisters),
+            "device is gone: registers read as all ones, the configuration space answers",
+        ),
+        (
+            Event::Absent,
+            "device is gone: the configuration space reads as all ones",
+        ),
+        (
+            Event::Alarm(status(0xff)),
+            "alarm: status 0xff (all ones: no device answers) of a live device",
+        ),
+        (
+            Event::AlarmWithdrawn,
+            "alarm withdrawn: the device answers",
+        ),
+        (
+            Event::ResetSlow { limit_ms: 30_000 },
+            "reset takes more than 1 s: waiting 30000 ms (reset_timeout_ms)",
+        ),
+        (Event::ResetComplete, "reset complete"),
+        (
+            Event::ResetNotPrepared(Errno(-16)),
+            "reset not prepared: error -16",
+        ),
+        (
+            Event::NotRecovered(Errno(-5)),
+            "failed to recover after reset: error -5",
+        ),
         (Event::Replaced, "another device is in the slot"),
         (Event::NotEnabled(Errno(-5)), "not enabled: error -5"),
         (
@@ -177,25 +213,26 @@ fn every_event_is_a_line_with_its_values() {
             "device was reset by somebody else: status 0x00 after 0x07 (ACKNOWLEDGE|DRIVER|DRIVER_OK)",
         ),
         (
-            Event::Parked,
-            "reset, since its driver cannot be frozen",
+            Event::HeldInReset,
+            "held in reset, since its driver cannot be frozen",
         ),
         (
             Event::SleepRefused,
             "sleep refused, since its driver cannot be frozen",
         ),
         (
-            Event::RequestsLost,
-            "requests in flight are lost: its virtio driver waits for them, and stays",
+            Event::Kept,
+            "virtio device stays registered: the removal of its driver might not end",
         ),
         (
             Event::NotFrozen,
-            "not frozen: its virtio driver waits for a dead device",
+            "not frozen: its virtio driver would wait for a dead device",
         ),
         (
-            Event::Disconnected,
-            "disconnected and taken from its virtio driver: bind the device anew",
+            Event::Detached,
+            "detached: no register is accessed; rebind the device",
         ),
+        (Event::Unregistered, "virtio device unregistered"),
     ];
     for (event, line) in lines {
         assert_eq!(event.to_string(), line);

@@ -10,6 +10,7 @@
     dead_code,
     reason = "used by the parts of the module that need a kernel"
 )]
+#[path = "../../../legacy/core/mod.rs"]
 mod legacy;
 
 #[cfg(test)]
@@ -27,6 +28,8 @@ mod handshake_tests;
 mod identity_tests;
 #[cfg(test)]
 mod journal_tests;
+#[cfg(test)]
+mod life_tests;
 #[cfg(test)]
 mod regs_tests;
 #[cfg(test)]

@@ -164,7 +164,7 @@ fn only_what_was_written_or_what_devices_set_is_believed() {
     for given in 0..=255 {
         for written in thinned(0..=255u8) {
             let believed = Status::from_raw(given)
-                .believable(Status::from_raw(written))
+                .mask_unwritten(Status::from_raw(written))
                 .raw();
             for bit in (0..8).map(|n| 1 << n) {
                 let set_by_device = bit == 64 || bit == 128;

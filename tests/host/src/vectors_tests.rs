@@ -4,17 +4,17 @@
 
 use proptest::prelude::*;
 
-use crate::legacy::vectors::{Dealer, Policy, CONFIG_VECTOR, NO_VECTOR, SHARED_VECTOR};
+use crate::legacy::vectors::{Policy, VectorAllocator, CONFIG_VECTOR, NO_VECTOR, SHARED_VECTOR};
 use crate::size::cases;
 
 /// The most entries that the PCI specification gives an MSI-X table.
 const TABLE_ENTRIES: usize = 2048;
 
 fn deal(policy: Policy, callbacks: &[bool]) -> Vec<u16> {
-    let mut dealer = Dealer::new(policy);
+    let mut dealer = VectorAllocator::new(policy);
     callbacks
         .iter()
-        .map(|&has_callback| dealer.deal(has_callback))
+        .map(|&has_callback| dealer.allocate(has_callback))
         .collect()
 }
 
@@ -144,12 +144,12 @@ fn shared_vectors_and_intx_do_not_depend_on_the_virtqueues() {
 
 #[test]
 fn a_full_table_is_dealt_out_to_its_last_vector_and_not_past_it() {
-    let mut dealer = Dealer::new(Policy::PerQueue);
+    let mut dealer = VectorAllocator::new(Policy::PerQueue);
     for vector in 1..2048 {
-        assert_eq!(dealer.deal(false), NO_VECTOR);
-        assert_eq!(dealer.deal(true), vector);
+        assert_eq!(dealer.allocate(false), NO_VECTOR);
+        assert_eq!(dealer.allocate(true), vector);
     }
     for _ in 0..0x2_0000 {
-        assert_eq!(dealer.deal(true), NO_VECTOR);
+        assert_eq!(dealer.allocate(true), NO_VECTOR);
     }
 }

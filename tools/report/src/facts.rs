@@ -5,15 +5,15 @@
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
-use regtrace::{check, compare, pre_2014, Breach, Report, Run, INTENDED};
 use results::hostile::{self, ScenarioRun};
 use results::stats::{self, Ratio};
 use results::{Comparison, Measurements, TestRun};
 use serde::Serialize;
+use virtio_check::{check, compare, pre_2014, Breach, Report, Run, INTENDED};
 
-use crate::picture::{draw, panels, Lane, Picture};
-use crate::trace::{lane, Named};
 use crate::weak_points::{self, WeakPoint};
+use virtio_check::picture::{draw, panels, Lane, Picture};
+use virtio_check::pictures::{lane, Named};
 
 /// The name of the C driver in pictures and tables.
 pub const C: &str = "C driver";
@@ -152,7 +152,7 @@ fn compared(folder: &Path, comparison: Comparison) -> Result<Compared> {
         runs: [
             named(C, c),
             named(RUST, rust),
-            named(crate::trace::BEFORE_2014, before),
+            named(virtio_check::pictures::BEFORE_2014, before),
         ],
     })
 }

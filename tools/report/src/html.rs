@@ -4,8 +4,8 @@
 
 use maud::{html, Markup, PreEscaped, DOCTYPE};
 
-use crate::picture;
 use crate::section::{Block, Cell, Picture, Section, Table, Tone};
+use virtio_check::picture;
 
 const STYLE: &str = include_str!("page.css");
 

@@ -7,8 +7,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use regtrace::{DeviceInfo, Run};
-use report::trace::{self, Named};
 use report::{facts, write};
 
 /// The repository, which the Makefile starts the program in.
@@ -50,18 +48,6 @@ enum Command {
         /// The file for the picture.
         output: PathBuf,
     },
-    /// Draws the handshakes of QEMU traces, an SVG file a device.
-    Trace {
-        /// A device: NAME=BASE+LENGTH, with :msix or :intx behind it if that is known.
-        #[arg(long = "device", value_name = "DEVICE")]
-        devices: Vec<DeviceInfo>,
-        /// Where the pictures go.
-        #[arg(long, value_name = "DIR", default_value = "target/trace")]
-        output: PathBuf,
-        /// Traces (memory_region_ops_read and _write), a lane each; NAME=FILE names the lane.
-        #[arg(required = true)]
-        files: Vec<String>,
-    },
 }
 
 fn main() -> ExitCode {
@@ -74,11 +60,6 @@ fn main() -> ExitCode {
             phase,
             output,
         } => picture(&results, &interrupts, &device, &phase, &output),
-        Command::Trace {
-            devices,
-            output,
-            files,
-        } => draw(&devices, &output, &files),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -109,42 +90,4 @@ fn picture(
     let drawn = facts.handshake(interrupts, device, phase)?;
     std::fs::write(output, drawn.file())
         .with_context(|| format!("cannot write {}", output.display()))
-}
-
-/// Numbers the lanes whose files have the same name.
-fn tell_apart(runs: &mut [Named]) {
-    let names: Vec<String> = runs.iter().map(|named| named.name.clone()).collect();
-    for (at, named) in runs.iter_mut().enumerate() {
-        if names.iter().filter(|name| **name == named.name).count() > 1 {
-            let before = names[..at].iter().filter(|name| **name == named.name);
-            named.name = format!("{} {}", named.name, before.count() + 1);
-        }
-    }
-}
-
-/// Writes the pictures and prints their names.
-fn draw(devices: &[DeviceInfo], output: &Path, files: &[String]) -> Result<()> {
-    let load = |file: &String| -> Result<Named> {
-        let (name, path) = match file.split_once('=') {
-            Some((name, path)) => (name.to_owned(), Path::new(path)),
-            None => {
-                let path = Path::new(file);
-                let stem = path.file_stem().unwrap_or(path.as_os_str());
-                (stem.to_string_lossy().into_owned(), path)
-            }
-        };
-        let run = Run::load(path, devices)?;
-        Ok(Named { name, run })
-    };
-    let mut runs = files.iter().map(load).collect::<Result<Vec<_>>>()?;
-    tell_apart(&mut runs);
-    let pictures = trace::pictures(runs)?;
-    std::fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
-    for (device, picture) in pictures {
-        let path = output.join(format!("{device}.svg"));
-        std::fs::write(&path, picture.file())
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        println!("{}", path.display());
-    }
-    Ok(())
 }

@@ -5,11 +5,8 @@
 mod common;
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use common::{facts, folder, fresh};
-use regtrace::Run;
-use report::trace::{pictures, Named};
+use common::facts;
 
 /// How often a text is in another.
 fn count(text: &str, part: &str) -> usize {
@@ -89,67 +86,4 @@ fn what_was_not_recorded_is_an_error() {
     assert!(facts.handshake("shared", "blk", "restore").is_err());
     assert!(facts.handshake("msix", "gpu", "restore").is_err());
     assert!(facts.handshake("msix", "blk", "io").is_err());
-}
-
-/// A trace as QEMU writes it for a driver that nobody knows: no marks, addresses of its own.
-const FOREIGN: &str = "\
-memory_region_ops_write cpu 0 mr 0x7 addr 0xd012 value 0x0 size 1 name 'virtio-pci'
-memory_region_ops_write cpu 0 mr 0x7 addr 0xd012 value 0x1 size 1 name 'virtio-pci'
-memory_region_ops_write cpu 0 mr 0x7 addr 0xd012 value 0x3 size 1 name 'virtio-pci'
-memory_region_ops_read cpu 0 mr 0x7 addr 0xd000 value 0x79 size 4 name 'virtio-pci'
-memory_region_ops_write cpu 0 mr 0x7 addr 0xd010 value 0x0 size 2 name 'virtio-pci'
-memory_region_ops_write cpu 0 mr 0x7 addr 0xd010 value 0x0 size 2 name 'virtio-pci'
-memory_region_ops_write cpu 0 mr 0x7 addr 0xd012 value 0x0 size 1 name 'virtio-pci'
-";
-
-fn foreign(text: &str) -> Vec<Named> {
-    vec![Named {
-        name: "<mine>".to_owned(),
-        run: Run::parse(text, &[]).unwrap(),
-    }]
-}
-
-#[test]
-fn a_trace_without_marks_is_cut_at_its_resets() {
-    let drawn = pictures(foreign(FOREIGN)).unwrap();
-    assert_eq!(drawn.len(), 1);
-    assert_eq!(drawn[0].0, "device@d000");
-    let svg = drawn[0].1.file();
-    assert!(svg.contains(">part 1<") && svg.contains(">part 2<"));
-    assert!(svg.contains("&lt;mine&gt;") && !svg.contains("<mine>"));
-    // Two notifications are one box, and they come too early.
-    assert!(svg.contains("breaks the specification"), "{svg}");
-}
-
-#[test]
-fn a_trace_of_no_virtio_device_is_an_error() {
-    let error = pictures(foreign("virtio_notify vdev 0x1\n")).err().unwrap();
-    assert!(error
-        .to_string()
-        .contains("no access to a legacy virtio device"));
-}
-
-#[test]
-fn the_program_writes_a_file_a_device() {
-    let output = fresh("trace");
-    let file = folder().join("compare-intx-c.txt");
-    let run = |file: &str| {
-        Command::new(env!("CARGO_BIN_EXE_report"))
-            .args(["trace", "--device", "blk=0xc000+0x80:intx", "--output"])
-            .arg(&output)
-            .arg(file)
-            .output()
-            .unwrap()
-    };
-    let done = run(&format!("C driver={}", file.display()));
-    assert!(done.status.success(), "{done:?}");
-    let named = String::from_utf8(done.stdout).unwrap();
-    assert!(
-        named.lines().any(|line| line.ends_with("blk.svg")),
-        "{named}"
-    );
-    assert_eq!(named.lines().count(), 8, "{named}");
-    assert!(named.lines().all(|path| std::fs::metadata(path).is_ok()));
-    assert!(!run("/nowhere").status.success());
-    std::fs::remove_dir_all(output).unwrap();
 }

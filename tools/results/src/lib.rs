@@ -10,9 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use regtrace::{DeviceInfo, Observations};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use virtio_check::{DeviceInfo, Observations};
 
 /// Where the files are, below the repository's root.
 pub const FOLDER: &str = "target/results";

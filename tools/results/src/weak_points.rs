@@ -3,8 +3,8 @@
 //! Where the C driver is weak, as the README's table tells it.
 
 use anyhow::Result;
-use regtrace::readme;
 use serde::Serialize;
+use virtio_check::readme;
 
 /// A row of the table, without the marks of Markdown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

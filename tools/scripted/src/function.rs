@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 
 use anyhow::Result;
-use regtrace::access::{Access, Register, DRIVER_OK, NO_VECTOR};
-use regtrace::{Breach, Phase};
+use virtio_check::access::{Access, Register, DRIVER_OK, NO_VECTOR};
+use virtio_check::{Breach, Phase};
 
 use crate::interrupts::Interrupts;
 use crate::lie::{Lie, Time};
@@ -19,7 +19,7 @@ use crate::models::{Kind, Model};
 use crate::oracle::{Circumstances, Oracle};
 use crate::pci::{Bar, ConfigSpace};
 use crate::ring::{Layout, Ring};
-use crate::rules;
+use virtio_check::rules::table;
 
 /// Feature: a descriptor may stand for a table of descriptors.
 const F_INDIRECT: u32 = 1 << 28;
@@ -268,7 +268,7 @@ impl Function {
         let layout = Layout::new(pfn, queue.told);
         if !self.memory.contains(layout.descriptors, layout.len) {
             let text = format!("the ring of virtqueue {index}, {layout:x?}, is not in memory");
-            self.breach(rules::RING_MEMORY, text);
+            self.breach(table::RING_MEMORY, text);
             return;
         }
         // A size that no ring has is not served.
@@ -302,7 +302,7 @@ impl Function {
         for (address, before) in std::mem::take(&mut self.at_reset) {
             if self.memory.read(address, before.len()).as_ref() != Some(&before) {
                 let text = format!("the available ring at {address:#x} changed after the reset");
-                self.breach(rules::AVAILABLE_AFTER_RESET, text);
+                self.breach(table::AVAILABLE_AFTER_RESET, text);
             }
         }
     }
@@ -348,13 +348,14 @@ impl Function {
             write,
             size,
             value,
+            times: 1,
         };
         if let Some(oracle) = &mut self.oracle {
             self.compliant &= oracle.judge(&access, &now);
         }
     }
 
-    fn breach(&mut self, rule: regtrace::Rule, message: String) {
+    fn breach(&mut self, rule: &'static virtio_check::Rule, message: String) {
         let phase = self.phase();
         self.compliant = false;
         if let Some(oracle) = &mut self.oracle {

@@ -4,7 +4,7 @@
 
 use std::sync::mpsc::{self, Receiver};
 
-use regtrace::access::Register;
+use virtio_check::access::Register;
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::function::{Config, Function, Work};

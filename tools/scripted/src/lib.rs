@@ -24,12 +24,10 @@ mod models;
 mod oracle;
 mod pci;
 mod ring;
-mod rules;
 mod server;
 
 pub use function::Config;
 pub use lie::{Deed, Lie, Target, Time, REGISTERS};
 pub use models::Kind;
 pub use pci::Bar;
-pub use rules::DEVICE_RULES;
 pub use server::Device;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{bail, ensure, Context, Error, Result};
-use regtrace::access::Register;
+use virtio_check::access::Register;
 
 /// What the driver is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,10 +4,9 @@
 
 use std::collections::VecDeque;
 
-use regtrace::access::{Access, Register, DRIVER_OK, NO_VECTOR};
-use regtrace::{Breach, Checker, Phase, Rule};
-
-use crate::rules;
+use virtio_check::access::{Access, Register, DRIVER_OK, NO_VECTOR};
+use virtio_check::rules::table;
+use virtio_check::{Breach, Checker, Phase, Rule};
 
 /// How many accesses before and after a breach are shown with it.
 const AROUND: usize = 6;
@@ -50,7 +49,7 @@ impl Oracle {
 
     /// Begins anew after the power was off.
     pub(crate) fn power_on(&mut self) {
-        self.checker = Checker::default();
+        self.checker.power_on();
     }
 
     /// Judges an access; whether it breaks no rule.
@@ -70,7 +69,7 @@ impl Oracle {
     }
 
     /// Notes a breach that was found elsewhere, at the last access.
-    pub(crate) fn note(&mut self, rule: Rule, message: String, phase: Phase) {
+    pub(crate) fn note(&mut self, rule: &'static Rule, message: String, phase: Phase) {
         if let Some(access) = self.recent.pop_back() {
             self.breach(rule, message, phase, &access);
             self.recent.push_back(access);
@@ -83,7 +82,7 @@ impl Oracle {
         std::mem::take(&mut self.breaches)
     }
 
-    fn breach(&mut self, rule: Rule, message: String, phase: Phase, access: &Access) {
+    fn breach(&mut self, rule: &'static Rule, message: String, phase: Phase, access: &Access) {
         let mut context: Vec<_> = self.recent.iter().map(|a| format!("  {a}")).collect();
         context.push(format!("> {access}"));
         self.open.push((self.breaches.len(), AROUND));
@@ -108,18 +107,18 @@ impl Oracle {
     }
 }
 
-fn device_rules(access: &Access, now: &Circumstances) -> Vec<(Rule, String)> {
+fn device_rules(access: &Access, now: &Circumstances) -> Vec<(&'static Rule, String)> {
     let mut found = Vec::new();
     let live = access.writes(Register::Status) && access.status() & DRIVER_OK != 0;
     if (live || access.writes(Register::QueueNotify)) && !now.master {
-        found.push((rules::BUS_MASTER, format!("{access} without bus mastering")));
+        found.push((table::BUS_MASTER, format!("{access} without bus mastering")));
     }
     if let Register::Config(offset) = access.register {
         let end = usize::from(offset) + usize::from(access.size);
         if end > now.config_len {
             let len = now.config_len;
             found.push((
-                rules::CONFIG_LENGTH,
+                table::CONFIG_LENGTH,
                 format!("{access}, but the configuration has {len} bytes"),
             ));
         }
@@ -132,7 +131,7 @@ fn device_rules(access: &Access, now: &Circumstances) -> Vec<(Rule, String)> {
     if vector && access.write && value != NO_VECTOR && value >= now.vectors {
         let vectors = now.vectors;
         found.push((
-            rules::VECTOR_RANGE,
+            table::VECTOR_RANGE,
             format!("{access}, but there are {vectors} vectors"),
         ));
     }

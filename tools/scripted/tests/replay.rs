@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
-use regtrace::access::{Access, Register};
-use regtrace::{pre_2014, Breach, DeviceInfo, DeviceTrace, Phase, Run};
 use scripted::{Config, Device, Kind};
 use vfio_user::Client;
+use virtio_check::access::{Access, Register};
+use virtio_check::{pre_2014, Breach, DeviceInfo, DeviceTrace, Phase, Run};
 
 /// The region with the registers.
 const BAR0: u32 = 0;
@@ -25,7 +25,7 @@ const MEMORY: u64 = 1 << 32;
 
 /// The recorded source of random numbers: `c-msix`, `rust-msix`, `c-intx` or `rust-intx`.
 fn load(name: &str) -> Run {
-    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../regtrace/fixtures");
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../virtio-check/fixtures");
     let bar_base = match name.ends_with("msix") {
         true => 0xc160,
         false => 0xc140,

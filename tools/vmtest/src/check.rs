@@ -48,7 +48,7 @@ const STEPS: [Step; 5] = [
             "--manifest-path",
             "tools/Cargo.toml",
             "-p",
-            "regtrace",
+            "virtio-check",
             "--",
             "intended",
             "--readme",

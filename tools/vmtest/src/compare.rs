@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
-use regtrace::{DeviceInfo, Observations, Phase, Report, Run, INTENDED};
 use serde_json::json;
+use virtio_check::{DeviceInfo, Observations, Phase, Report, Run, INTENDED};
 
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Board, Interrupts, Kind, Layout};
@@ -36,7 +36,7 @@ pub(crate) fn layout(interrupts: Interrupts) -> Layout {
 
 /// Begins a phase in the trace.
 pub(crate) fn mark(vm: &mut Vm, phase: Phase) -> Outcome {
-    let port = regtrace::MARK_PORT;
+    let port = virtio_check::MARK_PORT;
     vm.qmp()
         .human(&format!("o /b {port:#x} {}", phase.mark()))?;
     Ok(())
@@ -154,7 +154,7 @@ fn keep(
     let trace = format!("compare-{}-{driver}.txt", layout.interrupts);
     let text = fs::read_to_string(dir.join("trace.log"))?;
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join(&trace), regtrace::reduce(&text)?)?;
+    fs::write(folder.join(&trace), virtio_check::reduce(&text)?)?;
     let seen = recording.observations.iter();
     Ok(results::Recording {
         command: fs::read_to_string(dir.join("command"))?.trim().to_owned(),
@@ -188,7 +188,7 @@ pub(crate) fn compare(setup: &Setup, layout: &Layout) -> Outcome<(Report, Run)> 
     };
     let name = format!("{}-{}", results::COMPARISON, layout.interrupts);
     results::write(&setup.results(), &name, &comparison)?;
-    let mut report = regtrace::compare(&c.run, &rust.run, INTENDED);
+    let mut report = virtio_check::compare(&c.run, &rust.run, INTENDED);
     for ((kind, of_c), (_, of_rust)) in c.observations.iter().zip(&rust.observations) {
         report.observe(kind.name(), of_c, of_rust);
     }
@@ -201,5 +201,5 @@ pub(crate) fn compare(setup: &Setup, layout: &Layout) -> Outcome<(Report, Run)> 
 
 /// The order of before the 2014 fix must be caught by the checker.
 pub(crate) fn pre_2014_is_caught(run: &Run) -> bool {
-    regtrace::check(&regtrace::pre_2014(run)).len() > regtrace::check(run).len()
+    virtio_check::check(&virtio_check::pre_2014(run)).len() > virtio_check::check(run).len()
 }

@@ -6,7 +6,7 @@ use std::io::stdout;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use regtrace::{Phase, Report};
+use virtio_check::{Phase, Report};
 
 use crate::compare;
 use crate::failure::Outcome;

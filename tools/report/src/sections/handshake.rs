@@ -4,13 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use regtrace::{check, Breach, Difference, Phase, PhaseReport};
+use virtio_check::{check, Breach, Difference, Phase, PhaseReport};
 
 use super::{interrupts, missing};
 use crate::facts::Facts;
-use crate::picture::{self, draw, legend_picture, panels};
 use crate::section::{Block, Cell, Picture, Section, Table};
-use crate::trace::lane;
+use virtio_check::picture::{self, draw, legend_picture, panels};
+use virtio_check::pictures::lane;
 
 /// The pictures.
 pub(super) fn pictures(facts: &Facts) -> Section {
@@ -137,7 +137,7 @@ pub(super) fn differences(facts: &Facts) -> Section {
         blocks.push(missing("traces", "make compare"));
     } else {
         let mut table = Table::new(&["id", "why", "seen", "phases", "such as: C", "Rust"]);
-        for intended in regtrace::INTENDED {
+        for intended in virtio_check::INTENDED {
             let of: Vec<&Difference> = all()
                 .filter(|d| d.id.as_deref() == Some(intended.id))
                 .collect();
@@ -221,7 +221,7 @@ fn breaches(facts: &Facts) -> Vec<Block> {
             Cell::from(breach.device.as_str()),
             breach.phase.name().into(),
             Cell::judged(&breach.message, breach.known.is_some()),
-            format!("{} ({})", breach.rule.text, breach.rule.section).into(),
+            format!("{} ({})", breach.rule.text, breach.rule.section()).into(),
             breach.known.map_or("", |known| known.reason).into(),
             all(drivers).into(),
             all(modes).into(),

@@ -2,7 +2,7 @@
 
 //! What the guest sees of the devices.
 
-use regtrace::Observed;
+use virtio_check::Observed;
 
 use super::{interrupts, missing};
 use crate::facts::Facts;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use regtrace::access::Register;
+use virtio_check::access::Register;
 
 use super::{Function, Work};
 use crate::lie::{Deed, Lie, Time};

@@ -2,12 +2,12 @@
 
 //! What the function does with its virtqueues, and how it tells the driver.
 
-use regtrace::access::DRIVER_OK;
+use virtio_check::access::DRIVER_OK;
 
 use super::Function;
 use crate::models::Served;
 use crate::ring::RingError;
-use crate::rules;
+use virtio_check::rules::table;
 
 /// The ISR's bit for used buffers.
 const ISR_QUEUE: u8 = 1;
@@ -21,7 +21,7 @@ impl Function {
                 Ok(()) => {}
                 Err(error) => {
                     let text = format!("virtqueue {index}: {error}");
-                    self.breach(rules::BUFFER_MEMORY, text);
+                    self.breach(table::BUFFER_MEMORY, text);
                     return;
                 }
             }

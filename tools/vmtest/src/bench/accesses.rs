@@ -2,9 +2,9 @@
 
 //! Register accesses of each operation, counted in QEMU's trace.
 
-use regtrace::access::{Access, Register};
-use regtrace::{Phase, Report, Run, INTENDED};
 use results::{Count, Measurements};
+use virtio_check::access::{Access, Register};
+use virtio_check::{Phase, Report, Run, INTENDED};
 
 use super::machine::{in_vm, name, with_disks, Disk};
 use super::samples::with;
@@ -49,7 +49,7 @@ pub(super) fn measure(setup: &Setup, _samples: usize) -> Outcome<Measurements> {
     for interrupts in [Interrupts::PerQueue, Interrupts::Intx] {
         let (c, command) = record(setup, interrupts, Driver::C)?;
         let (rust, _) = record(setup, interrupts, Driver::Rust)?;
-        let report = regtrace::compare(&c, &rust, INTENDED);
+        let report = virtio_check::compare(&c, &rust, INTENDED);
         if let Some(difference) = report.unexplained().next() {
             return Err(Failure::Failed(format!("{difference:?}")));
         }
@@ -73,7 +73,7 @@ fn record(setup: &Setup, interrupts: Interrupts, driver: Driver) -> Outcome<(Run
 }
 
 /// Goes through the phases of a device's life.
-fn phases(vm: &mut Vm, driver: Driver) -> Outcome<Vec<regtrace::DeviceInfo>> {
+fn phases(vm: &mut Vm, driver: Driver) -> Outcome<Vec<virtio_check::DeviceInfo>> {
     trace_registers(vm)?;
     mark(vm, Phase::Probe)?;
     vm.ok(&with(driver, "load_driver"))?;

@@ -2,9 +2,9 @@
 
 //! Interrupts and notifications for each I/O.
 
-use regtrace::access::Register;
-use regtrace::{Phase, Run};
 use results::Measurements;
+use virtio_check::access::Register;
+use virtio_check::{Phase, Run};
 
 use super::machine::{await_disk, in_vm, name, with_disks, Disk};
 use super::samples::{in_turn, number, Of, Samples};

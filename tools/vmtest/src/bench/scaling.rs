@@ -2,8 +2,8 @@
 
 //! Many devices, behind bridges.
 
-use regtrace::{Phase, Run};
 use results::{Count, Measurements};
+use virtio_check::{Phase, Run};
 
 use super::machine::in_vm;
 use super::samples::{in_turn, number, numbers, with, Of, Samples};
@@ -124,8 +124,8 @@ fn accesses(setup: &Setup, devices: u32) -> Outcome<Vec<Count>> {
                 .devices
                 .iter()
                 .filter_map(|device| device.segment(phase, 0));
-            let steps = |accesses: &[regtrace::access::Access]| {
-                let steps = regtrace::steps::steps(accesses, None);
+            let steps = |accesses: &[virtio_check::access::Access]| {
+                let steps = virtio_check::steps::steps(accesses, None);
                 steps.iter().map(|step| step.accesses).sum::<usize>()
             };
             let all: usize = segments.map(|segment| steps(&segment.accesses)).sum();

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use regtrace::access::Register;
 use scripted::Time;
+use virtio_check::access::Register;
 
 use crate::table::Table;
 

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use regtrace::access::Register;
 use scripted::{Deed, Lie, Target, Time};
+use virtio_check::access::Register;
 
 use super::scenario::{Device, Expected, Scenario};
 

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use regtrace::access::{ACKNOWLEDGE, DRIVER, DRIVER_OK};
 use scripted::Time;
+use virtio_check::access::{ACKNOWLEDGE, DRIVER, DRIVER_OK};
 
 use super::outcome::{Observed, Outcome};
 use super::scenario::{Device, Expected, Scenario};

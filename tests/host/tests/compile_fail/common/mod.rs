@@ -4,7 +4,7 @@
 
 #![allow(dead_code, unused_imports, reason = "no case needs all of it")]
 
-#[path = "../../../src/legacy.rs"]
+#[path = "../../../../../legacy/core/mod.rs"]
 mod legacy;
 
 use std::cell::Cell;

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The life cycle of a device: what it is in, and which events may follow.
+//!
+//! ```text
+//!            ResetSlow                 Alarm
+//!      New ───────────▶ AwaitingReset  ┌───────────▶ Suspect ──┐
+//!       │ ResetComplete       │        │ AlarmWithdrawn        │
+//!       └──────────▶ Working ◀┴────────┴──────────────◀        │
+//!                     │    ▲                                   │
+//!                Stop │    │ Started                           │ Lost
+//!                     ▼    │                                   ▼
+//!      Stopping ─▶ Stopped ─▶ Starting ── Lost ──────────▶ Detached
+//!            Stopped     Start                                 │
+//!                                                              │ Leave
+//!      Leave, from each state but Stopping, Stopped, Starting  ▼
+//!      ──────────────────────────────────────────────────▶ Leaving
+//! ```
+//!
+//! `docs/architecture.md` argues the recovery of a device from this.
+
+use core::fmt;
+
+/// Why a device is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The system sleeps: suspend, freeze or poweroff.
+    Sleep,
+    /// The PCI core resets the device.
+    Reset,
+}
+
+/// What is to be done when a stopped device is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// No virtio driver with virtqueues is bound: acknowledge the device.
+    Idle,
+    /// The virtio driver is frozen: take both through the handshake.
+    Frozen,
+    /// The virtio driver cannot be frozen and the device was reset: acknowledge the device.
+    InReset,
+    /// The device keeps its state: do nothing.
+    Live,
+    /// The virtio driver knows nothing of the reset by the PCI core: acknowledge the device.
+    Unprepared,
+}
+
+/// The virtio driver of a detached device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// It may be frozen and removed.
+    Running,
+    /// It was frozen, and must be restored before it is frozen again or removed.
+    Frozen(Cause),
+}
+
+/// A state of the life cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// The first reset is not complete.
+    New,
+    /// The first reset takes long; how often it was asked for. The device is registered, and no
+    /// virtio driver is bound.
+    AwaitingReset(u32),
+    /// The device is in use, or waits for a virtio driver.
+    Working,
+    /// As [`Life::Working`], after a look that found the device dead. The next look decides.
+    Suspect,
+    /// The device is being stopped.
+    Stopping(Cause),
+    /// The device is stopped; registers are not accessed.
+    Stopped(Cause, Held),
+    /// The device is being started again.
+    Starting(Cause, Held),
+    /// Registers are not accessed any more, until the device is bound again. The second field is
+    /// the cause while the device would be stopped.
+    Detached(Driver, Option<Cause>),
+    /// The virtio device is being or was unregistered.
+    Leaving,
+}
+
+/// Something that happens to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LifeEvent {
+    /// The first reset is not complete after a second, or since it was asked for last.
+    ResetSlow,
+    /// The first reset was seen complete.
+    ResetComplete,
+    /// A look has found the device dead.
+    Alarm,
+    /// The look after that has found it alive.
+    AlarmWithdrawn,
+    /// The device cannot be used any more.
+    Lost,
+    /// A sleep or a reset begins.
+    Stop(Cause),
+    /// The device is stopped.
+    Stopped(Held),
+    /// The device is not stopped, since its virtio driver refuses or would wait for ever.
+    StopFailed,
+    /// The sleep or the reset is over.
+    Start,
+    /// The virtio driver was restored, when the device was stopped or later.
+    DriverRestored,
+    /// The device works again.
+    Started,
+    /// The virtio device is unregistered: the device is unbound, removed, or lost.
+    Leave,
+}
+
+/// An event that cannot happen in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IllegalEvent {
+    /// The state, which stays.
+    pub(crate) state: Life,
+    /// The event.
+    pub(crate) event: LifeEvent,
+}
+
+impl fmt::Display for IllegalEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event {:?} in state {:?}", self.event, self.state)
+    }
+}
+
+impl Life {
+    /// The state after `event`.
+    ///
+    /// # Errors
+    ///
+    /// The event is illegal in this state.
+    pub(crate) fn after(self, event: LifeEvent) -> Result<Self, IllegalEvent> {
+        use LifeEvent as E;
+        let next = match (self, event) {
+            (Self::New, E::ResetSlow) => Self::AwaitingReset(0),
+            (Self::AwaitingReset(polls), E::ResetSlow) => {
+                Self::AwaitingReset(polls.saturating_add(1))
+            }
+            (Self::New | Self::AwaitingReset(_), E::ResetComplete)
+            | (Self::Suspect, E::AlarmWithdrawn)
+            | (Self::Stopping(_), E::StopFailed)
+            | (Self::Starting(..), E::Started) => Self::Working,
+            (Self::Working, E::Alarm) => Self::Suspect,
+
+            (Self::AwaitingReset(_) | Self::Working | Self::Suspect, E::Stop(cause)) => {
+                Self::Stopping(cause)
+            }
+            (Self::Stopping(cause), E::Stopped(held)) => Self::Stopped(cause, held),
+            (Self::Stopped(cause, held), E::Start) => Self::Starting(cause, held),
+            (Self::Starting(cause, Held::Frozen), E::DriverRestored) => {
+                Self::Starting(cause, Held::Idle)
+            }
+
+            (Self::New | Self::AwaitingReset(_) | Self::Working | Self::Suspect, E::Lost) => {
+                Self::Detached(Driver::Running, None)
+            }
+            (Self::Stopping(cause), E::Lost) => Self::Detached(Driver::Running, Some(cause)),
+            (Self::Stopped(cause, held), E::Lost) => {
+                Self::Detached(held.driver(cause), Some(cause))
+            }
+            (Self::Starting(cause, held), E::Lost) => Self::Detached(held.driver(cause), None),
+
+            (Self::Detached(driver, None), E::Stop(cause)) => Self::Detached(driver, Some(cause)),
+            (Self::Detached(_, Some(cause)), E::Stopped(Held::Frozen)) => {
+                Self::Detached(Driver::Frozen(cause), Some(cause))
+            }
+            (Self::Detached(driver, Some(_)), E::StopFailed | E::Start) => {
+                Self::Detached(driver, None)
+            }
+            (Self::Detached(Driver::Frozen(_), stopped), E::DriverRestored) => {
+                Self::Detached(Driver::Running, stopped)
+            }
+
+            (
+                Self::New
+                | Self::AwaitingReset(_)
+                | Self::Working
+                | Self::Suspect
+                | Self::Detached(..),
+                E::Leave,
+            ) => Self::Leaving,
+
+            (Self::Detached(..), E::Lost)
+            | (Self::Detached(_, Some(_)), E::Stopped(_))
+            | (Self::Leaving, E::Lost | E::Stop(_) | E::Start | E::Leave) => self,
+
+            _ => return Err(IllegalEvent { state: self, event }),
+        };
+        Ok(next)
+    }
+
+    /// Whether no register is accessed any more.
+    pub(crate) fn is_detached(self) -> bool {
+        matches!(self, Self::Detached(..))
+    }
+
+    /// Whether the virtio driver is being restored.
+    pub(crate) fn is_restoring(self) -> bool {
+        matches!(self, Self::Starting(_, Held::Frozen))
+    }
+
+    /// Whether somebody may read registers at any time.
+    pub(crate) fn has_registers(self) -> bool {
+        matches!(self, Self::New | Self::Working | Self::Suspect)
+    }
+
+    /// Whether the virtio driver of a detached device may be removed now.
+    pub(crate) fn may_leave(self) -> bool {
+        matches!(self, Self::Detached(Driver::Running, None))
+    }
+
+    /// Why the virtio driver of a detached device is frozen, if it is and may be restored now.
+    pub(crate) fn frozen(self) -> Option<Cause> {
+        match self {
+            Self::Detached(Driver::Frozen(cause), None) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl Held {
+    /// The virtio driver of a device that is lost while it is stopped for `cause`.
+    fn driver(self, cause: Cause) -> Driver {
+        match self {
+            Self::Frozen => Driver::Frozen(cause),
+            _ => Driver::Running,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The hardware of a device: its registers, whether they are accessed, and where they are.
+
+use kernel::sync::{
+    atomic::{
+        AtomicFlag,
+        Full,
+        Relaxed, //
+    },
+    Arc, //
+};
+
+use super::core::regs::{
+    self,
+    Register, //
+};
+use crate::abstractions::{
+    io::{
+        Bar,
+        Value, //
+    },
+    pci, //
+};
+
+/// The PCI device with its registers in BAR0.
+pub(super) struct Hw {
+    pci: Arc<pci::Device>,
+    bar: Arc<Bar>,
+    /// Whether registers are accessed. Once they are not, they are not until the device is bound
+    /// again.
+    reachable: AtomicFlag,
+    /// Whether registers are not written, since the first reset is not complete.
+    writes_held: AtomicFlag,
+    /// Whether MSI-X is enabled, which moves the device configuration.
+    msix_enabled: AtomicFlag,
+}
+
+impl Hw {
+    /// Starts with a device whose registers are accessed.
+    pub(super) fn new(pci: Arc<pci::Device>, bar: Arc<Bar>) -> Self {
+        Self {
+            pci,
+            bar,
+            reachable: AtomicFlag::new(true),
+            writes_held: AtomicFlag::new(false),
+            msix_enabled: AtomicFlag::new(false),
+        }
+    }
+
+    /// The PCI device.
+    pub(super) fn pci(&self) -> &Arc<pci::Device> {
+        &self.pci
+    }
+
+    /// BAR0.
+    pub(super) fn bar(&self) -> &Arc<Bar> {
+        &self.bar
+    }
+
+    /// Reads a register; `absent` is what it reads as when the device is detached.
+    ///
+    /// Probe has refused devices that lack a register.
+    pub(super) fn read<T: Value>(&self, register: &Register<T>, absent: T) -> T {
+        self.is_reachable()
+            .then(|| self.bar.read(register.offset()))
+            .flatten()
+            .unwrap_or(absent)
+    }
+
+    /// Writes a register, unless the device is detached or is waited for; whether it was written.
+    pub(super) fn write<T: Value>(&self, register: &Register<T>, value: T) -> bool {
+        let writable = self.is_reachable() && !self.writes_held.load(Relaxed);
+        // Probe has refused devices that lack a register.
+        writable && self.bar.write(register.offset(), value).is_some()
+    }
+
+    /// Whether registers are accessed.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.reachable.load(Relaxed)
+    }
+
+    /// Ends all accesses to registers; whether there were any before.
+    pub(super) fn detach(&self) -> bool {
+        self.reachable.xchg(false, Full)
+    }
+
+    /// Has registers not written, or written again.
+    pub(super) fn hold_writes(&self, held: bool) {
+        self.writes_held.store(held, Relaxed);
+    }
+
+    /// Whether registers are not written.
+    pub(super) fn holds_writes(&self) -> bool {
+        self.writes_held.load(Relaxed)
+    }
+
+    /// Takes notice of whether MSI-X is enabled.
+    pub(super) fn set_msix_enabled(&self, enabled: bool) {
+        self.msix_enabled.store(enabled, Relaxed);
+    }
+
+    /// Whether the device configuration begins behind the vector registers.
+    pub(super) fn has_vector_registers(&self) -> bool {
+        self.msix_enabled.load(Relaxed)
+    }
+
+    /// Where the device configuration begins in BAR0, in bytes.
+    pub(super) fn config_offset(&self) -> usize {
+        regs::config_offset(self.has_vector_registers())
+    }
+}

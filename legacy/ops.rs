@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the virtio core has this transport do: the way from each operation to its file.
+
+use core::num::NonZero;
+
+use kernel::{
+    cpumask::Cpumask,
+    prelude::*, //
+};
+
+use super::{
+    core::{
+        handshake::Device as _,
+        life::Life,
+        status::Status, //
+    },
+    device::LegacyDevice,
+    lint,
+    negotiate,
+    quirks,
+    recovery,
+    vqs, //
+};
+use crate::abstractions::{
+    irq::{
+        Affinity,
+        Vector, //
+    },
+    virtio::{
+        ConfigOps,
+        Device,
+        FindVqs, //
+    },
+};
+
+impl ConfigOps for LegacyDevice {
+    fn read_config(&self, offset: usize, buffer: &mut [u8]) {
+        self.config.read(&self.hw, &self.log, offset, buffer);
+    }
+
+    fn write_config(&self, device: &Device, offset: usize, buffer: &[u8]) {
+        self.lint
+            .check_config_write(&self.state, &self.log, device, offset);
+        self.config.write(&self.hw, &self.log, offset, buffer);
+    }
+
+    fn work(&self, device: &Device) -> Option<NonZero<u32>> {
+        recovery::work(self, device)
+    }
+
+    fn announce(&self, device: &Device, queue: &str, index: u32) -> bool {
+        if lint::is_on() {
+            self.lint
+                .check_notification(&self.state, &self.log, device, index);
+        }
+        !quirks::spins(device.device_type(), queue) || recovery::answers_notification(self, device)
+    }
+
+    fn status(&self, device: &Device) -> u8 {
+        let written = self.state.status();
+        let is_awaited = matches!(self.life.get(), Life::AwaitingReset(_));
+        if written == Status::RESET || !self.hw.is_reachable() || is_awaited {
+            // Whatever the device says, nothing was set since its reset, or nothing is read.
+            return written.raw();
+        }
+        let status = self.state.seen().unwrap_or_else(|| self.read_status());
+        if status == Status::GONE {
+            device.schedule_work();
+        }
+        status.mask_unwritten(written).raw()
+    }
+
+    fn set_status(&self, device: &Device, status: u8) {
+        negotiate::set_status(self, device, Status::from_raw(status));
+    }
+
+    fn reset(&self) {
+        // The virtio core does not ask how it went; `finalize_features` tells.
+        let _ = negotiate::reset(self);
+    }
+
+    fn find_virtqueues(
+        &self,
+        device: &Device,
+        requested: &mut FindVqs<'_>,
+        affinity: Option<Affinity>,
+    ) -> Result {
+        vqs::find(self, device, requested, affinity)
+    }
+
+    fn delete_virtqueues(&self) {
+        vqs::delete(self);
+    }
+
+    fn synchronize_callbacks(&self) {
+        self.vqs.synchronize();
+    }
+
+    fn features(&self) -> u64 {
+        if matches!(self.life.get(), Life::AwaitingReset(_)) {
+            return 0;
+        }
+        self.offered_features().into()
+    }
+
+    fn finalize_features(&self, device: &Device) -> Result {
+        negotiate::finalize_features(self, device)
+    }
+
+    fn bus_name(&self) -> &CStr {
+        self.hw.pci().name()
+    }
+
+    fn set_affinity(&self, index: usize, mask: Option<&Cpumask>) -> Result {
+        self.vqs.set_affinity(index, mask)
+    }
+
+    fn vector(&self, index: usize) -> Option<Vector> {
+        self.vqs.vector(index)
+    }
+}

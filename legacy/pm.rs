@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sleep, hibernation, resets by the PCI core, and removal of a device that is in use.
+//!
+//! C: `virtio_pci_freeze()` and what follows it in drivers/virtio/virtio_pci_common.c, and
+//! `virtio_device_restore_priv()` in drivers/virtio/virtio.c.
+
+use kernel::{
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
+};
+
+use super::{
+    core::{
+        handshake::{
+            Acknowledged,
+            Handshake, //
+        },
+        journal::{
+            Errno,
+            Event,
+            Phase, //
+        },
+        life::{
+            Cause,
+            Driver,
+            Held,
+            Life,
+            LifeEvent, //
+        },
+    },
+    debugfs::DeviceFiles,
+    device::LegacyDevice,
+    negotiate::{
+        begin_handshake,
+        legacy_features,
+        negotiate,
+        reset, //
+    },
+    quirks,
+    recovery, //
+};
+use crate::{
+    abstractions::{
+        compat::{
+            not_supported,
+            protocol_error,
+            Parameter, //
+        },
+        virtio::{
+            Device,
+            DeviceGuard,
+            Registration, //
+        }, //
+    },
+    module_parameters, //
+};
+
+/// How often the lock of a virtio device is tried before a reset goes on without it, and the pause
+/// after each time: one second in all.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Delta = Delta::from_millis(10);
+
+/// A device that this transport is bound to.
+///
+/// Fields are dropped in order: the files go first, then the virtio device is unregistered, and the
+/// PCI device is disabled when the last reference to [`LegacyDevice`] goes.
+pub(crate) struct Bound {
+    pub(super) _files: Option<DeviceFiles>,
+    pub(super) registration: Registration<LegacyDevice>,
+}
+
+impl Bound {
+    fn device(&self) -> &Device {
+        self.registration.device()
+    }
+
+    fn dev(&self) -> &LegacyDevice {
+        self.registration.transport()
+    }
+
+    /// Does what belongs to `phase`, and records that.
+    pub(super) fn trace_phase(&self, phase: Phase, f: impl FnOnce(&Self) -> Result) -> Result {
+        let log = &self.dev().log;
+        log.record(Event::Begun(phase));
+        let result = f(self);
+        let error = result.err().map(|error| Errno(error.to_errno()));
+        log.record(Event::Ended(phase, error));
+        result
+    }
+
+    /// Freezes the virtio driver and disables the device.
+    ///
+    /// # Errors
+    ///
+    /// That of the virtio driver, `ENOMEM`, or `EBUSY` if the driver cannot be frozen and the user
+    /// prefers no sleep, or if the driver would wait for a dead device.
+    pub(super) fn freeze(&self) -> Result {
+        let dev = self.dev();
+        match dev.life.apply(LifeEvent::Stop(Cause::Sleep), &dev.log)? {
+            // Nothing is left to freeze, or it was not restored since the last time.
+            Life::Leaving | Life::Detached(Driver::Frozen(_), _) => return Ok(()),
+            _ => {}
+        }
+        let frozen = self.freeze_driver();
+        dev.state.set_seen(None);
+        match frozen {
+            Ok(held) => {
+                dev.hw.pci().disable();
+                dev.life.apply(LifeEvent::Stopped(held), &dev.log)?;
+                Ok(())
+            }
+            Err(error) => {
+                dev.irqs.release(&dev.hw);
+                dev.life.apply(LifeEvent::StopFailed, &dev.log)?;
+                recovery::watch(dev, self.device());
+                Err(error)
+            }
+        }
+    }
+
+    fn freeze_driver(&self) -> Result<Held> {
+        let (dev, device) = (self.dev(), self.device());
+        recovery::look_before_stop(dev)?;
+        self.check_waits()?;
+        let has_rings = dev.state.has_rings();
+        if module_parameters::refuse_freeze.get() && has_rings && !device.can_freeze() {
+            dev_err!(
+                dev.log.pci(),
+                "driver {} cannot be frozen: sleep refused\n",
+                device.driver_name_or("?")
+            );
+            dev.log.record(Event::SleepRefused);
+            return Err(EBUSY);
+        }
+        dev.vqs.remember_sizes()?;
+        device.freeze()?;
+        // A driver that was frozen has deleted its virtqueues.
+        if dev.vqs.count() > 0 {
+            if dev.state.has_rings() {
+                self.hold_in_reset();
+            }
+            Ok(Held::InReset)
+        } else if device.has_driver() {
+            Ok(Held::Frozen)
+        } else {
+            Ok(Held::Idle)
+        }
+    }
+
+    /// Makes sure that the virtio driver does not wait for a dead device when it is stopped.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` with a line if it would.
+    fn check_waits(&self) -> Result {
+        let (dev, device) = (self.dev(), self.device());
+        if dev.hw.is_reachable() {
+            return Ok(());
+        }
+        device.break_virtqueues();
+        if quirks::freeze_waits(device.device_type(), &dev.vqs, &dev.config) {
+            dev.log.report(Event::NotFrozen);
+            return Err(EBUSY);
+        }
+        Ok(())
+    }
+
+    /// Resets a device whose driver has virtqueues but no `freeze`, so that it does not write to a
+    /// memory image that is being saved.
+    fn hold_in_reset(&self) {
+        let (dev, device) = (self.dev(), self.device());
+        dev_warn!(
+            dev.log.pci(),
+            "driver {} cannot be frozen: the device is held in reset; rebind it after the sleep\n",
+            device.driver_name_or("?")
+        );
+        dev.log.record(Event::HeldInReset);
+        device.break_virtqueues();
+        // An error is reported, and bus mastering is off in any case.
+        let _ = reset(dev);
+    }
+
+    /// Enables the device, and takes it and its virtio driver through the whole handshake.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bound::wake`].
+    pub(super) fn restore(&self) -> Result {
+        self.start(Cause::Sleep)
+    }
+
+    /// Freezes the device for a sleep that it may get through by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bound::freeze`].
+    pub(super) fn suspend(&self) -> Result {
+        let dev = self.dev();
+        let keeps_state = dev.hw.pci().keeps_state_in_d3().unwrap_or_else(|_| {
+            dev_err!(dev.log.pci(), "PMCSR reads as all ones\n");
+            false
+        });
+        if keeps_state {
+            dev.life.apply(LifeEvent::Stop(Cause::Sleep), &dev.log)?;
+            if !matches!(dev.life.get(), Life::Leaving) {
+                dev.life.apply(LifeEvent::Stopped(Held::Live), &dev.log)?;
+            }
+            return Ok(());
+        }
+        dev.irqs.save_next();
+        self.freeze()
+    }
+
+    /// Prepares for a reset by the PCI core, if the virtio driver supports it.
+    ///
+    /// # Errors
+    ///
+    /// `EPROTO` if no reset can be prepared now. All else is told: the PCI core does not ask.
+    pub(super) fn reset_prepare(&self) -> Result {
+        let dev = self.dev();
+        match dev.life.apply(LifeEvent::Stop(Cause::Reset), &dev.log)? {
+            Life::Leaving | Life::Detached(Driver::Frozen(_), _) => return Ok(()),
+            _ => {}
+        }
+        let held = match self.prepare_driver() {
+            Ok(()) => {
+                dev.hw.pci().disable();
+                Held::Frozen
+            }
+            Err(error) => {
+                if error != not_supported() {
+                    dev.log
+                        .warn(Event::ResetNotPrepared(Errno(error.to_errno())));
+                }
+                Held::Unprepared
+            }
+        };
+        dev.state.set_seen(None);
+        dev.life.apply(LifeEvent::Stopped(held), &dev.log)?;
+        Ok(())
+    }
+
+    /// # Errors
+    ///
+    /// That of the virtio driver; `EOPNOTSUPP` if it does not support resets, `EBUSY` if it would
+    /// wait for a dead device, or is being bound or unbound.
+    fn prepare_driver(&self) -> Result {
+        let (dev, device) = (self.dev(), self.device());
+        let _guard = self.lock_driver()?;
+        recovery::look_before_stop(dev)?;
+        self.check_waits()?;
+        dev.vqs.remember_sizes()?;
+        device.prepare_reset()
+    }
+
+    /// The lock of the virtio device, if it is to be had: a driver that is being removed may have
+    /// it for ever, and a reset of the devices beside this one must not wait for that.
+    fn lock_driver(&self) -> Result<DeviceGuard<'_>> {
+        for _ in 0..LOCK_TRIES {
+            if let Some(guard) = self.device().try_lock() {
+                return Ok(guard);
+            }
+            fsleep(LOCK_PAUSE);
+        }
+        Err(EBUSY)
+    }
+
+    /// Brings the device back after a reset by the PCI core.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bound::wake`].
+    pub(super) fn reset_done(&self) -> Result {
+        let log = &self.dev().log;
+        self.start(Cause::Reset).inspect_err(|error| {
+            log.warn(Event::NotRecovered(Errno(error.to_errno())));
+        })
+    }
+
+    /// Starts a stopped device again.
+    fn start(&self, cause: Cause) -> Result {
+        let (dev, device) = (self.dev(), self.device());
+        let result = match dev.life.apply(LifeEvent::Start, &dev.log)? {
+            Life::Starting(_, held) => self.start_held(cause, held),
+            Life::Detached(..) => {
+                // A failure is reported, and no fault of this sleep.
+                let _ = recovery::restore_detached(dev, device);
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        dev.irqs.release(&dev.hw);
+        if matches!(dev.life.get(), Life::Starting(..)) {
+            dev.life.apply(LifeEvent::Started, &dev.log)?;
+        }
+        recovery::watch(dev, device);
+        result
+    }
+
+    fn start_held(&self, cause: Cause, held: Held) -> Result {
+        match held {
+            Held::Live => Ok(()),
+            Held::Unprepared => self.reset_unprepared(),
+            Held::Frozen if cause == Cause::Reset => match self.lock_driver() {
+                Ok(_guard) => self.wake(cause, held),
+                Err(_) => self.wake(cause, Held::Idle),
+            },
+            _ => self.wake(cause, held),
+        }
+    }
+
+    /// Brings the device back, or detaches it.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the device is gone or is another one, that of the PCI core, or of
+    /// [`Bound::acknowledge`] and [`Bound::bring_back`]; the device is detached then.
+    fn wake(&self, cause: Cause, held: Held) -> Result {
+        let (dev, device) = (self.dev(), self.device());
+        let is_awaited = dev.hw.holds_writes();
+        let result = self.check_identity().and_then(|()| self.enable());
+        let result = result.and_then(|()| {
+            dev.irqs.check(&dev.hw, &dev.log);
+            match held {
+                Held::Frozen => self.bring_back(cause),
+                _ => self.acknowledge().map(Handshake::stop),
+            }
+        });
+        if result.is_err() {
+            dev.log.counters.not_restored.add_one();
+            self.quiesce();
+            recovery::detach(dev, legacy_features(dev, device).unwrap_or(0))?;
+            // A failure is reported; the work tries again.
+            let _ = recovery::restore_detached(dev, device);
+        } else if is_awaited {
+            device.attach_driver();
+        }
+        result
+    }
+
+    fn enable(&self) -> Result {
+        let dev = self.dev();
+        dev.hw.pci().enable().inspect_err(|error| {
+            dev.log.report(Event::NotEnabled(Errno(error.to_errno())));
+        })
+    }
+
+    /// Takes the rings from a device that could not be brought back, and leaves it FAILED.
+    fn quiesce(&self) {
+        let dev = self.dev();
+        if dev.hw.is_reachable() && dev.state.has_rings() && reset(dev).is_ok() {
+            dev.state.add_failed(&dev.hw, &dev.log);
+        }
+    }
+
+    /// Acknowledges a device again that was reset without its virtio driver's knowledge.
+    ///
+    /// C does nothing: the driver waits for ever, or the next one is bound to a device that was
+    /// not acknowledged.
+    fn reset_unprepared(&self) -> Result {
+        let (dev, device) = (self.dev(), self.device());
+        self.check_identity()?;
+        if dev.state.has_rings() {
+            dev_warn!(
+                dev.log.pci(),
+                "driver {} does not support resets: rebind the device\n",
+                device.driver_name_or("?")
+            );
+            device.break_virtqueues();
+        }
+        self.acknowledge().map(Handshake::stop)
+    }
+
+    /// The handshake after the device was reset, with the virtio driver's own restore.
+    ///
+    /// # Errors
+    ///
+    /// That of [`Bound::acknowledge`], `EIO` if virtqueues are missing, `ENODEV` if the device
+    /// does not offer the features any more, `EPROTO` if the virtio driver undoes the handshake, or
+    /// the error of the virtio driver.
+    fn bring_back(&self, cause: Cause) -> Result {
+        let (dev, device) = (self.dev(), self.device());
+        let acknowledged = self.acknowledge()?;
+        if !device.has_driver() {
+            acknowledged.stop();
+            return Ok(());
+        }
+
+        let features = legacy_features(dev, device)?;
+        negotiate(dev, acknowledged, features)?
+            .restore_queues(|| {
+                recovery::restore_driver(device, cause).inspect_err(|error| {
+                    dev.log.report(Event::NotRestored(Errno(error.to_errno())));
+                })?;
+                dev.life.apply(LifeEvent::DriverRestored, &dev.log)?;
+                self.check_queues()
+            })?
+            .live()
+            .map_err(|lost| {
+                dev.log.report(Event::HandshakeLost(lost));
+                protocol_error()
+            })?;
+
+        dev.log.counters.restored.add_one();
+        let is_pending = device.deliver_config_changes();
+        let compared = quirks::config_to_compare(device.device_type());
+        if is_pending || dev.config.has_changed(&dev.hw, &dev.log, compared) {
+            device.config_changed();
+        }
+        Ok(())
+    }
+
+    /// Makes sure that this is the device of before, by its configuration space.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` with a line if the device is gone or is another one.
+    fn check_identity(&self) -> Result {
+        let dev = self.dev();
+        let pci = dev.hw.pci();
+        let Ok(identity) = pci.read_identity() else {
+            dev.log.report(Event::Absent);
+            return Err(ENODEV);
+        };
+        if identity != pci.identity() {
+            let known = pci.identity();
+            dev_err!(dev.log.pci(), "{identity} in the slot of {known}\n");
+            dev.log.record(Event::Replaced);
+            pci.forget_command();
+            return Err(ENODEV);
+        }
+        Ok(())
+    }
+
+    /// Begins the handshake.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the device does not answer, `EIO` if it does not complete the reset.
+    fn acknowledge(&self) -> Result<Handshake<'_, LegacyDevice, Acknowledged>> {
+        let reset = begin_handshake(self.dev())?;
+        Ok(reset.acknowledge(self.device().failed_before()))
+    }
+
+    /// Checks that the virtio driver has all its virtqueues again, and that they are not detached.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if not; for virtqueues that are missing, with a line.
+    fn check_queues(&self) -> Result {
+        let dev = self.dev();
+        if !dev.hw.is_reachable() {
+            return Err(EIO);
+        }
+        let (now, before) = (dev.vqs.count(), dev.vqs.sizes_count());
+        if now < before || (now > 0 && !dev.state.has_rings()) {
+            dev.log.report(Event::VirtqueuesMissing { now, before });
+            return Err(EIO);
+        }
+        Ok(())
+    }
+
+    /// Takes the device from its virtio driver, and disables it.
+    pub(super) fn remove(&self) {
+        let (dev, device) = (self.dev(), self.device());
+        recovery::prepare_removal(dev, device);
+        // An illegal event is reported. The virtio driver is removed in any case.
+        let _ = dev.life.apply(LifeEvent::Leave, &dev.log);
+        self.registration.unregister();
+        dev.irqs.release(&dev.hw);
+        dev.hw.pci().disable();
+    }
+}

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices that are dead: how that is found out, and what becomes of them and their virtio drivers.
+//!
+//! A device that is gone, or that does not decode its I/O ports any more, reads as all ones; one
+//! that was reset behind the driver's back has lost its status. While only notifications are
+//! written that stays unnoticed, and a driver that waits for used buffers waits for ever. C has no
+//! equivalent.
+//! `docs/architecture.md` argues on one page why each step is right.
+
+use core::num::NonZero;
+
+use kernel::{
+    prelude::*,
+    time::delay::{
+        fsleep,
+        udelay, //
+    },
+    time::Delta, //
+};
+
+use super::{
+    core::{
+        handshake::{
+            self,
+            Device as _, //
+        },
+        journal::{
+            Absence,
+            Errno,
+            Event, //
+        },
+        life::{
+            Cause,
+            Driver,
+            Life,
+            LifeEvent, //
+        },
+        regs,
+        status::Status, //
+    },
+    device::LegacyDevice,
+    life::LifeGuard,
+    negotiate::{
+        begin_handshake,
+        legacy_features, //
+    },
+    quirks, //
+};
+use crate::{
+    abstractions::{
+        compat::{
+            self,
+            Parameter, //
+        },
+        pci::Presence,
+        virtio::Device, //
+    },
+    module_parameters, //
+};
+
+/// After how many ms a device that was found dead is looked at again: one sample is no proof.
+const SECOND_LOOK_MS: u32 = 1000;
+
+/// The same when a sleep waits for it.
+const SECOND_LOOK_AT_STOP: Delta = Delta::from_millis(100);
+
+/// After how many ms what could not be done is tried again.
+const AGAIN_MS: u32 = 2000;
+
+/// How often a device is asked whether its first reset is complete, in ms.
+const POLL_RESET_MS: u32 = 100;
+
+/// How often something that may fail for want of memory is tried at once.
+const TRIES: u32 = 10;
+
+/// How often a notification looks again before it takes the device for dead, and how long it pauses
+/// before each: 10 ms in all, with interrupts off.
+const NOTIFICATION_LOOKS: u32 = 100;
+const NOTIFICATION_PAUSE: Delta = Delta::from_micros(100);
+
+/// Why a device is taken for dead.
+enum Dead {
+    /// The status reads as all ones.
+    AllOnes,
+    /// The status was lost.
+    StatusLost { written: Status, read: Status },
+}
+
+/// What `status` says of a live device to which `written` was written.
+fn judge(status: Status, written: Status) -> Result<(), Dead> {
+    // Other bits may have come from the device.
+    let live = Status::ACKNOWLEDGE
+        .with(Status::DRIVER)
+        .with(Status::DRIVER_OK);
+    if status == Status::GONE {
+        Err(Dead::AllOnes)
+    } else if status.contains(live) {
+        Ok(())
+    } else {
+        Err(Dead::StatusLost {
+            written,
+            read: status,
+        })
+    }
+}
+
+/// How often a live device is looked at, in ms.
+fn interval() -> Option<NonZero<u32>> {
+    NonZero::new(module_parameters::watchdog_s.get().saturating_mul(1000))
+}
+
+/// The virtio driver is ready.
+pub(super) fn go_live(dev: &LegacyDevice, device: &Device) {
+    if !dev.hw.is_reachable() {
+        // Requests would be taken, and never be answered.
+        device.break_virtqueues();
+    }
+    watch(dev, device);
+}
+
+/// Schedules the next [`work`]: at once if INTx is masked, the device is detached or its reset is
+/// awaited, else after `watchdog_s`.
+pub(super) fn watch(dev: &LegacyDevice, device: &Device) {
+    match dev.life.get() {
+        Life::AwaitingReset(_) | Life::Detached(_, None) => device.schedule_work(),
+        Life::Working | Life::Suspect => {
+            if dev.hw.pci().intx_is_masked() && dev.irqs.uses_intx() {
+                device.schedule_work();
+            } else if let Some(millis) = interval().filter(|_| dev.state.is_live()) {
+                device.schedule_work_after(millis);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The deferred work of a device; after how many ms it is to be done again.
+pub(super) fn work(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
+    match dev.life.get() {
+        Life::AwaitingReset(polls) => await_reset(dev, device, polls),
+        Life::Working | Life::Suspect => look(dev, device),
+        Life::Detached(_, None) => take_away(dev, device),
+        _ => None,
+    }
+}
+
+/// Waits for the first reset of a device, without holding up others.
+fn await_reset(dev: &LegacyDevice, device: &Device, polls: u32) -> Option<NonZero<u32>> {
+    let status = dev.read_status();
+    if status == Status::RESET {
+        dev.hw.hold_writes(false);
+        // A reset that is seen complete makes the state `Working`. An error is reported.
+        if let Ok(reset) = begin_handshake(dev) {
+            reset.acknowledge(false).stop();
+            dev.log.inform(Event::ResetComplete);
+        }
+        device.attach_driver();
+        return None;
+    }
+    let waited = polls.saturating_mul(POLL_RESET_MS);
+    if waited < module_parameters::reset_timeout_ms.get() {
+        dev.life.apply(LifeEvent::ResetSlow, &dev.log).ok()?;
+        return NonZero::new(POLL_RESET_MS);
+    }
+    let error = handshake::ResetError::Incomplete(status);
+    dev.log.report(Event::ResetFailed(error));
+    let _ = detach(dev, 0);
+    None
+}
+
+/// Looks whether there is a device that its virtio driver may wait for; if there is none twice, the
+/// device is detached.
+fn look(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
+    // No sleep, reset or removal begins before the look has ended.
+    let mut life = dev.life.lock();
+    let is_suspect = match life.get() {
+        Life::Working => false,
+        Life::Suspect => true,
+        _ => return None,
+    };
+    if !dev.state.is_live() {
+        if is_suspect {
+            let _ = life.apply(LifeEvent::AlarmWithdrawn, &dev.log);
+        }
+        return None;
+    }
+    dev.log.counters.checks.add_one();
+    let (status, written) = (dev.read_status(), dev.state.status());
+    match judge(status, written) {
+        Ok(()) => {
+            if is_suspect {
+                let _ = life.apply(LifeEvent::AlarmWithdrawn, &dev.log);
+                dev.log.inform(Event::AlarmWithdrawn);
+            }
+            drop(life);
+            let was_masked = dev.hw.pci().intx_is_masked();
+            if was_masked && dev.irqs.uses_intx() {
+                // What the line was masked for comes again; a change of the configuration may not.
+                dev.hw.pci().set_intx_masked(false);
+                device.config_changed();
+            }
+            note_complaint(dev, status, written);
+            interval()
+        }
+        Err(_) if !is_suspect => {
+            life.apply(LifeEvent::Alarm, &dev.log).ok()?;
+            dev.log.record(Event::Alarm(status));
+            NonZero::new(SECOND_LOOK_MS)
+        }
+        Err(dead) => {
+            report_dead(dev, dead);
+            let features = dev.state.features().unwrap_or(0);
+            detach_locked(dev, &mut life, features).ok()?;
+            drop(life);
+            take_away(dev, device)
+        }
+    }
+}
+
+/// Reports that the device is not content, once after each reset.
+fn note_complaint(dev: &LegacyDevice, status: Status, written: Status) {
+    let complaint = Status::NEEDS_RESET.with(Status::FAILED);
+    if status.has_any(complaint) && !written.has_any(complaint) && dev.state.note_complaint() {
+        dev.log.report(Event::Complaint(status));
+    }
+}
+
+fn report_dead(dev: &LegacyDevice, dead: Dead) {
+    dev.log.report(match dead {
+        Dead::AllOnes => Event::Gone(match dev.hw.pci().presence() {
+            Presence::Absent => Absence::Removed,
+            Presence::NotDecoding(command) => Absence::NotDecoding(command),
+            Presence::Present => Absence::NoRegisters,
+        }),
+        Dead::StatusLost { written, read } => Event::StatusLost { written, read },
+    });
+}
+
+/// Looks at a live device that is about to be stopped; the state is `Stopping`, so that nothing
+/// else looks. The status is remembered for the virtio core, which asks for it next.
+pub(super) fn look_before_stop(dev: &LegacyDevice) -> Result {
+    if !dev.state.is_live() || !dev.hw.is_reachable() {
+        return Ok(());
+    }
+    let written = dev.state.status();
+    let mut status = dev.read_status();
+    if judge(status, written).is_err() {
+        fsleep(SECOND_LOOK_AT_STOP);
+        status = dev.read_status();
+    }
+    match judge(status, written) {
+        Ok(()) => dev.state.set_seen(Some(status)),
+        Err(dead) => {
+            report_dead(dev, dead);
+            detach(dev, dev.state.features().unwrap_or(0))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a live device answers, for a notification after which the virtio driver spins. In any
+/// context.
+pub(super) fn answers_notification(dev: &LegacyDevice, device: &Device) -> bool {
+    if !dev.state.is_live() {
+        return true;
+    }
+    let is_alive = || {
+        let status = Status::from_raw(dev.hw.read(&regs::STATUS, Status::GONE.raw()));
+        status != Status::GONE && status.contains(Status::DRIVER_OK)
+    };
+    if is_alive() {
+        return true;
+    }
+    for _ in 0..NOTIFICATION_LOOKS {
+        udelay(NOTIFICATION_PAUSE);
+        if is_alive() {
+            return true;
+        }
+    }
+    device.schedule_work();
+    false
+}
+
+/// Keeps the device from accessing memory, and ends all accesses to registers.
+///
+/// A virtio driver that uses `features` finds a device with which it can be restored and removed.
+///
+/// # Errors
+///
+/// `EPROTO` with a line if the device cannot be lost now.
+pub(super) fn detach(dev: &LegacyDevice, features: u32) -> Result {
+    detach_locked(dev, &mut dev.life.lock(), features)
+}
+
+fn detach_locked(dev: &LegacyDevice, life: &mut LifeGuard<'_>, features: u32) -> Result {
+    life.apply(LifeEvent::Lost, &dev.log)?;
+    if dev.hw.detach() {
+        let pci = dev.hw.pci();
+        pci.set_master(false);
+        if dev.irqs.uses_intx() {
+            // The handler leaves the device alone, whatever interrupts on the line.
+            pci.set_intx_masked(true);
+        }
+        dev.log.report(Event::Detached);
+    }
+    dev.state.assume(features);
+    Ok(())
+}
+
+/// Takes a detached device from its virtio driver, if `remove` of that ends. A driver that is
+/// frozen is restored first.
+fn take_away(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
+    // What waits for the device ends, also a driver that is being probed.
+    device.break_virtqueues();
+    // What has seen a virtqueue that was not broken yet, with interrupts off as drivers do, has
+    // added its buffer by then.
+    compat::synchronize_rcu();
+
+    if let Some(cause) = dev.life.get().frozen() {
+        // The lock is not waited for: a driver that is being removed may have it for ever.
+        let restored = device
+            .try_lock()
+            .is_some_and(|_guard| restore_frozen(dev, device, cause).is_ok());
+        if !restored {
+            return NonZero::new(AGAIN_MS);
+        }
+    }
+    if !device.is_registered() {
+        return NonZero::new(AGAIN_MS);
+    }
+    if !quirks::remove_ends(device.device_type(), &dev.vqs, &dev.config) {
+        dev.log.report(Event::Kept);
+        return None;
+    }
+    let mut life = dev.life.lock();
+    if life.get().may_leave() && life.apply(LifeEvent::Leave, &dev.log).is_ok() {
+        drop(life);
+        dev.log.inform(Event::Unregistered);
+        device.unregister();
+    }
+    None
+}
+
+/// Restores the frozen virtio driver of a detached device; the caller has the lock of `device`, or
+/// is in a sleep.
+///
+/// Virtio drivers that were frozen must be restored before they are frozen again or removed:
+/// virtio-rng, for one, frees its data in both, and virtio-net takes itself from lists.
+///
+/// # Errors
+///
+/// That of the virtio driver.
+fn restore_frozen(dev: &LegacyDevice, device: &Device, cause: Cause) -> Result {
+    dev.state.assume(legacy_features(dev, device).unwrap_or(0));
+    let restored = if dev.vqs.count() > 0 {
+        Ok(())
+    } else {
+        restore_driver(device, cause)
+    };
+    if restored.is_ok() {
+        dev.life.apply(LifeEvent::DriverRestored, &dev.log)?;
+    }
+    device.break_virtqueues();
+    restored
+}
+
+/// Has the virtio driver restore itself after a sleep or a reset.
+pub(super) fn restore_driver(device: &Device, cause: Cause) -> Result {
+    match cause {
+        Cause::Sleep => device.restore_driver(),
+        Cause::Reset => device.reset_done_driver(),
+    }
+}
+
+/// As [`restore_frozen`], if the virtio driver is frozen: a few times if need be, with a line if
+/// that fails. [`work`] tries again later.
+pub(super) fn restore_detached(dev: &LegacyDevice, device: &Device) -> Result {
+    let Some(cause) = dev.life.get().frozen() else {
+        device.break_virtqueues();
+        return Ok(());
+    };
+    let mut result = Ok(());
+    for _ in 0..TRIES {
+        result = restore_frozen(dev, device, cause);
+        if result.is_ok() {
+            return Ok(());
+        }
+        fsleep(SECOND_LOOK_AT_STOP);
+    }
+    result.inspect_err(|error| {
+        dev.log.report(Event::NotRestored(Errno(error.to_errno())));
+    })
+}
+
+/// Prepares the removal of the PCI device: its virtio driver must not wait for a device that was
+/// pulled out, nor be frozen.
+pub(super) fn prepare_removal(dev: &LegacyDevice, device: &Device) {
+    let life = dev.life.get();
+    let is_stopped = matches!(life, Life::Stopped(..));
+    if is_stopped || (dev.hw.is_reachable() && dev.hw.pci().presence() == Presence::Absent) {
+        let _ = detach(dev, dev.state.features().unwrap_or(0));
+    }
+    if matches!(dev.life.get(), Life::Detached(_, Some(_))) {
+        let _ = dev.life.apply(LifeEvent::Start, &dev.log);
+    }
+    if let Life::Detached(driver, _) = dev.life.get() {
+        device.break_virtqueues();
+        let _guard = device.lock();
+        if matches!(driver, Driver::Frozen(_)) && restore_detached(dev, device).is_err() {
+            dev_err!(dev.log.pci(), "virtio driver removed while it is frozen\n");
+        }
+    }
+}

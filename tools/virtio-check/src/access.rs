@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A register access with its meaning.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The vector that stands for none.
+pub const NO_VECTOR: u16 = 0xffff;
+/// Device status: the guest has seen the device.
+pub const ACKNOWLEDGE: u8 = 1;
+/// Device status: the guest has a driver for it.
+pub const DRIVER: u8 = 2;
+/// Device status: the driver is ready.
+pub const DRIVER_OK: u8 = 4;
+/// Device status, not on the legacy interface: the features are accepted.
+pub const FEATURES_OK: u8 = 8;
+/// Device status: the driver has given up.
+pub const FAILED: u8 = 0x80;
+
+/// The registers of the legacy interface, in the order of their offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Register {
+    /// The features that the device offers.
+    HostFeatures,
+    /// The features that the driver accepts.
+    GuestFeatures,
+    /// The page of the selected virtqueue.
+    QueuePfn,
+    /// The size of the selected virtqueue.
+    QueueNum,
+    /// Which virtqueue is selected.
+    QueueSel,
+    /// A virtqueue has new buffers.
+    QueueNotify,
+    /// The device status.
+    Status,
+    /// The interrupt status.
+    Isr,
+    /// The MSI-X vector of configuration changes.
+    ConfigVector,
+    /// The MSI-X vector of the selected virtqueue.
+    QueueVector,
+    /// The device configuration, at this offset in it.
+    Config(u16),
+    /// An access that begins in a register but not at its start.
+    Inside(u16),
+}
+
+impl Register {
+    /// The register at an offset of the BAR.
+    pub fn at(offset: u64, vectors: bool) -> Register {
+        let offset = u16::try_from(offset).unwrap_or(u16::MAX);
+        match offset {
+            0 => Register::HostFeatures,
+            4 => Register::GuestFeatures,
+            8 => Register::QueuePfn,
+            12 => Register::QueueNum,
+            14 => Register::QueueSel,
+            16 => Register::QueueNotify,
+            18 => Register::Status,
+            19 => Register::Isr,
+            20 if vectors => Register::ConfigVector,
+            22 if vectors => Register::QueueVector,
+            24.. if vectors => Register::Config(offset - 24),
+            20.. if !vectors => Register::Config(offset - 20),
+            _ => Register::Inside(offset),
+        }
+    }
+
+    /// The width in bytes; none for the device configuration.
+    pub fn width(self) -> Option<u8> {
+        match self {
+            Register::HostFeatures | Register::GuestFeatures | Register::QueuePfn => Some(4),
+            Register::QueueNum
+            | Register::QueueSel
+            | Register::QueueNotify
+            | Register::ConfigVector
+            | Register::QueueVector => Some(2),
+            Register::Status | Register::Isr => Some(1),
+            Register::Config(_) | Register::Inside(_) => None,
+        }
+    }
+
+    /// Whether only the device may change it.
+    pub fn is_read_only(self) -> bool {
+        matches!(
+            self,
+            Register::HostFeatures | Register::QueueNum | Register::Isr
+        )
+    }
+}
+
+impl fmt::Display for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Register::HostFeatures => f.write_str("HOST_FEATURES"),
+            Register::GuestFeatures => f.write_str("GUEST_FEATURES"),
+            Register::QueuePfn => f.write_str("QUEUE_PFN"),
+            Register::QueueNum => f.write_str("QUEUE_NUM"),
+            Register::QueueSel => f.write_str("QUEUE_SEL"),
+            Register::QueueNotify => f.write_str("QUEUE_NOTIFY"),
+            Register::Status => f.write_str("STATUS"),
+            Register::Isr => f.write_str("ISR"),
+            Register::ConfigVector => f.write_str("CONFIG_VECTOR"),
+            Register::QueueVector => f.write_str("QUEUE_VECTOR"),
+            Register::Config(offset) => write!(f, "config+{offset}"),
+            Register::Inside(offset) => write!(f, "inside+{offset}"),
+        }
+    }
+}
+
+/// One access to one device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Access {
+    /// The line in the trace file, from 1.
+    pub line: usize,
+    /// The timestamp as QEMU wrote it, if the trace has them.
+    pub time: Option<String>,
+    /// The virtual CPU.
+    pub cpu: i32,
+    /// What is accessed.
+    pub register: Register,
+    /// Whether it is a write.
+    pub write: bool,
+    /// Bytes.
+    pub size: u8,
+    /// The value read or written.
+    pub value: u64,
+    /// How often in a row it was made.
+    #[serde(default = "once")]
+    pub times: u64,
+}
+
+fn once() -> u64 {
+    1
+}
+
+impl Access {
+    /// Whether it is a write to this register.
+    pub fn writes(&self, register: Register) -> bool {
+        self.write && self.register == register
+    }
+
+    /// Whether it is the other one again.
+    pub fn same(&self, other: &Access) -> bool {
+        (self.register, self.write, self.size, self.value)
+            == (other.register, other.write, other.size, other.value)
+    }
+
+    /// Whether it is a read of this register.
+    pub fn reads(&self, register: Register) -> bool {
+        !self.write && self.register == register
+    }
+
+    /// Whether it resets the device: 0 written to the status.
+    pub fn is_reset(&self) -> bool {
+        self.writes(Register::Status) && self.value == 0
+    }
+
+    /// Whether it is in the device configuration.
+    pub fn is_config(&self) -> bool {
+        matches!(self.register, Register::Config(_))
+    }
+
+    /// The value as a device status.
+    pub fn status(&self) -> u8 {
+        self.value as u8
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.write { "=" } else { "? " };
+        write!(f, "{}{sign}{:#x}", self.register, self.value)?;
+        if self.register.width() != Some(self.size) {
+            let bytes = if self.size == 1 { "byte" } else { "bytes" };
+            write!(f, " ({} {bytes})", self.size)?;
+        }
+        if self.times > 1 {
+            write!(f, " ×{}", self.times)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reads a trace file and judges each device in it.
+//!
+//! The file is read twice, since where BARs are shows at its end only. Of the accesses, no more is
+//! kept than is shown.
+
+use crate::decode::Decoder;
+use crate::judge::{Judge, Verdict};
+use crate::phase::Phase;
+use crate::places::{Places, Survey};
+use crate::read::{Event, Reader};
+use crate::run::DeviceInfo;
+use anyhow::{bail, Context, Result};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
+use std::path::Path;
+
+/// A trace that was judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lane {
+    /// Its name.
+    pub name: String,
+    /// Whether its end was cut off.
+    pub cut: bool,
+    /// What was found, device by device.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Lane {
+    /// Judges a trace; `-` is the standard input.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, a line of it is wrong, or no register access is in it.
+    pub fn read(name: &str, path: &Path, devices: &[DeviceInfo]) -> Result<Lane> {
+        let mut file = match path.to_str() {
+            Some("-") => {
+                let mut spool = tempfile::tempfile().context("cannot make a temporary file")?;
+                io::copy(&mut io::stdin().lock(), &mut spool).context("cannot read the trace")?;
+                spool
+            }
+            _ => File::open(path).with_context(|| format!("cannot open {}", path.display()))?,
+        };
+        let again = |file: &mut File| file.rewind().context("cannot read the trace again");
+        again(&mut file)?;
+        let survey = survey(&file).with_context(|| path.display().to_string())?;
+        again(&mut file)?;
+        Lane::judge(name, &file, devices, &survey).with_context(|| path.display().to_string())
+    }
+
+    /// Judges a trace that is in memory.
+    ///
+    /// # Errors
+    ///
+    /// A line of it is wrong, or no register access is in it.
+    pub fn of(name: &str, trace: &[u8], devices: &[DeviceInfo]) -> Result<Lane> {
+        let survey = survey(trace)?;
+        Lane::judge(name, trace, devices, &survey)
+    }
+
+    fn judge(
+        name: &str,
+        input: impl Read,
+        devices: &[DeviceInfo],
+        survey: &Survey,
+    ) -> Result<Lane> {
+        let places = Places::new(devices, survey);
+        if places.devices.is_empty() && survey.has_bare_addresses() {
+            bail!("the trace has addresses only: tell where BARs are, as --device blk=0xc000+0x40");
+        }
+        let begin = match survey.marked {
+            true => Phase::Ignore,
+            false => Phase::Between,
+        };
+        let mut phase = begin;
+        let mut devices: Vec<(Judge, Decoder, bool)> = places
+            .devices
+            .iter()
+            .map(|info| {
+                let msix = info.msix.unwrap_or_default();
+                (Judge::new(&info.name), Decoder::new(msix), msix)
+            })
+            .collect();
+        let mut reader = Reader::new(BufReader::new(input))?;
+        for event in &mut reader {
+            match event? {
+                Event::Mark(mark) => {
+                    phase = mark;
+                    devices.iter_mut().for_each(|(judge, ..)| judge.begin(mark));
+                }
+                Event::Access(access) if phase != Phase::Ignore => {
+                    let Some((device, offset)) = places.find(&access) else {
+                        continue;
+                    };
+                    let Some((judge, decoder, msix)) = devices.get_mut(device) else {
+                        continue;
+                    };
+                    if let Some(told) = access.phase {
+                        judge.enter(told);
+                    }
+                    let decoded = decoder.decode(offset, &access);
+                    judge.judge(&decoded, access.msix.unwrap_or(*msix));
+                    *msix |= access.msix == Some(true);
+                }
+                Event::Access(_) => {}
+            }
+        }
+        let verdicts = devices
+            .into_iter()
+            .map(|(judge, _, msix)| judge.finish(msix));
+        let verdicts: Vec<_> = verdicts.filter(|verdict| verdict.accesses != 0).collect();
+        if verdicts.is_empty() {
+            bail!(
+                "no access to a legacy virtio device in {} events: docs/tracing.md tells how to \
+                 trace",
+                survey.events
+            );
+        }
+        Ok(Lane {
+            name: name.to_owned(),
+            cut: reader.is_cut(),
+            verdicts,
+        })
+    }
+}
+
+fn survey(input: impl Read) -> Result<Survey> {
+    let mut survey = Survey::default();
+    for event in Reader::new(BufReader::new(input))? {
+        survey.see(&event?);
+    }
+    Ok(survey)
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A traced test run: for each device its accesses, phase by phase.
+
+use crate::access::Access;
+use crate::decode::Decoder;
+use crate::phase::Phase;
+use crate::places::{Places, Survey};
+use crate::read::{self, Event, RawAccess};
+use crate::sleep;
+use anyhow::{bail, Context, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+
+/// What the caller knows about a device.
+///
+/// A device whose BAR was at several places has several of these, all with its name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// The name in tables, the same for both drivers.
+    pub name: String,
+    /// Where its legacy BAR begins.
+    pub bar_base: u64,
+    /// How long the BAR is.
+    pub bar_len: u64,
+    /// Whether the driver uses MSI-X; deduced from the accesses if not given.
+    pub msix: Option<bool>,
+    /// How many virtqueues there must be, if that is known.
+    pub queues: Option<u16>,
+}
+
+impl FromStr for DeviceInfo {
+    type Err = anyhow::Error;
+
+    /// Reads `NAME=BASE+LENGTH`, with `:msix` or `:intx` behind it if that is known.
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, rest) = text.split_once('=').context("no = in the device")?;
+        let (place, msix) = match rest.split_once(':') {
+            None => (rest, None),
+            Some((place, "msix")) => (place, Some(true)),
+            Some((place, "intx")) => (place, Some(false)),
+            Some((_, mode)) => bail!("unknown mode {mode}"),
+        };
+        let (base, len) = place.split_once('+').context("no + in the device")?;
+        let number = |text: &str| match text.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None => text.parse(),
+        };
+        Ok(DeviceInfo {
+            name: name.to_owned(),
+            bar_base: number(base).context("base")?,
+            bar_len: number(len).context("length")?,
+            msix,
+            queues: None,
+        })
+    }
+}
+
+/// One phase of one device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// What the guest did.
+    pub phase: Phase,
+    /// How many times the device had this phase before.
+    pub round: usize,
+    /// The accesses, oldest first.
+    pub accesses: Vec<Access>,
+}
+
+/// All that was traced of one device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceTrace {
+    /// The name in tables.
+    pub name: String,
+    /// Whether the driver uses MSI-X.
+    pub msix: bool,
+    /// How many virtqueues there must be, if that is known.
+    pub queues: Option<u16>,
+    /// Its phases, oldest first.
+    pub segments: Vec<Segment>,
+}
+
+impl DeviceTrace {
+    /// The phase of this kind and round.
+    pub fn segment(&self, phase: Phase, round: usize) -> Option<&Segment> {
+        self.segments
+            .iter()
+            .find(|s| s.phase == phase && s.round == round)
+    }
+
+    fn number_rounds(&mut self) {
+        let mut rounds = BTreeMap::new();
+        for segment in &mut self.segments {
+            let round = rounds.entry(segment.phase).or_insert(0);
+            segment.round = *round;
+            *round += 1;
+        }
+    }
+}
+
+/// A test run with one driver.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The devices, in the order in which they were named or seen.
+    pub devices: Vec<DeviceTrace>,
+}
+
+impl Run {
+    /// Reads a trace file of QEMU's `log` backend.
+    pub fn load(path: &Path, devices: &[DeviceInfo]) -> Result<Run> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        Run::parse(&text, devices).with_context(|| path.display().to_string())
+    }
+
+    /// Reads a trace; what comes before the first mark is firmware's and left out.
+    pub fn parse(text: &str, devices: &[DeviceInfo]) -> Result<Run> {
+        let events = read::parse(text)?;
+        let marked = events.iter().any(|e| matches!(e, Event::Mark(_)));
+        let mut survey = Survey::default();
+        for event in &events {
+            survey.see(event);
+        }
+        let places = Places::new(devices, &survey);
+        let mut phase = if marked {
+            Phase::Ignore
+        } else {
+            Phase::Between
+        };
+        let mut phases = vec![phase];
+        let mut raw: Vec<Vec<(usize, u64, &RawAccess)>> = vec![Vec::new(); places.devices.len()];
+        for event in &events {
+            match event {
+                Event::Mark(mark) => {
+                    phase = *mark;
+                    phases.push(phase);
+                }
+                Event::Access(access) if phase != Phase::Ignore => {
+                    if access.phase.is_some_and(|told| told != phase) {
+                        phase = access.phase.unwrap_or(phase);
+                        phases.push(phase);
+                    }
+                    if let Some((device, offset)) = places.find(access) {
+                        raw[device].push((phases.len() - 1, offset, access));
+                    }
+                }
+                Event::Access(_) => {}
+            }
+        }
+        let devices = places.devices.iter().zip(raw);
+        let devices = devices.map(|(info, raw)| device(info, &phases, &raw));
+        Ok(Run {
+            devices: devices.collect(),
+        })
+    }
+
+    /// Puts the run of a later QEMU process behind this one, as after hibernation.
+    pub fn join(mut self, later: Run) -> Result<Run> {
+        for next in later.devices {
+            let Some(device) = self.devices.iter_mut().find(|d| d.name == next.name) else {
+                bail!("{} is only in the later trace", next.name);
+            };
+            device.segments.push(Segment {
+                phase: Phase::PowerOn,
+                round: 0,
+                accesses: Vec::new(),
+            });
+            device.msix |= next.msix;
+            device.segments.extend(next.segments);
+            device.number_rounds();
+        }
+        Ok(self)
+    }
+
+    /// The device of this name.
+    pub fn device(&self, name: &str) -> Option<&DeviceTrace> {
+        self.devices.iter().find(|d| d.name == name)
+    }
+}
+
+fn device(info: &DeviceInfo, phases: &[Phase], raw: &[(usize, u64, &RawAccess)]) -> DeviceTrace {
+    let msix = info.msix.unwrap_or_default();
+    let mut decoder = Decoder::new(msix);
+    let mut segments: Vec<Segment> = phases
+        .iter()
+        .map(|&phase| Segment {
+            phase,
+            round: 0,
+            accesses: Vec::new(),
+        })
+        .collect();
+    for (segment, offset, access) in raw {
+        segments[*segment]
+            .accesses
+            .push(decoder.decode(*offset, access));
+    }
+    segments.retain(|s| s.phase != Phase::Ignore);
+    let mut trace = DeviceTrace {
+        name: info.name.clone(),
+        msix,
+        queues: info.queues,
+        segments: sleep::split(segments),
+    };
+    trace.number_rounds();
+    trace
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Register;
+
+    const READ_STATUS: (u64, u64) = (18, 0);
+
+    fn line(region: u64, base: u64, (offset, value): (u64, u64)) -> String {
+        format!(
+            "memory_region_ops_read cpu 0 mr {region:#x} addr {:#x} value {value:#x} size 1 \
+             name 'virtio-pci'\n",
+            base + offset
+        )
+    }
+
+    fn mark(phase: Phase) -> String {
+        format!(
+            "memory_region_ops_write cpu -1 mr 0x1 addr 0x80 value {:#x} size 1 \
+             name 'ioport80'\n",
+            phase.mark()
+        )
+    }
+
+    fn named(name: &str, bar_base: u64) -> DeviceInfo {
+        DeviceInfo {
+            name: name.into(),
+            bar_base,
+            bar_len: 0x40,
+            ..DeviceInfo::default()
+        }
+    }
+
+    fn counts(run: &Run) -> Vec<(&str, usize)> {
+        let count = |d: &DeviceTrace| d.segments.iter().map(|s| s.accesses.len()).sum();
+        run.devices
+            .iter()
+            .map(|d| (d.name.as_str(), count(d)))
+            .collect()
+    }
+
+    #[test]
+    fn firmware_is_left_out_and_phases_are_numbered() {
+        let access = line(1, 0xc000, READ_STATUS);
+        let (probe, ignore) = (mark(Phase::Probe), mark(Phase::Ignore));
+        let text = [&access, &probe, &access, &ignore, &access, &probe].map(String::as_str);
+        let run = Run::parse(&text.concat(), &[named("blk", 0xc000)]).unwrap();
+        assert_eq!(counts(&run), [("blk", 1)]);
+        let rounds: Vec<_> = run.devices[0]
+            .segments
+            .iter()
+            .map(|s| (s.phase, s.round))
+            .collect();
+        assert_eq!(rounds, [(Phase::Probe, 0), (Phase::Probe, 1)]);
+    }
+
+    #[test]
+    fn a_bar_that_moves_stays_with_its_device() {
+        let text = line(1, 0xc000, READ_STATUS) + &line(1, 0xd040, READ_STATUS);
+        let given = Run::parse(&text, &[named("blk", 0xc000), named("blk", 0xd040)]).unwrap();
+        assert_eq!(counts(&given), [("blk", 2)]);
+        let deduced = Run::parse(&text, &[named("blk", 0xc000)]).unwrap();
+        assert_eq!(counts(&deduced), [("blk", 2)]);
+        assert_eq!(
+            deduced.devices[0].segments[0].accesses[1].register,
+            Register::Status
+        );
+    }
+
+    #[test]
+    fn devices_without_names_are_told_apart() {
+        let text = line(1, 0xc000, READ_STATUS)
+            + &line(2, 0xc020, READ_STATUS)
+            + &line(1, 0xc000, (40, 0))
+            + &line(3, 0xc000, READ_STATUS);
+        let run = Run::parse(&text, &[]).unwrap();
+        assert_eq!(counts(&run), [("device@c000", 3), ("device@c020", 1)]);
+    }
+
+    #[test]
+    fn a_later_process_is_put_behind() {
+        let text = mark(Phase::Probe) + &line(1, 0xc000, READ_STATUS);
+        let run = || Run::parse(&text, &[named("blk", 0xc000)]).unwrap();
+        let joined = run().join(run()).unwrap();
+        let phases: Vec<_> = joined.devices[0]
+            .segments
+            .iter()
+            .map(|s| (s.phase, s.round))
+            .collect();
+        assert_eq!(
+            phases,
+            [(Phase::Probe, 0), (Phase::PowerOn, 0), (Phase::Probe, 1)]
+        );
+        assert!(Run::default().join(run()).is_err());
+    }
+}
