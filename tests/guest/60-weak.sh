@@ -63,7 +63,7 @@ check_9p_gives_errors() {
 }
 
 # The device in a slot is reset and has no DRIVER_OK.
-check_parked() {
+check_held_in_reset() {
 	status=$(cat "/sys/bus/virtio/devices/$(virtio_of "$1")/status")
 	[ $((status & 4)) -eq 0 ] || { echo "status $status of a device without virtqueues"; return 1; }
 }

@@ -12,32 +12,53 @@ use similar::{capture_diff_slices, Algorithm, DiffOp};
 /// The id of a difference, what C does and what Rust does.
 pub(crate) type Found = (Option<&'static str>, String, String);
 
-/// Puts the steps of both side by side.
-pub(crate) fn align(
-    phase: Phase,
-    c: &[Located],
-    rust: &[Located],
-    found: &mut Vec<Found>,
-) -> Vec<Row> {
-    let keys = |steps: &[Located]| -> Vec<_> { steps.iter().map(|s| s.step.key()).collect() };
-    let (c_keys, rust_keys) = (keys(c), keys(rust));
-    let mut rows = Vec::new();
-    for op in capture_diff_slices(Algorithm::Myers, &c_keys, &rust_keys) {
-        let (c_range, rust_range) = (op.old_range(), op.new_range());
-        if let DiffOp::Equal { .. } = op {
-            for (c_step, rust_step) in c[c_range].iter().zip(&rust[rust_range]) {
-                rows.push(both(&c_step.step, &rust_step.step, found));
+/// The steps of both drivers in a phase of a device.
+pub(crate) struct Aligned<'a> {
+    pub(crate) phase: Phase,
+    pub(crate) is_console: bool,
+    pub(crate) c: &'a [Located],
+    pub(crate) rust: &'a [Located],
+}
+
+impl Aligned<'_> {
+    /// Puts the steps of both side by side.
+    pub(crate) fn align(&self, found: &mut Vec<Found>) -> Vec<Row> {
+        let (c, rust) = (self.c, self.rust);
+        let keys = |steps: &[Located]| -> Vec<_> { steps.iter().map(|s| s.step.key()).collect() };
+        let (c_keys, rust_keys) = (keys(c), keys(rust));
+        let mut rows = Vec::new();
+        for op in capture_diff_slices(Algorithm::Myers, &c_keys, &rust_keys) {
+            let (c_range, rust_range) = (op.old_range(), op.new_range());
+            if let DiffOp::Equal { .. } = op {
+                for (c_step, rust_step) in c[c_range].iter().zip(&rust[rust_range]) {
+                    rows.push(both(&c_step.step, &rust_step.step, found));
+                }
+                continue;
             }
-            continue;
+            for at in c_range {
+                rows.push(only_c(c, at, found));
+            }
+            for at in rust_range {
+                rows.push(self.only_rust(&rust[at].step, found));
+            }
         }
-        for at in c_range {
-            rows.push(only_c(c, at, found));
-        }
-        for at in rust_range {
-            rows.push(only_rust(phase, &rust[at].step, found));
+        rows
+    }
+
+    /// A step that only the Rust driver does.
+    fn only_rust(&self, step: &Step, found: &mut Vec<Found>) -> Row {
+        let id = match (step, self.phase) {
+            (Step::Offered { .. }, Phase::Restore) => Some(intended::FEATURES_REREAD),
+            (step, _) if self.is_console && is_status_read(step) => Some(intended::OUTPUT_CHECKED),
+            _ => None,
+        };
+        found.push((id, String::new(), step.to_string()));
+        Row {
+            c: String::new(),
+            rust: step.to_string(),
+            note: id.unwrap_or_default().to_owned(),
         }
     }
-    rows
 }
 
 /// The same step of both, done in maybe different ways.
@@ -109,20 +130,6 @@ fn only_c(steps: &[Located], at: usize, found: &mut Vec<Found>) -> Row {
     Row {
         c: step.to_string(),
         rust: String::new(),
-        note: id.unwrap_or_default().to_owned(),
-    }
-}
-
-/// A step that only the Rust driver does.
-fn only_rust(phase: Phase, step: &Step, found: &mut Vec<Found>) -> Row {
-    let id = match (step, phase) {
-        (Step::Offered { .. }, Phase::Restore) => Some(intended::FEATURES_REREAD),
-        _ => None,
-    };
-    found.push((id, String::new(), step.to_string()));
-    Row {
-        c: String::new(),
-        rust: step.to_string(),
         note: id.unwrap_or_default().to_owned(),
     }
 }

@@ -3,7 +3,7 @@
 //! Compares a run of the C driver with one of the Rust driver.
 
 use crate::access::ACKNOWLEDGE;
-use crate::align::{align, Found};
+use crate::align::{Aligned, Found};
 use crate::checker::{self, Breach};
 use crate::config::ConfigView;
 use crate::cost::{self, Count};
@@ -59,6 +59,8 @@ pub struct Cost {
     pub design: usize,
     /// What the Rust driver must reach.
     pub reach: usize,
+    /// How many accesses to the device configuration it may take more than the C driver.
+    pub compared: usize,
     /// The floor of the interface.
     pub floor: usize,
 }
@@ -66,7 +68,7 @@ pub struct Cost {
 impl Cost {
     /// Whether the Rust driver reaches what it must.
     pub fn ok(&self) -> bool {
-        self.rust.handshake <= self.reach && self.rust.config <= self.c.config
+        self.rust.handshake <= self.reach && self.rust.config <= self.c.config + self.compared
     }
 }
 
@@ -212,20 +214,20 @@ impl Report {
             self.whole(&c.name, "a phase is needed", "with accesses in both");
         }
         let mut phases = Vec::new();
-        let mut parked = false;
+        let mut held_in_reset = false;
         let rust_sides = sides(rust);
         let c_sides = sides(c);
         for side in &c_sides {
             let same = |s: &&Side<'_>| s.key() == side.key();
             match rust_sides.iter().find(same) {
                 Some(other) if side.segment.phase.is_compared() => {
-                    parked = is_parked(side, other, parked);
-                    phases.push(self.phase(c, side, other, parked));
+                    held_in_reset = is_held_in_reset(side, other, held_in_reset);
+                    phases.push(self.phase(c, side, other, held_in_reset));
                 }
                 Some(other) => {
                     let (state, rust_state) = (side.state.to_string(), other.state.to_string());
-                    parked &= state != rust_state;
-                    if state != rust_state && !parked {
+                    held_in_reset &= state != rust_state;
+                    if state != rust_state && !held_in_reset {
                         self.differences.push(Difference {
                             phase: Some(side.segment.phase),
                             round: side.segment.round,
@@ -271,21 +273,29 @@ impl Report {
         device: &DeviceTrace,
         c: &Side<'_>,
         rust: &Side<'_>,
-        parked: bool,
+        held_in_reset: bool,
     ) -> PhaseReport {
         let segment = c.segment;
         let mut differences = Vec::new();
-        let mut rows = align(segment.phase, &c.steps, &rust.steps, &mut differences);
+        let sides = Aligned {
+            phase: segment.phase,
+            is_console: device.name == CONSOLE,
+            c: &c.steps,
+            rust: &rust.steps,
+        };
+        let mut rows = sides.align(&mut differences);
+        let checks = rows.iter().filter(|r| r.note == intended::OUTPUT_CHECKED);
+        let checks = checks.count();
         config(c, rust, &mut differences);
         let (c_state, rust_state) = (c.state.to_string(), rust.state.to_string());
         if c_state != rust_state {
             differences.push((None, c_state.clone(), rust_state.clone()));
         }
-        if parked {
+        if held_in_reset {
             let ids = differences.iter_mut().map(|(id, ..)| id);
-            ids.for_each(|id| *id = Some(intended::PARKED));
+            ids.for_each(|id| *id = Some(intended::HELD_IN_RESET));
             let rows = rows.iter_mut().filter(|r| r.c != r.rust);
-            rows.for_each(|r| r.note = intended::PARKED.to_owned());
+            rows.for_each(|r| r.note = intended::HELD_IN_RESET.to_owned());
         }
         for (id, c, rust) in differences {
             let id = id.and_then(|id| self.intends(id));
@@ -312,12 +322,18 @@ impl Report {
             phase: segment.phase,
             round: segment.round,
             rows,
-            cost: count(segment.phase, device.msix, c, rust),
+            cost: count(segment.phase, device.msix, c, rust, checks),
             c_state,
             rust_state,
         }
     }
 }
+
+/// What the devices of the tests call a console.
+const CONSOLE: &str = "console";
+
+/// The most accesses that a comparison of the device configuration takes.
+const COMPARED: usize = 2;
 
 fn is_handshake(segment: &Segment) -> bool {
     segment.phase.is_compared() && !segment.accesses.is_empty()
@@ -380,7 +396,7 @@ fn sides(device: &DeviceTrace) -> Vec<Side<'_>> {
 ///
 /// The C driver does not reset such a device in its freeze; the Rust driver does, and only
 /// acknowledges it in its restore.
-fn is_parked(c: &Side<'_>, rust: &Side<'_>, before: bool) -> bool {
+fn is_held_in_reset(c: &Side<'_>, rust: &Side<'_>, before: bool) -> bool {
     let resets = |side: &Side<'_>| {
         let mut steps = side.steps.iter();
         steps.any(|s| matches!(s.step, Step::Reset { complete: true, .. }))
@@ -394,7 +410,13 @@ fn is_parked(c: &Side<'_>, rust: &Side<'_>, before: bool) -> bool {
 }
 
 fn config(c: &Side<'_>, rust: &Side<'_>, found: &mut Vec<Found>) {
+    let is_restore = c.segment.phase == Phase::Restore;
     let (c, rust) = (&c.config, &rust.config);
+    if is_restore && c.is_part_of(rust) && !c.same(rust) {
+        let id = Some(intended::CONFIG_COMPARED);
+        found.push((id, String::new(), rust.beyond(c)));
+        return;
+    }
     let (more, less) = (c.beyond(rust), rust.beyond(c));
     if !c.same(rust) {
         found.push((None, more, less));
@@ -410,7 +432,8 @@ fn config(c: &Side<'_>, rust: &Side<'_>, found: &mut Vec<Found>) {
     }
 }
 
-fn count(phase: Phase, msix: bool, c: &Side<'_>, rust: &Side<'_>) -> Cost {
+/// `checks` are the accesses of the Rust driver before each output of a console.
+fn count(phase: Phase, msix: bool, c: &Side<'_>, rust: &Side<'_>, checks: usize) -> Cost {
     let set_up = |side: &Side<'_>| {
         let queues = side.steps.iter();
         queues.filter(|s| matches!(s.step, Step::Queue(_))).count()
@@ -429,7 +452,8 @@ fn count(phase: Phase, msix: bool, c: &Side<'_>, rust: &Side<'_>) -> Cost {
         c: Count::of(&c.segment.accesses, &c.steps),
         rust: Count::of(&rust.segment.accesses, &rust.steps),
         design: design(|d| d.c) + repeated,
-        reach: design(|d| d.reach) + repeated,
+        reach: design(|d| d.reach) + repeated + checks,
+        compared: if phase == Phase::Restore { COMPARED } else { 0 },
         floor: design(|d| d.floor),
     }
 }

@@ -60,6 +60,12 @@ impl ConfigView {
         text.join(", ")
     }
 
+    /// Whether all that was read and written was so in the other too.
+    pub(crate) fn is_part_of(&self, other: &ConfigView) -> bool {
+        let reads = self.read.iter().all(|(at, v)| other.read.get(at) == Some(v));
+        reads && self.written == other.written
+    }
+
     /// Whether the same bytes were read with the same values, and the same written.
     pub(crate) fn same(&self, other: &ConfigView) -> bool {
         self.read == other.read && self.written == other.written

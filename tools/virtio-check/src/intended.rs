@@ -32,8 +32,12 @@ pub const ISR_AFTER_RESET: &str = "isr-after-reset";
 pub const CONFIG_WIDTH: &str = "config-width";
 /// Long configuration fields are read until two reads agree.
 pub const CONFIG_STABLE: &str = "config-stable-read";
-/// A device whose virtio driver cannot be frozen is kept reset.
-pub const PARKED: &str = "parked";
+/// The device configuration is compared at restore with what it was before.
+pub const CONFIG_COMPARED: &str = "config-compared";
+/// The status is read before each output of a console.
+pub const OUTPUT_CHECKED: &str = "output-checked";
+/// A device whose virtio driver cannot be frozen is held in reset.
+pub const HELD_IN_RESET: &str = "held-in-reset";
 
 /// The differences that the Rust driver may show.
 pub const INTENDED: &[Intended] = &[
@@ -70,7 +74,15 @@ pub const INTENDED: &[Intended] = &[
         reason: "without a generation count, long fields are read until two reads agree",
     },
     Intended {
-        id: PARKED,
+        id: CONFIG_COMPARED,
+        reason: "a size or link that changed during the sleep is told to the virtio driver",
+    },
+    Intended {
+        id: OUTPUT_CHECKED,
+        reason: "virtio_console spins for its output; a dead device would stop the machine",
+    },
+    Intended {
+        id: HELD_IN_RESET,
         reason: "a device whose virtio driver has no freeze (9p) is reset, and stays so",
     },
 ];

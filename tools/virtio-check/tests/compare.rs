@@ -312,7 +312,7 @@ fn a_device_that_cannot_be_frozen_stays_reset() {
     let (c, rust) = unfrozen(false);
     let report = compare(&c, &rust, INTENDED);
     assert!(report.ok(), "{report}");
-    assert!(report.seen().contains("parked"));
+    assert!(report.seen().contains("held-in-reset"));
     assert_eq!(report.c_breaches.len(), 1);
 }
 

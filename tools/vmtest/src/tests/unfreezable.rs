@@ -19,7 +19,7 @@ fn cells() -> Vec<Cell> {
                 vm.ok("ensure_loaded")?;
                 vm.ok("mount_9p")?;
                 vm.ok(&format!("pm_test_cycles {state} devices 2"))?;
-                vm.ok(&format!("check_parked {slot}"))?;
+                vm.ok(&format!("check_held_in_reset {slot}"))?;
                 vm.ok(&format!(
                     "log_says {slot} 'driver 9pnet_virtio cannot be frozen: the device is reset'"
                 ))?;
