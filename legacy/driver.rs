@@ -151,7 +151,15 @@ impl pci::Driver for Legacy {
 
         // The virtio core resets the device when it is registered, and does not ask how it went.
         match (dev.life.get(), dev.state.reset_error()) {
-            (Life::New, Some(error)) => Err(reset_errno(error)),
+            (Life::New, Some(error)) => {
+                let why = match pci.presence() {
+                    pci::Presence::Absent => "and so does the configuration space",
+                    pci::Presence::NotDecoding(_) => "BAR0 is not decoded",
+                    pci::Presence::Present => "does a bridge above lack an I/O window?",
+                };
+                dev_err!(&*pci, "not driven: registers read as all ones, {why}\n");
+                Err(reset_errno(error))
+            }
             _ => Ok(Bound {
                 _files: debugfs::files(&dev),
                 registration,

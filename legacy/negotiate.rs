@@ -146,6 +146,8 @@ fn note_reset(dev: &LegacyDevice, error: Option<ResetError>) {
             // An illegal event is reported.
             let _ = dev.life.apply(LifeEvent::ResetSlow, &dev.log);
         }
+        // Probe refuses the device and tells why.
+        (Life::New, Some(ResetError::Gone)) => {}
         (_, Some(error)) => dev.log.report(Event::ResetFailed(error)),
         (Life::New | Life::AwaitingReset(_), None) => {
             let _ = dev.life.apply(LifeEvent::ResetComplete, &dev.log);
@@ -186,15 +188,15 @@ pub(super) fn legacy_features(dev: &LegacyDevice, device: &Device) -> Result<u32
 ///
 /// # Errors
 ///
-/// `EPROBE_DEFER` while the first reset is not complete, `ENODEV` or `EIO` if the last one was not
-/// seen complete, `EINVAL` for features that do not exist on the legacy interface, `EPROTO` before
+/// `EPROBE_DEFER` while the first reset is not complete, `ENODEV` if there is no device, `ENODEV` or
+/// `EIO` if the last reset was not seen complete, `EINVAL` for features that do not exist on the legacy interface, `EPROTO` before
 /// ACKNOWLEDGE and DRIVER.
 pub(super) fn finalize_features(dev: &LegacyDevice, device: &Device) -> Result {
-    if matches!(dev.life.get(), Life::AwaitingReset(_)) {
-        return Err(EPROBE_DEFER);
-    }
-    if !dev.hw.is_reachable() {
-        return Err(ENODEV);
+    match dev.life.get() {
+        Life::New => return Err(ENODEV),
+        Life::AwaitingReset(_) => return Err(EPROBE_DEFER),
+        _ if !dev.hw.is_reachable() => return Err(ENODEV),
+        _ => {}
     }
     let features = legacy_features(dev, device)?;
     if dev.state.reset_error().is_some() {

@@ -2,9 +2,9 @@
 #
 # Devices that could not be restored.
 
-# The device in slot $1 was disconnected, its virtio device is gone, it is kept from memory, and the
+# The device in slot $1 was detached, its virtio device is gone, it is kept from memory, and the
 # kernel log says why: $2.
-check_disconnected() {
+check_detached() {
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	await 20 fails virtio_of "$1" || return
 	command=$(hexdump -s 4 -n 2 -v -e '1/2 "%u"' "/sys/bus/pci/devices/$pci/config")
@@ -12,7 +12,7 @@ check_disconnected() {
 		echo "$pci may access memory: command $command"
 		return 1
 	}
-	for text in "$2" "disconnected and taken from"; do
+	for text in "$2" "detached: no register is accessed"; do
 		log_says "$1" "$text" || return
 	done
 }

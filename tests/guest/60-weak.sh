@@ -41,7 +41,7 @@ reads_wait() {
 
 # The device in slot $1 is known to be dead: its virtio device is gone, the kernel log says $2.
 check_died() {
-	check_disconnected "$1" "$2" || return
+	check_detached "$1" "$2" || return
 	[ ! -e /tmp/reader ] || await 10 test -e /tmp/reader-status
 }
 

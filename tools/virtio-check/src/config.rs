@@ -62,7 +62,10 @@ impl ConfigView {
 
     /// Whether all that was read and written was so in the other too.
     pub(crate) fn is_part_of(&self, other: &ConfigView) -> bool {
-        let reads = self.read.iter().all(|(at, v)| other.read.get(at) == Some(v));
+        let reads = self
+            .read
+            .iter()
+            .all(|(at, v)| other.read.get(at) == Some(v));
         reads && self.written == other.written
     }
 

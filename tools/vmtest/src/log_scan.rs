@@ -45,8 +45,8 @@ const DENIED: &[&str] = &[
     r"Unknown symbol|disagrees about version",
     r"status 0x.* not written after",
     r"reset does not complete",
-    r"not brought back after a reset",
-    r"virtqueues before DRIVER|features before ACKNOWLEDGE",
+    r"failed to recover after reset",
+    r"find_vqs before DRIVER|features before ACKNOWLEDGE",
     r"\d+ of \d+ virtqueues restored",
     r"printk messages dropped",
 ];

@@ -14,7 +14,7 @@ pub(super) enum Outcome {
     /// Input and output fail at once.
     Errors,
     /// It was taken from its virtio driver while it slept.
-    Disconnected,
+    Detached,
     /// Input and output do not end by themselves, but everything else does.
     Waits,
     /// Something else does not end.
@@ -27,7 +27,7 @@ impl Outcome {
         Self::Works,
         Self::Refused,
         Self::Errors,
-        Self::Disconnected,
+        Self::Detached,
         Self::Waits,
         Self::Hangs,
     ];
@@ -38,7 +38,7 @@ impl Outcome {
             Self::Works => "works",
             Self::Refused => "refused",
             Self::Errors => "errors",
-            Self::Disconnected => "disconnected",
+            Self::Detached => "detached",
             Self::Waits => "waits",
             Self::Hangs => "hangs",
         }

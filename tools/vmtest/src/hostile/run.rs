@@ -31,10 +31,10 @@ const SAID_OF_BAD_DEVICES: [&str; 7] = [
     "PM: ",
     "reset does not complete",
     "virtqueues restored",
-    "not brought back after a reset",
+    "failed to recover after reset",
     "not written after",
     "features before ACKNOWLEDGE",
-    "virtqueues before DRIVER",
+    "find_vqs before DRIVER",
 ];
 
 /// The machine: three devices that lie or do not, and one of QEMU's own.
@@ -206,7 +206,7 @@ fn left_behind(device: &scripted::Device, scenario: &Scenario, outcome: Outcome)
         (Expected::Only(Outcome::Works), Outcome::Works) if status & live != live => {
             Some(format!("device at work with status {status:#04x}"))
         }
-        (Expected::Only(Outcome::Disconnected | Outcome::Errors), seen)
+        (Expected::Only(Outcome::Detached | Outcome::Errors), seen)
             if seen != Outcome::Works && device.is_master() =>
         {
             Some("bus mastering left on".to_owned())
@@ -275,7 +275,7 @@ fn lie_and_look(vm: &mut Vm, scenario: &Scenario) -> Result<Outcome> {
             }
         }
         if state(vm, slot)? != "live" {
-            return Ok(Outcome::Disconnected);
+            return Ok(Outcome::Detached);
         }
     }
     if scenario.idle {

@@ -46,7 +46,7 @@ const CHANGES: [Change; 5] = [
             vec![format!("device.{}.addr={:#x}", kind.id(), NOWHERE + slot)]
         },
         kinds: &Kind::FROZEN,
-        says: Some("device is gone: it reads as all ones"),
+        says: Some("device is gone: the configuration space reads as all ones"),
         rebinds: false,
     },
     Change {
@@ -98,7 +98,7 @@ fn cells(change: &'static Change) -> Vec<Cell> {
         for kind in Kind::FROZEN {
             match change.says {
                 Some(says) if change.kinds.contains(&kind) => {
-                    vm.ok(&format!("check_disconnected {} '{says}'", kind.slot()))?;
+                    vm.ok(&format!("check_detached {} '{says}'", kind.slot()))?;
                 }
                 _ => {
                     vm.ok(&format!("await 10 is_live {}", kind.slot()))?;

@@ -21,7 +21,7 @@ fn cells() -> Vec<Cell> {
                 vm.ok(&format!("pm_test_cycles {state} devices 2"))?;
                 vm.ok(&format!("check_held_in_reset {slot}"))?;
                 vm.ok(&format!(
-                    "log_says {slot} 'driver 9pnet_virtio cannot be frozen: the device is reset'"
+                    "log_says {slot} 'driver 9pnet_virtio cannot be frozen: the device is held in reset'"
                 ))?;
                 vm.ok("check_9p_gives_errors")?;
                 vm.ok("umount -f /mnt/9p")?;
