@@ -94,6 +94,10 @@ PHONY += compare
 compare: cargo ## Compare the handshakes of the Rust and of the C driver
 	@$(with-module) $(vmtest)
 
+PHONY += kernels
+kernels: cargo ## Build the module for kernels of many configurations: ARGS="--source=DIR no-msi"
+	@$(vmtest)
+
 PHONY += hostile
 hostile: cargo ## Devices that misbehave, on both drivers; one table
 	@$(with-module) $(vmtest)

@@ -114,6 +114,18 @@ macro_rules! pci_device_table {
 #[cfg(not(has_short_id_tables))]
 pub(crate) use pci_device_table;
 
+/// `THIS_MODULE` of C.
+#[cfg(has_this_module)]
+pub(super) const fn this_module() -> *mut bindings::module {
+    kernel::module::this_module::<crate::LocalModule>().as_ptr()
+}
+
+/// `THIS_MODULE` of C.
+#[cfg(not(has_this_module))]
+pub(super) const fn this_module() -> *mut bindings::module {
+    crate::THIS_MODULE.as_ptr()
+}
+
 /// What a handler of interrupts returns to C.
 #[cfg(has_irqreturn_type)]
 pub(crate) fn irqreturn(value: IrqReturn) -> bindings::irqreturn_t {

@@ -17,12 +17,13 @@ use core::marker::PhantomData;
 use kernel::{
     bindings,
     fmt,
-    module::this_module,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
     sync::Arc, //
 };
+
+use super::compat;
 
 /// What a file shows of a `T`.
 pub(crate) trait Show<T>: 'static {
@@ -143,7 +144,7 @@ struct Operations<T, S>(PhantomData<(T, S)>);
 #[cfg(CONFIG_DEBUG_FS)]
 impl<T: Sync + 'static, S: Show<T>> Operations<T, S> {
     const TABLE: bindings::file_operations = bindings::file_operations {
-        owner: this_module::<crate::LocalModule>().as_ptr(),
+        owner: compat::this_module(),
         open: Some(Self::open_callback),
         read: Some(bindings::seq_read),
         llseek: Some(bindings::seq_lseek),

@@ -11,6 +11,7 @@ use anyhow::{anyhow, ensure, Result};
 
 use crate::compare;
 use crate::hostile;
+use crate::kernels;
 use crate::ktap::{Count, Ktap};
 use crate::layout::Interrupts;
 use crate::runner::{self, Test};
@@ -152,8 +153,11 @@ pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
         "a test that is to be run does not exist"
     );
     let mut ktap = Ktap::new(stdout());
-    ktap.begin(STEPS.len() + harness::count() + tests.len() + COMPARED.len() + 3)?;
+    ktap.begin(
+        STEPS.len() + kernels::quick_count() + harness::count() + tests.len() + COMPARED.len() + 3,
+    )?;
     steps::run(setup, &STEPS, &mut ktap)?;
+    kernels::check(setup, &mut ktap)?;
     // No kernel is to be built while a VM has to answer in time. One that cannot be built is told by
     // the tests that need it.
     for test in &tests {

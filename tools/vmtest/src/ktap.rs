@@ -79,6 +79,17 @@ impl<W: Write> Ktap<W> {
         self.level_result(passed, name)
     }
 
+    /// Writes that something could not be tried, and why; it does not count as passed.
+    pub(crate) fn skip(&mut self, name: &str, why: &str) -> std::io::Result<()> {
+        let Some(level) = self.levels.last_mut() else {
+            return Ok(());
+        };
+        level.results += 1;
+        level.since = Instant::now();
+        let number = level.results;
+        self.line(&format!("ok {number} - {name} # SKIP {why}"))
+    }
+
     /// Writes the result of a level whose parts have been counted.
     pub(crate) fn level_result(&mut self, passed: bool, name: &str) -> std::io::Result<()> {
         let Some(level) = self.levels.last_mut() else {
@@ -153,6 +164,17 @@ mod tests {
              not ok 2 - net: io\n  # Failed: a\n  # b\nnot ok 1 - vm\nok 2 - x _ SKIP y\n\
              2 passed, 1 failed\n"
         );
+    }
+
+    #[test]
+    fn what_was_not_tried_is_no_pass() {
+        let mut bytes = Vec::new();
+        let mut ktap = Ktap::new(&mut bytes);
+        ktap.begin(1).unwrap();
+        ktap.skip("btf", "no pahole").unwrap();
+        assert!(!ktap.finish().unwrap().is_good());
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains("ok 1 - btf # SKIP no pahole\n"), "{text}");
     }
 
     #[test]

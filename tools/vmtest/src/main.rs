@@ -11,6 +11,7 @@ mod failure;
 mod guest_program;
 mod hostile;
 mod initramfs;
+mod kernels;
 mod ktap;
 mod kunit_log;
 mod layout;
@@ -107,6 +108,8 @@ enum Command {
         #[command(flatten)]
         wish: bench::Wish,
     },
+    /// Builds the module for kernels of many configurations.
+    Kernels(kernels::Options),
     /// Tests the harness itself.
     Selftest,
     /// Everything that continuous integration runs.
@@ -180,6 +183,7 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Hostile(options) => hostile::run(&setup, &options)?,
         Command::Random(seeds) => hostile::run_seeds(&setup, &seeds)?,
         Command::Bench { wish } => bench::run(&setup, &wish)?.is_good(),
+        Command::Kernels(options) => kernels::run(&setup, &options)?.is_good(),
         Command::Selftest => check::selftest(&setup)?.is_good(),
         Command::Check { size } => check::run(&setup, &size)?.is_good(),
         Command::Soak(options) => soak::run(&setup, &options)?,

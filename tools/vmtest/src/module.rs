@@ -29,7 +29,7 @@ const SOURCES: [&str; 9] = [
 ];
 
 /// Variables of an outer `make`.
-const MAKE_VARIABLES: [&str; 4] = ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"];
+pub(crate) const MAKE_VARIABLES: [&str; 4] = ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"];
 
 /// Builds the module for a kernel, as far as something has changed; gives its path.
 ///
@@ -43,11 +43,7 @@ pub(crate) fn build(
     machine: &Machine,
 ) -> Result<PathBuf> {
     let name = variant.name();
-    let copy = root.join("target/module").join(name);
-    fs::create_dir_all(&copy).with_context(|| format!("cannot make {}", copy.display()))?;
-    for source in SOURCES {
-        update(&root.join(source), &copy.join(source))?;
-    }
+    let copy = copy(root, name)?;
     fs::create_dir_all(logs).with_context(|| format!("cannot make {}", logs.display()))?;
     let path = logs.join(format!("module-{name}.log"));
     let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -72,6 +68,20 @@ pub(crate) fn build(
         path.display()
     );
     Ok(copy.join(MODULE))
+}
+
+/// Brings a copy of the sources up to date; gives its folder.
+///
+/// # Errors
+///
+/// A file that cannot be copied.
+pub(crate) fn copy(root: &Path, name: &str) -> Result<PathBuf> {
+    let copy = root.join("target/module").join(name);
+    fs::create_dir_all(&copy).with_context(|| format!("cannot make {}", copy.display()))?;
+    for source in SOURCES {
+        update(&root.join(source), &copy.join(source))?;
+    }
+    Ok(copy)
 }
 
 /// Copies a file or a folder; what is the same already keeps its time, so that make leaves it alone.

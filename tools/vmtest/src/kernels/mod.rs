@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Builds of the module for kernels of many configurations, one table.
+//!
+//! Of each kernel only that is made which modules need, a minute or two at the first time.
+
+mod build;
+mod variants;
+
+use std::io::{stdout, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{ensure, Context, Result};
+
+use build::{Outcome, Site};
+use variants::Variant;
+
+use crate::ktap::{Count, Ktap};
+use crate::runner::fresh_folder;
+use crate::setup::Setup;
+use crate::table::Table;
+
+/// Which kernels.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Parts of names of configurations; none is all.
+    names: Vec<String>,
+    /// Only those that `make check` has the time for.
+    #[arg(long)]
+    quick: bool,
+    /// Kernel source; given more than once, the configurations are built of each [that of the test
+    /// machine].
+    #[arg(long = "source", value_name = "DIR")]
+    sources: Vec<PathBuf>,
+}
+
+/// What a row says of a variant.
+struct Verdict {
+    /// None if it could not be tried.
+    passed: Option<bool>,
+    text: String,
+}
+
+/// Builds the module for the kernels and prints a table.
+///
+/// # Errors
+///
+/// There is no source, or the output cannot be written.
+pub(crate) fn run(setup: &Setup, options: &Options) -> Result<Count> {
+    let chosen: Vec<_> = variants::ALL
+        .iter()
+        .filter(|variant| !options.quick || variant.is_quick)
+        .filter(|variant| {
+            let names = &options.names;
+            names.is_empty()
+                || names
+                    .iter()
+                    .any(|name| variant.name.contains(name.as_str()))
+        })
+        .collect();
+    ensure!(!chosen.is_empty(), "no configuration has such a name");
+    let sources = match &options.sources[..] {
+        [] => vec![source_of(setup)?],
+        given => given.to_vec(),
+    };
+    let mut ktap = Ktap::new(stdout());
+    ktap.begin(chosen.len() * sources.len())?;
+    let mut table = Table::default();
+    table.row([
+        "kernel",
+        "configuration",
+        "architecture",
+        "compiler",
+        "module",
+        "s",
+    ]);
+    for source in &sources {
+        build_all(setup, source, &chosen, &mut ktap, &mut table)?;
+    }
+    let count = ktap.finish()?;
+    println!("\n{table}");
+    Ok(count)
+}
+
+/// How many results [`check`] gives.
+pub(crate) fn quick_count() -> usize {
+    quick().count()
+}
+
+fn quick() -> impl Iterator<Item = &'static Variant> {
+    variants::ALL.iter().filter(|variant| variant.is_quick)
+}
+
+/// Builds the module for those kernels that there is always the time for.
+///
+/// # Errors
+///
+/// There is no source, or the output cannot be written.
+pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
+    let chosen: Vec<_> = quick().collect();
+    let source = source_of(setup)?;
+    build_all(setup, &source, &chosen, ktap, &mut Table::default())
+}
+
+fn source_of(setup: &Setup) -> Result<PathBuf> {
+    let source = setup.machine.kernel_source.clone();
+    source.context("the source of the kernel in KDIR is not known: give --source=DIR")
+}
+
+fn build_all<W: Write>(
+    setup: &Setup,
+    source: &Path,
+    chosen: &[&Variant],
+    ktap: &mut Ktap<W>,
+    table: &mut Table,
+) -> Result<()> {
+    let release = release_of(source)?;
+    let logs = fresh_folder(&setup.logs, &format!("kernels-{release}"))?;
+    let site = Site {
+        root: &setup.root,
+        cache: &setup.machine.cache.join("kernels"),
+        source,
+        release: &release,
+        environment: &setup.machine.make_env,
+        logs: &logs,
+    };
+    for variant in chosen {
+        let start = Instant::now();
+        let verdict = judge(variant, &release, site.build(variant));
+        let name = format!("builds for {release}, {}", variant.name);
+        match verdict.passed {
+            Some(passed) => {
+                ktap.result(passed, &name)?;
+                if !passed {
+                    ktap.note(&verdict.text)?;
+                }
+            }
+            None => ktap.skip(&name, &verdict.text)?,
+        }
+        let compiler = format!("{:?}", variant.compiler).to_lowercase();
+        let seconds = start.elapsed().as_secs().to_string();
+        table.row([
+            &release,
+            variant.name,
+            variant.arch,
+            &compiler,
+            &verdict.text,
+            &seconds,
+        ]);
+    }
+    Ok(())
+}
+
+/// Whether that is what was wanted of the variant.
+fn judge(variant: &Variant, release: &str, outcome: Result<Outcome>) -> Verdict {
+    let builds = variant.wanted.builds(release);
+    let (passed, text) = match (outcome, variant.needs) {
+        (Ok(Outcome::Builds), _) => (Some(builds), "builds".to_owned()),
+        (Ok(Outcome::Refused(lines)), _) => {
+            let passed = !builds && lines.len() == 1;
+            (Some(passed), format!("refused: {}", lines.join("; ")))
+        }
+        (Ok(Outcome::Unmet(_)), Some(needs)) => (None, format!("not tried: needs {needs}")),
+        (Ok(Outcome::Unmet(lines)), None) => (Some(false), lines.join("; ")),
+        (Err(error), _) => (Some(false), format!("{error:#}")),
+    };
+    Verdict { passed, text }
+}
+
+/// The version of a kernel's source.
+fn release_of(source: &Path) -> Result<String> {
+    let mut make = Command::new("make");
+    make.args(["-s", "-C"]).arg(source).arg("kernelversion");
+    let output = make.output().context("cannot run make")?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    ensure!(
+        output.status.success() && text.starts_with(|first: char| first.is_ascii_digit()),
+        "{} is no kernel source",
+        source.display()
+    );
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variant(name: &str) -> &'static Variant {
+        let mut all = variants::ALL.iter();
+        all.find(|variant| variant.name == name).unwrap()
+    }
+
+    fn passes(name: &str, release: &str, outcome: Result<Outcome>) -> Option<bool> {
+        judge(variant(name), release, outcome).passed
+    }
+
+    #[test]
+    fn one_line_of_refusal_is_right_where_it_is_wanted() {
+        let refused = |lines: usize| Ok(Outcome::Refused(vec![String::new(); lines]));
+        assert_eq!(passes("no-smp", "7.2.12", refused(1)), Some(true));
+        assert_eq!(passes("no-smp", "7.2.12", refused(2)), Some(false));
+        assert_eq!(passes("no-smp", "7.3.4", refused(1)), Some(false));
+        assert_eq!(passes("no-smp", "7.2.12", Ok(Outcome::Builds)), Some(false));
+        assert_eq!(passes("no-smp", "7.3.4", Ok(Outcome::Builds)), Some(true));
+    }
+
+    #[test]
+    fn what_cannot_be_configured_is_no_pass() {
+        let unmet = || Ok(Outcome::Unmet(vec!["CONFIG_X".to_owned()]));
+        assert_eq!(passes("llvm", "7.3.4", unmet()), Some(false));
+        assert_eq!(passes("btf", "7.3.4", unmet()), None);
+        let failed = Err(anyhow::anyhow!("make failed"));
+        assert_eq!(passes("btf", "7.3.4", failed), Some(false));
+    }
+}
