@@ -6,6 +6,7 @@ mod lying;
 mod serving;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 
 use anyhow::Result;
@@ -14,6 +15,7 @@ use virtio_check::{Breach, Phase};
 
 use crate::interrupts::Interrupts;
 use crate::lie::{Lie, Time};
+use crate::log::Log;
 use crate::memory::Memory;
 use crate::models::{Kind, Model};
 use crate::oracle::{Circumstances, Oracle};
@@ -45,6 +47,8 @@ pub struct Config {
     pub keeps_state: bool,
     /// Whether each access of the driver is judged.
     pub strict: bool,
+    /// A file that gets a line an access, for `virtio-check trace`.
+    pub log: Option<PathBuf>,
 }
 
 impl Config {
@@ -59,6 +63,7 @@ impl Config {
             queue_sizes: None,
             keeps_state: false,
             strict: true,
+            log: None,
         }
     }
 }
@@ -102,6 +107,7 @@ pub(crate) struct Function {
     queues: Vec<Virtqueue>,
 
     oracle: Option<Oracle>,
+    log: Option<Log>,
     /// No rule was broken since the reset.
     compliant: bool,
     /// The available rings at the reset that was written last, until the status is read.
@@ -149,6 +155,7 @@ impl Function {
             config_vector: NO_VECTOR,
             isr: 0,
             oracle: config.strict.then(|| Oracle::new(&config.name)),
+            log: config.log.as_deref().map(Log::create).transpose()?,
             compliant: true,
             at_reset: Vec::new(),
             accesses: 0,
@@ -187,7 +194,7 @@ impl Function {
         }
         let honest = self.honest(register, size);
         let value = mask(self.answer(register, honest), size);
-        self.note(register, false, size, value);
+        self.note(register, offset, false, size, value);
         value
     }
 
@@ -197,7 +204,7 @@ impl Function {
         if register == Register::Status && value == 0 {
             self.enter_reset();
         }
-        self.note(register, true, size, value);
+        self.note(register, offset, true, size, value);
         if self.twist(register) {
             self.set(register, value);
         }
@@ -330,8 +337,8 @@ impl Function {
         }
     }
 
-    /// Has an access judged. A driver that breaks a rule is not compliant any more.
-    fn note(&mut self, register: Register, write: bool, size: u8, value: u64) {
+    /// Has an access logged and judged. A driver that breaks a rule is not compliant any more.
+    fn note(&mut self, register: Register, offset: u64, write: bool, size: u8, value: u64) {
         self.accesses += 1;
         let now = Circumstances {
             phase: self.phase(),
@@ -350,6 +357,9 @@ impl Function {
             value,
             times: 1,
         };
+        if let Some(log) = &mut self.log {
+            log.access(&self.name, &access, offset, &now);
+        }
         if let Some(oracle) = &mut self.oracle {
             self.compliant &= oracle.judge(&access, &now);
         }

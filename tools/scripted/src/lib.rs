@@ -19,6 +19,7 @@ mod function;
 mod function_tests;
 mod interrupts;
 mod lie;
+mod log;
 mod memory;
 mod models;
 mod oracle;

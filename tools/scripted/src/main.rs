@@ -26,6 +26,9 @@ struct Arguments {
     /// How many MSI-X vectors it has; without any, it has INTx only.
     #[arg(long, default_value_t = 3)]
     vectors: u16,
+    /// A file that gets a line an access, for virtio-check trace.
+    #[arg(long)]
+    log: Option<PathBuf>,
     /// Its registers are in memory, not in I/O ports.
     #[arg(long)]
     memory: bool,
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
     if arguments.memory {
         config.bar = Bar::Memory(4096);
     }
+    config.log = arguments.log;
     let device = Device::start(&config, &arguments.socket)?;
     if std::io::stdin().is_terminal() {
         eprintln!("listening on {}", arguments.socket.display());

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use scripted::{Config, Device, Kind};
 use vfio_user::Client;
 use virtio_check::access::{Access, Register};
-use virtio_check::{pre_2014, Breach, DeviceInfo, DeviceTrace, Phase, Run};
+use virtio_check::{pre_2014, Breach, DeviceInfo, DeviceTrace, Lane, Phase, Run};
 
 /// The region with the registers.
 const BAR0: u32 = 0;
@@ -64,11 +64,17 @@ fn play(client: &mut Client, access: &Access) {
 
 /// The breaches that a strict device sees when a recorded run is played to it.
 fn breaches(run: &Run) -> Vec<Breach> {
+    played(run, None)
+}
+
+/// Plays a recorded run to a strict device, which may log it.
+fn played(run: &Run, log: Option<PathBuf>) -> Vec<Breach> {
     let dir = tempfile::tempdir().unwrap();
     let trace = &run.devices[0];
     let config = Config {
         features: Some(first_read(trace, Register::HostFeatures) as u32),
         queue_sizes: Some(vec![first_read(trace, Register::QueueNum) as u16]),
+        log,
         ..Config::new("rng", Kind::Rng, if trace.msix { 2 } else { 0 })
     };
     let socket = dir.path().join("socket");
@@ -110,5 +116,29 @@ fn the_order_of_before_2014_is_a_breach_in_each_restore() {
         let first = found[0].to_string();
         assert!(first.contains("3.1.1 Device Initialization"), "{first}");
         assert!(first.contains("> "), "{first}");
+    }
+}
+
+#[test]
+fn the_log_of_a_device_gives_the_verdict_of_the_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    for (name, msix) in [("rust-msix", true), ("c-intx", false)] {
+        for run in [load(name), pre_2014(&load(name))] {
+            let seen: BTreeSet<_> = played(&run, Some(log.clone()))
+                .iter()
+                .map(|breach| breach.rule.id)
+                .collect();
+            let lane = Lane::read("log", &log, &[]).unwrap();
+            let [verdict] = &lane.verdicts[..] else {
+                panic!("{lane:?}");
+            };
+            assert_eq!((verdict.device.as_str(), verdict.msix), ("rng", msix));
+            let findings = verdict.findings.iter();
+            let broken = findings
+                .filter(|(_, f)| f.broken != 0)
+                .map(|(rule, _)| rule.id);
+            assert_eq!(broken.collect::<BTreeSet<_>>(), seen, "{name}");
+        }
     }
 }

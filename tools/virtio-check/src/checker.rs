@@ -506,7 +506,7 @@ impl Checker {
             Some(_) => format!("{access}, but virtqueue {index} does not exist"),
         });
         if let Some(size) = size {
-            let end = access.value + ring_pages(size);
+            let end = access.value.saturating_add(ring_pages(size));
             self.keep(table::PFN_RANGE, end <= 1 << 32, || {
                 format!("{access}, and a ring of size {size} ends at page {end:#x}")
             });

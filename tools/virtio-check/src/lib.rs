@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Checks and compares the register accesses of legacy virtio-pci drivers, as traced by QEMU
-//! (`memory_region_ops_read`, `memory_region_ops_write`, with `ioeventfd=off`).
+//! Judges the register accesses of legacy virtio-pci drivers against the specification.
 //!
-//! [`Run::load`] reads a trace and splits it into phases, [`check`] checks it against the
-//! specification, [`compare`] compares the C driver's run with the Rust driver's.
+//! [`Lane::read`] judges a trace of any driver as it is read, [`Measure`] says what counts, and
+//! [`output`] puts it into words. [`Run::load`] keeps a trace, split into phases: [`compare`] puts
+//! the C driver's run beside the Rust driver's, and [`pictures`] draws them.
 
 pub mod access;
 mod align;
@@ -12,6 +12,7 @@ mod checker;
 mod compare;
 mod config;
 pub mod cost;
+mod cut;
 mod decode;
 pub mod intended;
 mod judge;
@@ -39,6 +40,7 @@ pub mod steps;
 
 pub use checker::{check, Breach, Checker};
 pub use compare::{compare, Cost, DeviceReport, Difference, PhaseReport, Report, Row};
+pub use cut::cut;
 pub use intended::{Intended, INTENDED};
 pub use judge::{Finding, Judge, Verdict};
 pub use lane::Lane;

@@ -2,8 +2,9 @@
 
 //! Traces made small enough to be kept.
 
+use crate::cut::line;
 use crate::phase::{Phase, MARK_PORT};
-use crate::read::{self, Event, RawAccess, Region};
+use crate::read::{self, Event, Region};
 use anyhow::Result;
 use std::fmt::Write;
 
@@ -31,34 +32,12 @@ pub fn reduce(text: &str) -> Result<String> {
                 );
             }
             Event::Access(access) if phase.is_compared() => {
-                let known = regions.iter().position(|region| *region == access.region);
-                let region = known.unwrap_or_else(|| {
-                    regions.push(access.region.clone());
-                    regions.len() - 1
-                });
-                line(&mut kept, &access, 0x100 * (region + 1));
+                line(&mut kept, &access, &mut regions);
             }
             Event::Access(_) => {}
         }
     }
     Ok(kept)
-}
-
-fn line(kept: &mut String, access: &RawAccess, region: usize) {
-    let RawAccess {
-        cpu,
-        address,
-        value,
-        size,
-        write,
-        ..
-    } = access;
-    let kind = if *write { "write" } else { "read" };
-    let _ = writeln!(
-        kept,
-        "memory_region_ops_{kind} cpu {cpu} mr {region:#x} addr {address:#x} value {value:#x} \
-         size {size} name 'virtio-pci'"
-    );
 }
 
 #[cfg(test)]

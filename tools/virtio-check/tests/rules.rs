@@ -94,3 +94,10 @@ fn a_vector_may_be_read_back_later_but_not_after_another() {
         );
     }
 }
+
+#[test]
+fn an_address_of_64_bits_is_out_of_range() {
+    let queue = "STATUS=0 STATUS?0 STATUS=1 STATUS=3 HOST_FEATURES?0 GUEST_FEATURES=0 QUEUE_SEL=0 \
+                 QUEUE_NUM?64 QUEUE_PFN=0xffffffffffffffff/8";
+    assert_eq!(judge(queue).0, BTreeSet::from(["pfn-range", "width"]));
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machines that the drivers run on: what QEMU is started with for each.
+
+use std::path::{Path, PathBuf};
+
+/// A kind of device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A disk.
+    Blk,
+    /// A SCSI controller with a disk.
+    Scsi,
+    /// A network.
+    Net,
+    /// A source of random numbers.
+    Rng,
+}
+
+impl Kind {
+    /// The part of a driver's name that tells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Blk => "blk",
+            Kind::Scsi => "scsi",
+            Kind::Net => "net",
+            Kind::Rng => "rng",
+        }
+    }
+
+    /// The device, through its legacy interface alone, each access visible.
+    fn arguments(self, disk: &Path, option_rom: bool) -> Vec<String> {
+        let legacy = "disable-modern=on,disable-legacy=off";
+        let disk = format!(
+            "file={},if=none,id=d,format=raw,snapshot=on",
+            disk.display()
+        );
+        let words: Vec<String> = match self {
+            Kind::Blk => vec![
+                "-drive".into(),
+                disk,
+                "-device".into(),
+                format!("virtio-blk-pci,drive=d,ioeventfd=off,{legacy}"),
+            ],
+            Kind::Scsi => vec![
+                "-drive".into(),
+                disk,
+                "-device".into(),
+                format!("virtio-scsi-pci,id=s,ioeventfd=off,{legacy}"),
+                "-device".into(),
+                "scsi-hd,drive=d,bus=s.0".into(),
+            ],
+            Kind::Net => vec![
+                "-netdev".into(),
+                "user,id=n".into(),
+                "-device".into(),
+                // Without its option ROM, which is another driver.
+                match option_rom {
+                    true => format!("virtio-net-pci,netdev=n,ioeventfd=off,{legacy}"),
+                    false => format!("virtio-net-pci,netdev=n,romfile=,ioeventfd=off,{legacy}"),
+                },
+            ],
+            Kind::Rng => vec![
+                "-device".into(),
+                format!("virtio-rng-pci,ioeventfd=off,{legacy}"),
+            ],
+        };
+        words
+    }
+}
+
+/// What runs in a machine.
+#[derive(Clone, Debug)]
+pub enum Software {
+    /// Firmware of QEMU's own machine `pc`, or the option ROM of the network.
+    BuiltIn,
+    /// Firmware in a file, given with `-bios`.
+    Bios(&'static str),
+    /// Firmware in flash: the code and an empty store of variables.
+    Flash(&'static str, &'static str),
+    /// A kernel of this series, of a package.
+    Kernel(&'static str),
+}
+
+/// A driver of one kind of device, and where it runs.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// The name of the driver, without the kind.
+    pub name: &'static str,
+    /// The kind of device.
+    pub kind: Kind,
+    /// The architecture in QEMU's name.
+    pub architecture: &'static str,
+    /// More arguments of QEMU.
+    machine: &'static [&'static str],
+    /// What runs in it.
+    pub software: Software,
+    /// After how many seconds it is stopped.
+    pub seconds: u64,
+    /// The package that brings the driver.
+    pub package: &'static str,
+}
+
+impl Guest {
+    /// The name of the driver.
+    pub fn full_name(&self) -> String {
+        format!("{}-{}", self.name, self.kind.name())
+    }
+
+    /// The file that must be there.
+    pub fn firmware(&self) -> Option<&'static str> {
+        match self.software {
+            Software::BuiltIn | Software::Kernel(_) => None,
+            Software::Bios(file) | Software::Flash(file, _) => Some(file),
+        }
+    }
+
+    /// The arguments of QEMU, without those of the trace.
+    pub fn arguments(&self, disk: &Path, kernel: Option<&(PathBuf, PathBuf)>) -> Vec<String> {
+        let common = [
+            "-nodefaults",
+            "-no-reboot",
+            "-display",
+            "none",
+            "-serial",
+            "null",
+        ];
+        let mut words: Vec<String> = common
+            .into_iter()
+            .chain(self.machine.iter().copied())
+            .map(str::to_owned)
+            .collect();
+        let flash = |file: &str| format!("if=pflash,format=raw,snapshot=on,file={file}");
+        match self.software {
+            Software::BuiltIn => {}
+            Software::Bios(file) => words.extend(["-bios".into(), file.into()]),
+            Software::Flash(code, variables) => {
+                for file in [code, variables] {
+                    words.extend(["-drive".into(), flash(file)]);
+                }
+            }
+            Software::Kernel(_) => {}
+        }
+        if let Some((image, initramfs)) = kernel {
+            for (option, file) in [("-kernel", image), ("-initrd", initramfs)] {
+                words.extend([option.into(), file.display().to_string()]);
+            }
+            words.extend(["-append".into(), "console=ttyS0 panic=-1 quiet".into()]);
+        }
+        let option_rom = matches!(self.software, Software::BuiltIn);
+        words.extend(self.kind.arguments(disk, option_rom));
+        words
+    }
+}
+
+const PC: &[&str] = &["-machine", "pc", "-m", "512"];
+const PC_NETWORK: &[&str] = &["-machine", "pc", "-m", "256", "-boot", "n"];
+const Q35: &[&str] = &["-machine", "q35", "-m", "256"];
+const VIRT: &[&str] = &["-machine", "virt", "-cpu", "cortex-a57", "-m", "512"];
+const PSERIES: &[&str] = &["-machine", "pseries", "-m", "512"];
+const KERNEL: &[&str] = &["-machine", "pc", "-m", "512"];
+
+const OVMF: Software = Software::Flash(
+    "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    "/usr/share/OVMF/OVMF_VARS_4M.fd",
+);
+const AAVMF: Software = Software::Flash(
+    "/usr/share/AAVMF/AAVMF_CODE.fd",
+    "/usr/share/AAVMF/AAVMF_VARS.fd",
+);
+const UBOOT_X86: Software = Software::Bios("/usr/lib/u-boot/qemu-x86_64/u-boot.rom");
+const UBOOT_ARM64: Software = Software::Bios("/usr/lib/u-boot/qemu_arm64/u-boot.bin");
+const SLOF: Software = Software::Bios("/usr/share/qemu/slof.bin");
+
+/// All machines.
+pub fn guests() -> Vec<Guest> {
+    use Kind::{Blk, Net, Rng, Scsi};
+    type Row = (
+        &'static str,
+        &'static [Kind],
+        &'static str,
+        &'static [&'static str],
+        Software,
+        u64,
+        &'static str,
+    );
+    let rows: [Row; 10] = [
+        (
+            "seabios",
+            &[Blk, Scsi],
+            "x86_64",
+            PC,
+            Software::BuiltIn,
+            180,
+            "seabios",
+        ),
+        (
+            "ipxe",
+            &[Net],
+            "x86_64",
+            PC_NETWORK,
+            Software::BuiltIn,
+            180,
+            "ipxe-qemu",
+        ),
+        (
+            "ovmf",
+            &[Blk, Net, Scsi, Rng],
+            "x86_64",
+            Q35,
+            OVMF,
+            180,
+            "ovmf",
+        ),
+        (
+            "aavmf",
+            &[Blk, Net, Scsi, Rng],
+            "aarch64",
+            VIRT,
+            AAVMF,
+            180,
+            "qemu-efi-aarch64",
+        ),
+        (
+            "uboot-x86",
+            &[Blk, Net],
+            "x86_64",
+            PC,
+            UBOOT_X86,
+            180,
+            "u-boot-qemu",
+        ),
+        (
+            "uboot-arm64",
+            &[Blk, Net, Rng],
+            "aarch64",
+            VIRT,
+            UBOOT_ARM64,
+            180,
+            "u-boot-qemu",
+        ),
+        (
+            "slof",
+            &[Blk, Net, Scsi],
+            "ppc64",
+            PSERIES,
+            SLOF,
+            180,
+            "qemu-system-data",
+        ),
+        (
+            "linux-6.1",
+            &[Blk, Net, Scsi, Rng],
+            "x86_64",
+            KERNEL,
+            Software::Kernel("6.1"),
+            180,
+            "linux-image",
+        ),
+        (
+            "linux-6.12",
+            &[Blk, Net, Scsi, Rng],
+            "x86_64",
+            KERNEL,
+            Software::Kernel("6.12"),
+            180,
+            "linux-image",
+        ),
+        (
+            "linux-7.2",
+            &[Blk, Net, Scsi, Rng],
+            "x86_64",
+            KERNEL,
+            Software::Kernel("7.2"),
+            180,
+            "linux-image",
+        ),
+    ];
+    let mut guests = Vec::new();
+    for (name, kinds, architecture, machine, software, seconds, package) in rows {
+        guests.extend(kinds.iter().map(|kind| Guest {
+            name,
+            kind: *kind,
+            architecture,
+            machine,
+            software: software.clone(),
+            seconds,
+            package,
+        }));
+    }
+    guests
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The initramfs of a packaged kernel: busybox, the modules of the devices, and what the guest does.
+
+use anyhow::{bail, Context, Result};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FILE: u32 = 0o100_000;
+const DIRECTORY: u32 = 0o040_000;
+const CHARACTER_DEVICE: u32 = 0o020_000;
+
+/// The modules of the devices; those that a kernel has built in are not there.
+const WANTED: [&str; 7] = [
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_net",
+    "virtio_scsi",
+    "sd_mod",
+    "virtio_rng",
+    "virtio-rng",
+];
+
+/// What the guest does: uses each device that there is, freezes it, uses it, and unbinds it.
+const INIT: &str = "\
+#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0
+/bin/busybox mkdir -p /dev /proc /sys /bin
+/bin/busybox --install -s /bin
+mount -t devtmpfs none /dev
+mount -t proc none /proc
+mount -t sysfs none /sys
+while read -r module; do insmod \"/modules/$module\"; done < /modules/order
+use() {
+    sleep 2
+    for disk in /dev/vda /dev/sda; do
+        [ ! -b $disk ] || dd if=$disk of=/dev/null bs=64k count=16 iflag=direct
+    done
+    [ ! -c /dev/hwrng ] || dd if=/dev/hwrng of=/dev/null bs=16 count=4
+    for net in /sys/class/net/e*; do
+        [ ! -e \"$net\" ] || ip link set \"${net##*/}\" up
+    done
+    sleep 2
+}
+use
+echo devices > /sys/power/pm_test
+echo mem > /sys/power/state
+use
+for device in /sys/bus/pci/drivers/virtio-pci/0000:*; do
+    echo \"${device##*/}\" > /sys/bus/pci/drivers/virtio-pci/unbind
+done
+poweroff -f
+";
+
+/// An archive in the kernel's \"newc\" form.
+#[derive(Default)]
+struct Archive {
+    bytes: Vec<u8>,
+    inode: u32,
+}
+
+impl Archive {
+    fn entry(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) -> Result<()> {
+        self.inode += 1;
+        let size = u32::try_from(content.len()).with_context(|| format!("{name} is too big"))?;
+        let name_size = u32::try_from(name.len() + 1)?;
+        let (major, minor) = device;
+        let fields = [
+            self.inode, mode, 0, 0, 1, 0, size, 0, 0, major, minor, name_size, 0,
+        ];
+        self.bytes.extend_from_slice(b"070701");
+        for field in fields {
+            self.bytes
+                .extend_from_slice(format!("{field:08x}").as_bytes());
+        }
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.push(0);
+        self.pad();
+        self.bytes.extend_from_slice(content);
+        self.pad();
+        Ok(())
+    }
+
+    fn pad(&mut self) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+}
+
+/// The folder of the modules of an unpacked kernel package, which has the release's name.
+fn modules(package: &Path) -> Result<PathBuf> {
+    let folders = ["usr/lib/modules", "lib/modules"].map(|folder| package.join(folder));
+    let mut found = folders
+        .iter()
+        .filter_map(|folder| list(folder).ok())
+        .flatten();
+    let found = found.find(|path| path.is_dir());
+    found.with_context(|| {
+        let place = package.display();
+        format!("{place} has no modules: unpack linux-image, and linux-modules if it is apart")
+    })
+}
+
+/// The image of an unpacked kernel package.
+pub(crate) fn image(package: &Path) -> Result<PathBuf> {
+    let beside = modules(package)?.join("vmlinuz");
+    let boot = package
+        .join("boot")
+        .join(format!("vmlinuz-{}", release(package)?));
+    let found = [beside, boot].into_iter().find(|path| path.exists());
+    found.with_context(|| {
+        let place = package.display();
+        format!("{place} has no kernel: unpack linux-image, or linux-binary if it is apart")
+    })
+}
+
+/// The release of an unpacked kernel package.
+pub(crate) fn release(package: &Path) -> Result<String> {
+    Ok(name(&modules(package)?))
+}
+
+/// Builds the initramfs for an unpacked kernel package.
+pub(crate) fn build(package: &Path, busybox: &Path) -> Result<Vec<u8>> {
+    let folder = modules(package)?;
+    let mut archive = Archive::default();
+    for directory in ["bin", "dev", "modules"] {
+        archive.entry(directory, DIRECTORY | 0o755, (0, 0), &[])?;
+    }
+    archive.entry("dev/console", CHARACTER_DEVICE | 0o600, (5, 1), &[])?;
+    let program = fs::read(busybox).with_context(|| format!("{}", busybox.display()))?;
+    archive.entry("bin/busybox", FILE | 0o755, (0, 0), &program)?;
+    archive.entry("init", FILE | 0o755, (0, 0), INIT.as_bytes())?;
+    let mut order = String::new();
+    for module in in_order(&folder)? {
+        let plain = plain_name(&module);
+        archive.entry(
+            &format!("modules/{plain}"),
+            FILE | 0o644,
+            (0, 0),
+            &unpacked(&module)?,
+        )?;
+        order.push_str(&plain);
+        order.push('\n');
+    }
+    archive.entry("modules/order", FILE | 0o644, (0, 0), order.as_bytes())?;
+    archive.entry("TRAILER!!!", 0, (0, 0), &[])?;
+    Ok(archive.bytes)
+}
+
+/// The wanted modules and what they need, each behind what it needs.
+///
+/// The package has no `modules.dep`, which is made when it is installed; modinfo tells the same.
+fn in_order(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![folder.join("kernel")];
+    while let Some(folder) = folders.pop() {
+        for path in list(&folder)? {
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Some((module, _)) = name(&path).split_once(".ko") {
+                all.insert(module.replace('-', "_"), path);
+            }
+        }
+    }
+    let mut order = Vec::new();
+    for wanted in WANTED {
+        add(&wanted.replace('-', "_"), &all, &mut order)?;
+    }
+    Ok(order)
+}
+
+fn add(module: &str, all: &BTreeMap<String, PathBuf>, order: &mut Vec<PathBuf>) -> Result<()> {
+    let Some(path) = all.get(module).filter(|path| !order.contains(path)) else {
+        return Ok(());
+    };
+    let bytes = unpacked(path)?;
+    for needed in depends(&bytes) {
+        add(&needed.replace('-', "_"), all, order)?;
+    }
+    order.push(path.clone());
+    Ok(())
+}
+
+/// What a module says that it needs, in its section `.modinfo`.
+fn depends(module: &[u8]) -> Vec<String> {
+    let key = b"\0depends=";
+    let Some(at) = module.windows(key.len()).position(|window| window == key) else {
+        return Vec::new();
+    };
+    let value = &module[at + key.len()..];
+    let end = value
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(value.len());
+    let value = String::from_utf8_lossy(&value[..end]);
+    let names = value.split(',').filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+fn plain_name(module: &Path) -> String {
+    let name = name(module);
+    name.strip_suffix(".xz").unwrap_or(&name).to_owned()
+}
+
+/// A module, which newer packages compress.
+fn unpacked(module: &Path) -> Result<Vec<u8>> {
+    if module.extension().is_none_or(|extension| extension != "xz") {
+        return fs::read(module).with_context(|| format!("cannot read {}", module.display()));
+    }
+    let done = Command::new("xz")
+        .arg("-dc")
+        .arg(module)
+        .output()
+        .context("cannot run xz")?;
+    if !done.status.success() {
+        bail!("xz cannot unpack {}", module.display());
+    }
+    Ok(done.stdout)
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_says_what_it_needs() {
+        let module = b"\x7fELF\0license=GPL\0depends=virtio,virtio-ring\0name=x\0";
+        assert_eq!(depends(module), ["virtio", "virtio-ring"]);
+        assert!(depends(b"\0depends=\0").is_empty());
+        assert!(depends(b"nothing").is_empty());
+    }
+
+    #[test]
+    fn an_entry_is_laid_out_as_newc() {
+        let mut archive = Archive::default();
+        archive.entry("ab", FILE | 0o644, (0, 0), b"xyz").unwrap();
+        assert!(archive.bytes.starts_with(b"07070100000001000081a4"));
+        assert_eq!(&archive.bytes[110..120], b"ab\0\0\0\0xyz\0");
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `docs/drivers.md`: the matrix, and each breach with the accesses around it.
+
+use crate::catalogue::{Catalogue, Driver};
+use crate::matrix::{rows, Cell, Column, Matrix};
+use std::fmt::Write;
+use virtio_check::{rules, Level, Outcome, Rule};
+
+/// The sign of a cell.
+fn sign(cell: &Cell, rule: &Rule) -> &'static str {
+    match (cell.outcome, rule.v1_4.level) {
+        (Outcome::Breach | Outcome::Waived, Level::Must) => "**✗**",
+        (Outcome::Breach | Outcome::Waived, Level::Should) => "✗",
+        (Outcome::Breach | Outcome::Waived, _) => "○",
+        (Outcome::Observed, _) => "✓",
+        (Outcome::NotReached, _) => "",
+    }
+}
+
+/// The page as Markdown.
+pub fn markdown(catalogue: &Catalogue, matrix: &Matrix) -> String {
+    let mut text = String::from(HEAD);
+    table(&mut text, matrix);
+    for (driver, column) in catalogue.driver.iter().zip(&matrix.drivers) {
+        section(&mut text, driver, column);
+    }
+    text.push_str("\n# The rules that are broken\n");
+    for rule in rows() {
+        if let Some(words) = catalogue.rule.get(rule.id) {
+            let who: Vec<_> = broken_by(matrix, rule).collect();
+            let _ = write!(
+                text,
+                "\n## {}\n\n{}\n\n- 1.4: **{}**: {}.\n- 0.9.5: **{}**: {}.\n\
+                 - A strict device: {}\n- A fix: {}\n- Broken by: {}.\n",
+                rule.id,
+                capital(rule.text),
+                rule.v1_4,
+                rule.v1_4.argument,
+                rule.v0_9_5,
+                rule.v0_9_5.argument,
+                words.strict,
+                words.fix,
+                who.join(", ")
+            );
+        }
+    }
+    text
+}
+
+/// The drivers that break a rule.
+pub fn broken_by<'a>(matrix: &'a Matrix, rule: &'static Rule) -> impl Iterator<Item = &'a str> {
+    let breaks = |column: &&Column| {
+        let mut cells = column.cells.iter();
+        cells.any(|cell| cell.rule == rule.id && cell.outcome == Outcome::Breach)
+    };
+    matrix
+        .drivers
+        .iter()
+        .filter(breaks)
+        .map(|column| column.name.as_str())
+}
+
+const HEAD: &str = "\
+<!-- SPDX-License-Identifier: GPL-2.0 -->
+<!-- Written by `make drivers ARGS=write` of the traces in tools/drivers/fixtures. -->
+
+# What legacy virtio drivers do
+
+Each column is a driver that a package of Debian brings, traced on QEMU and judged by `virtio-check`
+against the standard as a transitional driver; see [rules.md](rules.md) for what each rule says and
+on which words of the specification it rests. These are checks against the specification, not
+certification: every driver here works on QEMU, and 0.9.5 asks for less (its column tells).
+
+**✗** breaks a MUST of 1.4, ✗ a SHOULD, ○ a convention that neither version asks for; ✓ observed; an
+empty cell was not reached, which is no pass. ![Matrix](drivers.svg)
+
+`make drivers` runs all of them again, in a few minutes; the traces, cut to what the verdicts need,
+are fixtures, and a test compares this page with them.
+
+";
+
+fn table(text: &mut String, matrix: &Matrix) {
+    text.push_str("| rule | 0.9.5 |");
+    for driver in &matrix.drivers {
+        let _ = write!(text, " {} |", driver.name.replace('-', " "));
+    }
+    text.push_str("\n|---|---|");
+    text.push_str(&"---|".repeat(matrix.drivers.len()));
+    text.push('\n');
+    for (at, rule) in rows().enumerate() {
+        let _ = write!(
+            text,
+            "| [{0}](rules.md#{0}) | {1} |",
+            rule.id, rule.v0_9_5.level
+        );
+        for driver in &matrix.drivers {
+            let cell = driver.cells.get(at).map_or("", |cell| sign(cell, rule));
+            let _ = write!(text, " {cell} |");
+        }
+        text.push('\n');
+    }
+}
+
+fn section(text: &mut String, driver: &Driver, column: &Column) {
+    let _ = write!(
+        text,
+        "\n## {}\n\n{}: {}. Traced on QEMU {}; {}.\n",
+        driver.name, driver.title, driver.version, driver.qemu, driver.what
+    );
+    if !driver.note.is_empty() {
+        let _ = write!(text, "\n{}\n", driver.note.trim());
+    }
+    let broken = column
+        .cells
+        .iter()
+        .filter(|cell| cell.outcome == Outcome::Breach);
+    let mut any = false;
+    for cell in broken {
+        any = true;
+        let level = rules::find(cell.rule).map_or("", |rule| rule.v1_4.level.name());
+        let Some(breach) = &cell.breach else {
+            continue;
+        };
+        let times = match cell.broken {
+            1 => String::new(),
+            n => format!(" ({n} times in the fixture)"),
+        };
+        let _ = write!(
+            text,
+            "\n[{}](#{}), {level}: line {}, {}{times}.\n\n```text\n{}\n```\n",
+            cell.rule,
+            cell.rule,
+            breach.line,
+            breach.message,
+            breach.context.join("\n")
+        );
+    }
+    if !any {
+        text.push_str("\nNothing is broken.\n");
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(chars).chain(['.']).collect()
+}
