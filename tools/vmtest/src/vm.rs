@@ -99,7 +99,7 @@ pub(crate) fn prepare(
     let setup = setup.on(layout.kernel)?;
     make_files(&setup, layout, dir)?;
     let tag = random_tag()?;
-    let line = qemu::command_line(&setup, layout, dir, &tag);
+    let line = qemu::command_line(&setup, layout, dir, &tag)?;
     fs::write(dir.join("command"), format!("{}\n", qemu::quote(&line)?))?;
     Ok((line, tag))
 }
