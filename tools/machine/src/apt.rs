@@ -252,7 +252,9 @@ fn unpack_archive(archive: &Path, target: &Path) -> Result<()> {
         .context("cannot run dpkg-deb")?;
     let stream = files.stdout.take().context("dpkg-deb has no output")?;
     let mut tar = command("tar");
-    tar.arg("-C").arg(target).args(["-x", "--no-wildcards-match-slash"]);
+    tar.arg("-C")
+        .arg(target)
+        .args(["-x", "--no-wildcards-match-slash"]);
     for pattern in NOT_UNPACKED {
         tar.arg(format!("--exclude={pattern}"));
     }

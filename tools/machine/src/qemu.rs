@@ -33,6 +33,8 @@ pub struct Qemu {
     pub command: Vec<OsString>,
     /// Its version, for example `11.1.3`.
     pub version: String,
+    /// Whether its balloons have MSI-X.
+    pub balloon_msix: bool,
 }
 
 /// The machine's own, if it is new enough.
@@ -121,11 +123,16 @@ fn unpacked(tree: &Path) -> Vec<OsString> {
 /// Gives the QEMU that `words` start if it runs and is at least this new.
 fn check(words: Vec<OsString>, least: &str) -> Option<Qemu> {
     let (program, arguments) = words.split_first()?;
-    let text = output(command(program).args(arguments).arg("--version")).ok()?;
-    let version = find_version(&text)?.to_owned();
-    at_least(&version, least).then_some(Qemu {
+    let says = |question: &[&str]| output(command(program).args(arguments).args(question)).ok();
+    let version = find_version(&says(&["--version"])?)?.to_owned();
+    if !at_least(&version, least) {
+        return None;
+    }
+    let balloon = says(&["-device", "virtio-balloon-pci,help"])?;
+    Some(Qemu {
         command: words,
         version,
+        balloon_msix: balloon.contains(" vectors="),
     })
 }
 

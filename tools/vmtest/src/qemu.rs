@@ -49,15 +49,16 @@ pub(crate) struct Qemu {
 /// The complete command line of the VM whose files are in this folder.
 pub(crate) fn command_line(
     setup: &Setup,
+    qemu: &machine::Qemu,
     layout: &Layout,
     dir: &Path,
     tag: &str,
-) -> Result<Vec<OsString>> {
+) -> Vec<OsString> {
     let mut line = Vec::new();
     if layout.pinned {
         line.extend(["taskset", "--cpu-list", &first_processor()].map(OsString::from));
     }
-    line.extend(setup.qemu(layout)?.command);
+    line.extend_from_slice(&qemu.command);
     let name = dir.display();
     let mut add = |words: &[&str]| line.extend(words.iter().map(OsString::from));
     add(&[
@@ -107,7 +108,7 @@ pub(crate) fn command_line(
     for argument in layout.arguments(dir, &setup.machine.tools_disk) {
         add(&[&argument]);
     }
-    Ok(line)
+    line
 }
 
 /// The number of the first processor that this process may use.
