@@ -22,7 +22,10 @@ compiler := CC=$(firstword $(subst ",,$(cc-text)))
 endif
 endif
 
-kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler)
+# The programs that built the kernel, if they are not in PATH.
+in-tools := $(if $(KERNEL_TOOLS),PATH='$(KERNEL_TOOLS)':"$$PATH")
+
+kbuild = $(in-tools) $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler)
 workspace := --manifest-path tools/Cargo.toml
 
 PHONY := module
@@ -77,8 +80,8 @@ PHONY += setup
 setup: cargo ## Set up the test machine: packages, kernel, QEMU
 	scripts/setup
 
-# Tests run on the kernel that the machine crate provides, or on KDIR= if the user gives one.
-with-module = set -e; machine=$$(cargo run -q $(workspace) -p machine -- env); \
+# Tests run on the kernel that the machine crate provides (KERNEL=), or on KDIR= if the user gives one.
+with-module = set -e; machine=$$(cargo run --release -q $(workspace) -p machine -- env); \
 	(set -a; eval "$$machine"; $(MAKE) module);
 vmtest = cargo run --release -q $(workspace) -p vmtest -- $@ $(ARGS)
 
@@ -106,7 +109,9 @@ PHONY += random
 random: cargo ## Devices that misbehave as seeds tell, on one driver: ARGS="--seed 1 --count 20"
 	@$(with-module) $(vmtest)
 
+# Both drivers are measured in one VM, and Debian's kernels have one of them built in.
 PHONY += bench
+bench: export KERNEL := build
 bench: cargo ## Measure what both drivers cost: ARGS="--samples 40 --part accesses"
 	@$(with-module) $(vmtest)
 
@@ -149,7 +154,7 @@ list: cargo ## List the VM tests
 PHONY += check-build
 check-build:
 	@KDIR='$(KDIR)' RUSTC='$(call given,RUSTC)' BINDGEN='$(call given,BINDGEN)' \
-		LLVM= CC= $(compiler) scripts/check-build
+		LLVM= CC= $(in-tools) $(compiler) scripts/check-build
 
 PHONY += cargo
 cargo:
@@ -161,8 +166,9 @@ help: ## This list
 	@sed -n 's/^\([a-z_-]*\):[^#]*## \(.*\)/\1@\2/p' Makefile | \
 		while IFS=@ read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
 	@echo
-	@echo "  KDIR=DIR         built kernel tree with Rust [module: $(KDIR); tests: Debian's, built at first use]"
-	@echo "  KERNEL_SRC=DIR   kernel source that the tests build instead of Debian's"
+	@echo "  KDIR=DIR         built kernel tree with Rust [module: $(KDIR); tests: Debian's own]"
+	@echo "  KERNEL=NAME      kernel of the tests: stock, cloud, rt (Debian's own), build [stock]"
+	@echo "  KERNEL_SRC=DIR   kernel source that the tests build"
 	@echo "  ACCEL=kvm        KVM for the tests, if a probe guest answers [tcg]"
 	@echo "  LLVM=, CC=       compiler, as in the kernel's own build [the kernel's compiler]"
 	@echo "  DRIVER=c         test the C driver instead"

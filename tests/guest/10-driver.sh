@@ -37,8 +37,18 @@ log_says() {
 	}
 }
 
+# The C driver may be a part of the kernel. Then it counts as loaded while new PCI devices are
+# offered to their drivers, and loading it is to offer all devices to it.
+is_built_in() {
+	[ ! -s "/modules/$DRIVER/order" ]
+}
+
 # Loads the driver's modules, in order. Module parameters go to the last one.
 load_driver() {
+	if is_built_in; then
+		offer_devices
+		return
+	fi
 	last=$(tail -n 1 "/modules/$DRIVER/order")
 	while read -r module; do
 		if [ "$module" = "$last" ]; then
@@ -50,7 +60,20 @@ load_driver() {
 	done <"/modules/$DRIVER/order"
 }
 
+offer_devices() {
+	echo 1 >/sys/bus/pci/drivers_autoprobe || return
+	for device in /sys/bus/pci/devices/*; do
+		read -r vendor <"$device/vendor"
+		[ "$vendor" != 0x1af4 ] || [ -e "$device/driver" ] ||
+			echo "${device##*/}" >/sys/bus/pci/drivers_probe || return
+	done
+}
+
 driver_is_loaded() {
+	if is_built_in; then
+		[ "$(cat /sys/bus/pci/drivers_autoprobe)" = 1 ]
+		return
+	fi
 	module=$(tail -n 1 "/modules/$DRIVER/order")
 	module=${module%.ko}
 	grep -q "^${module//-/_} " /proc/modules
@@ -58,6 +81,10 @@ driver_is_loaded() {
 
 # Removes the driver's modules, in the reverse order.
 unload_driver() {
+	if is_built_in; then
+		echo 0 >/sys/bus/pci/drivers_autoprobe && unbind_devices
+		return
+	fi
 	reversed=
 	while read -r module; do
 		reversed="$module $reversed"
@@ -65,6 +92,32 @@ unload_driver() {
 	for module in $reversed; do
 		rmmod "${module%.ko}" || return
 	done
+}
+
+# Takes all devices from the C driver that is built in, the last one first, as rmmod would.
+unbind_devices() {
+	reversed=
+	for device in /sys/bus/pci/drivers/virtio-pci/0000:*; do
+		[ ! -e "$device" ] || reversed="${device##*/} $reversed"
+	done
+	for device in $reversed; do
+		echo "$device" >/sys/bus/pci/drivers/virtio-pci/unbind || return
+	done
+}
+
+# Loads the modules of a stock kernel: those that have parameters on the kernel's command line, with them.
+load_kernel_modules() {
+	words=$(cat /proc/cmdline)
+	while read -r module; do
+		parameters=
+		for word in $words; do
+			case $word in
+			"${module%.ko}".*) parameters="$parameters ${word#*.}" ;;
+			esac
+		done
+		# shellcheck disable=SC2086
+		insmod "/modules/kernel/$module" $parameters || return
+	done </modules/kernel/order
 }
 
 ensure_loaded() {

@@ -5,10 +5,13 @@
 //! It has its own lists, status and archives, and takes its packages from the mirror that the
 //! machine's own configuration names. The machine's configuration is read and never changed.
 
-use std::fs;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
+use std::{fs, thread};
 
 use anyhow::{bail, Context as _, Result};
 
@@ -48,6 +51,16 @@ const NOT_COPIED: [&str; 8] = [
     "architectures",
     "targets",
     "languages",
+];
+
+/// Files and directories of packages that are not unpacked.
+const NOT_UNPACKED: [&str; 6] = [
+    "./usr/bin/*lto-dump*",
+    "./usr/share/doc",
+    "./usr/share/locale",
+    "./usr/share/man",
+    "./usr/src/rustc-*/compiler",
+    "./usr/src/rustc-*/src",
 ];
 
 /// A version of a package in the private state, and the suite that has it.
@@ -102,9 +115,24 @@ impl Apt {
         Ok(apt)
     }
 
+    /// The packages whose names start with `prefix`.
+    pub(crate) fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let text = output(self.apt("apt-cache").args(["pkgnames", prefix]))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
     /// The versions of `package` that can be had, newest first.
     pub(crate) fn versions(&self, package: &str) -> Result<Vec<Candidate>> {
-        let text = output(self.apt("apt-cache").args(["madison", package]))?;
+        let mut all = self.versions_of(&[package.to_owned()])?;
+        Ok(all.remove(package).unwrap_or_default())
+    }
+
+    /// The versions that can be had of each of these packages, newest first.
+    pub(crate) fn versions_of(
+        &self,
+        packages: &[String],
+    ) -> Result<BTreeMap<String, Vec<Candidate>>> {
+        let text = output(self.apt("apt-cache").arg("madison").args(packages))?;
         Ok(parse_madison(&text))
     }
 
@@ -116,29 +144,41 @@ impl Apt {
         version: &str,
         target: &Path,
     ) -> Result<()> {
+        self.unpack_all(cx, package, &[format!("{package}={version}")], target)
+    }
+
+    /// Fetches packages, each as `NAME=VERSION`, without what they depend on, and unpacks them into
+    /// `target`.
+    pub(crate) fn unpack_all(
+        &self,
+        cx: &mut Context<'_>,
+        what: &str,
+        packages: &[String],
+        target: &Path,
+    ) -> Result<()> {
         let archives = self.empty_archives()?;
-        let wanted = format!("{package}={version}");
         let mut download = self.apt("apt-get");
-        download
-            .args(["-q", "download", &wanted])
-            .current_dir(&archives);
-        self.fetch(cx, &mut download, package)?;
+        download.args(["-q", "download"]).args(packages);
+        download.current_dir(&archives);
+        self.fetch(cx, &mut download, what)?;
         self.unpack_archives(target)
     }
 
-    /// Fetches a package with all that it depends on, and unpacks all into `target`.
+    /// Fetches packages, each as `NAME=VERSION`, with all that they depend on in `suite`, and
+    /// unpacks all into `target`.
     pub(crate) fn unpack_closure(
         &self,
         cx: &mut Context<'_>,
-        package: &str,
-        candidate: &Candidate,
+        what: &str,
+        packages: &[String],
+        suite: &str,
         target: &Path,
     ) -> Result<()> {
         self.empty_archives()?;
         let mut download = self.apt("apt-get");
-        download.args(["-q", "-y", "-d", "-t", &candidate.suite, "install"]);
-        download.arg(format!("{package}={}", candidate.version));
-        self.fetch(cx, &mut download, package)?;
+        download.args(["-q", "-y", "-d", "-t", suite, "install"]);
+        download.args(packages);
+        self.fetch(cx, &mut download, what)?;
         self.unpack_archives(target)
     }
 
@@ -176,14 +216,54 @@ impl Apt {
 
     fn unpack_archives(&self, target: &Path) -> Result<()> {
         create_dir(target)?;
-        for entry in fs::read_dir(&self.archives)? {
-            let archive = entry?.path();
-            if archive.extension().is_some_and(|suffix| suffix == "deb") {
-                output(command("dpkg-deb").arg("-x").arg(&archive).arg(target))?;
+        let entries = fs::read_dir(&self.archives)?.collect::<std::io::Result<Vec<_>>>()?;
+        let mut archives: Vec<_> = entries
+            .iter()
+            .map(fs::DirEntry::path)
+            .filter(|path| path.extension().is_some_and(|suffix| suffix == "deb"))
+            .collect();
+        // The biggest first, so that no processor is left alone with one in the end.
+        archives.sort_by_key(|path| Reverse(fs::metadata(path).map_or(0, |data| data.len())));
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<()> {
+            while let Some(archive) = archives.get(next.fetch_add(1, Ordering::Relaxed)) {
+                unpack_archive(archive, target)?;
             }
-        }
+            Ok(())
+        };
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("it panicked")))
+        })?;
         self.empty_archives().map(|_| ())
     }
+}
+
+/// Unpacks a package into `target`, but for what nothing here reads.
+fn unpack_archive(archive: &Path, target: &Path) -> Result<()> {
+    let mut files = command("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(archive)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run dpkg-deb")?;
+    let stream = files.stdout.take().context("dpkg-deb has no output")?;
+    let mut tar = command("tar");
+    tar.arg("-C")
+        .arg(target)
+        .args(["-x", "--no-wildcards-match-slash"]);
+    for pattern in NOT_UNPACKED {
+        tar.arg(format!("--exclude={pattern}"));
+    }
+    output(tar.stdin(stream))?;
+    let status = files.wait()?;
+    if !status.success() {
+        bail!("dpkg-deb cannot read {} ({status})", archive.display());
+    }
+    Ok(())
 }
 
 fn fetched(what: &str, time: Duration, directory: &Path) -> String {
@@ -232,21 +312,24 @@ Dir::State::status "{root}/status";
 }
 
 /// Reads a table of `apt-cache madison`.
-fn parse_madison(text: &str) -> Vec<Candidate> {
-    text.lines()
-        .filter_map(|line| {
-            let mut columns = line.split('|').map(str::trim);
-            let (_, version, origin) = (columns.next()?, columns.next()?, columns.next()?);
-            if !origin.ends_with(" Packages") {
-                return None;
-            }
-            let suite = origin.split_whitespace().nth(1)?.split('/').next()?;
-            Some(Candidate {
-                version: version.to_owned(),
-                suite: suite.to_owned(),
-            })
-        })
-        .collect()
+fn parse_madison(text: &str) -> BTreeMap<String, Vec<Candidate>> {
+    let mut all = BTreeMap::<_, Vec<_>>::new();
+    for line in text.lines() {
+        let columns: Vec<_> = line.split('|').map(str::trim).collect();
+        let &[package, version, origin] = columns.as_slice() else {
+            continue;
+        };
+        let words: Vec<_> = origin.split_whitespace().collect();
+        let &[_, suite, _, "Packages"] = words.as_slice() else {
+            continue;
+        };
+        let suite = suite.split('/').next().unwrap_or_default();
+        all.entry(package.to_owned()).or_default().push(Candidate {
+            version: version.to_owned(),
+            suite: suite.to_owned(),
+        });
+    }
+    all
 }
 
 /// The mirror of the machine's own configuration.
@@ -481,7 +564,9 @@ Signed-By:
         let text = " linux-source-7.3 | 7.3.4-1~bpo13+1 | http://m/debian trixie-backports/main amd64 Packages\n\
                     linux-source-7.3 | 7.3~rc7-1~exp1 | http://m/debian experimental/main amd64 Packages\n     \
                     linux | 7.3.4-1 | http://m/debian sid/main Sources\n";
-        let found = parse_madison(text);
+        let all = parse_madison(text);
+        assert_eq!(all.len(), 1);
+        let found = &all["linux-source-7.3"];
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].version, "7.3.4-1~bpo13+1");
         assert_eq!(found[0].suite, "trixie-backports");

@@ -58,7 +58,8 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<PathBuf> {
         candidate.version
     ));
     cx.fill(&tree, |cx, partial| {
-        apt.unpack_closure(cx, PACKAGE, candidate, partial)?;
+        let package = format!("{PACKAGE}={}", candidate.version);
+        apt.unpack_closure(cx, "Chromium", &[package], &candidate.suite, partial)?;
         let linker = partial.join("usr/lib64/ld-linux-x86-64.so.2");
         fs::copy(&linker, partial.join("usr/lib/chromium/ld-linux"))
             .with_context(|| format!("cannot copy {}", linker.display()))?;

@@ -166,6 +166,8 @@ fn tail(log: &Path) -> Result<VecDeque<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]
@@ -191,12 +193,13 @@ mod tests {
         let root = env::temp_dir().join(format!("machine-long-{}", std::process::id()));
         crate::context::create_dir(&root).unwrap();
         let log = root.join("log");
-        let mut said = Vec::new();
-        let mut say = |text: &str| said.push(text.to_owned());
-        let mut cx = Context::new(root.clone(), root.clone(), false, &mut say);
+        let said = Mutex::new(Vec::new());
+        let say = |text: &str| said.lock().unwrap().push(text.to_owned());
+        let mut cx = Context::new(root.clone(), root.clone(), false, &say);
         let mut job = command("sh");
         job.args(["-c", "seq 1 50; exit 1"]);
         assert!(run_long(&mut cx, &mut job, &log, elapsed("job")).is_err());
+        let said = said.into_inner().unwrap();
         assert_eq!(said.len(), 1 + TAIL);
         assert_eq!(said.last().unwrap(), "  | 50");
         fs::remove_dir_all(root).unwrap();

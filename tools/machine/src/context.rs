@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use fs4::FileExt;
@@ -19,7 +20,7 @@ pub(crate) struct Context<'a> {
     pub(crate) update: bool,
     /// Whether this run has tried to fetch package lists.
     pub(crate) lists_tried: bool,
-    say: &'a mut dyn FnMut(&str),
+    say: &'a (dyn Fn(&str) + Sync),
 }
 
 impl<'a> Context<'a> {
@@ -27,7 +28,7 @@ impl<'a> Context<'a> {
         cache: PathBuf,
         repository: PathBuf,
         update: bool,
-        say: &'a mut dyn FnMut(&str),
+        say: &'a (dyn Fn(&str) + Sync),
     ) -> Self {
         Self {
             cache,
@@ -36,6 +37,29 @@ impl<'a> Context<'a> {
             lists_tried: false,
             say,
         }
+    }
+
+    /// The same for a step that runs beside this one.
+    pub(crate) fn beside(&self) -> Self {
+        Self {
+            cache: self.cache.clone(),
+            repository: self.repository.clone(),
+            update: self.update,
+            lists_tried: self.lists_tried,
+            say: self.say,
+        }
+    }
+
+    /// Says how long `step` took.
+    pub(crate) fn timed<T>(
+        &mut self,
+        what: &str,
+        step: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let start = Instant::now();
+        let done = step(self)?;
+        self.say(format!("  {what}: {} s", start.elapsed().as_secs()));
+        Ok(done)
     }
 
     /// Says one line to people.
@@ -161,8 +185,8 @@ mod tests {
     #[test]
     fn an_unfinished_directory_is_never_taken_for_a_finished_one() {
         let root = std::env::temp_dir().join(format!("machine-fill-{}", std::process::id()));
-        let mut quiet = |_: &str| {};
-        let mut cx = Context::new(root.clone(), root.clone(), false, &mut quiet);
+        let quiet = |_: &str| {};
+        let mut cx = Context::new(root.clone(), root.clone(), false, &quiet);
         let target = root.join("thing-1.2");
         let failed = cx.fill(&target, |_, partial| {
             write(&partial.join("half"), "")?;

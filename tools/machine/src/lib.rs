@@ -13,32 +13,39 @@ mod chromium;
 mod command;
 mod config;
 mod context;
+mod guest_modules;
 mod kernel;
 mod kernel_source;
 mod packages;
 mod qemu;
 mod rust;
+mod stock;
+mod toolchain;
 mod tools_disk;
 mod tree;
 mod version;
 
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::{env, thread};
 
-use anyhow::{Context as _, Result};
+use anyhow::{anyhow, bail, Context as _, Result};
+use clap::ValueEnum;
 
 use crate::bindgen::Bindgen;
 use crate::context::Context;
 use crate::rust::Rust;
 
 pub use crate::command::quote;
+pub use crate::qemu::Qemu;
 
 /// What to set up.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The clone: its toolchain file decides which rustc is used.
     pub repository: PathBuf,
+    /// The kernel of the standard variant.
+    pub kernel: Kernel,
     /// A kernel source tree to build instead of the distribution's.
     pub kernel_source: Option<PathBuf>,
     /// A kernel tree that the user has built: no kernel is built then.
@@ -50,21 +57,47 @@ pub struct Options {
 }
 
 impl Options {
-    /// The standard kernel for a clone at `repository`; `KERNEL_SRC` and `KDIR` are honoured.
-    pub fn new(repository: &Path) -> Self {
-        let given = |name| {
-            env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        Self {
+    /// The standard kernel for a clone at `repository`; `KERNEL`, `KERNEL_SRC` and `KDIR` are
+    /// honoured.
+    ///
+    /// # Errors
+    ///
+    /// `KERNEL` is none of [`Kernel`].
+    pub fn new(repository: &Path) -> Result<Self> {
+        let given = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let kernel = given("KERNEL").unwrap_or_else(|| "stock".into());
+        let kernel = kernel.to_string_lossy();
+        Ok(Self {
             repository: repository.to_owned(),
-            kernel_source: given("KERNEL_SRC"),
-            kdir: given("KDIR"),
+            kernel: Kernel::from_str(&kernel, true)
+                .map_err(|_| anyhow!("KERNEL={kernel} is none of stock, cloud, rt, build"))?,
+            kernel_source: given("KERNEL_SRC").map(PathBuf::from),
+            kdir: given("KDIR").map(PathBuf::from),
             variant: Variant::Standard,
             update: false,
-        }
+        })
     }
+
+    /// Whether the kernel is one of Debian's own.
+    fn is_stock(&self) -> bool {
+        self.kernel != Kernel::Build
+            && self.variant == Variant::Standard
+            && self.kernel_source.is_none()
+            && self.kdir.is_none()
+    }
+}
+
+/// Where the kernel of the standard variant comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kernel {
+    /// Debian's own.
+    Stock,
+    /// Debian's own for virtual machines of cloud providers.
+    Cloud,
+    /// Debian's own with real-time preemption.
+    Rt,
+    /// Built from Debian's source.
+    Build,
 }
 
 /// A kernel of the same source in another configuration.
@@ -120,12 +153,14 @@ pub struct Machine {
     pub bzimage: PathBuf,
     /// What `uname -r` says in the VM.
     pub kernel_release: String,
-    /// Modules of the C transport in the order of insmod.
+    /// Modules of the C transport in the order of insmod; none if it is built into the kernel.
     pub c_driver: Vec<PathBuf>,
-    /// QEMU: the program and its leading arguments.
-    pub qemu: Vec<OsString>,
-    /// Version of QEMU, for example `11.1.3`.
-    pub qemu_version: String,
+    /// Modules of the kernel that the tests need, in the order of insmod.
+    pub modules: Vec<PathBuf>,
+    /// QEMU.
+    pub qemu: Qemu,
+    /// What the rustc of the kernel and of the module says of its version.
+    pub rustc: String,
     /// A statically linked busybox.
     pub busybox: PathBuf,
     /// Environment for `make KDIR=` of the module.
@@ -139,15 +174,58 @@ pub struct Machine {
 /// # Errors
 ///
 /// The first thing that could not be had, with the reason.
-pub fn ensure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Machine> {
+pub fn ensure(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Machine> {
     let mut cx = context(options, say)?;
+    if options.is_stock() {
+        let (packages, fetched) = thread::scope(|scope| {
+            // The distribution's packages and Debian's newer ones do not wait for each other.
+            let mut beside = cx.beside();
+            let fetching = scope.spawn(move || stock::fetch(&mut beside, options.kernel));
+            let packages = packages::ensure(&mut cx, false);
+            let fetched = fetching.join();
+            (packages, fetched.unwrap_or_else(|_| bail!("it panicked")))
+        });
+        packages?;
+        if let Some(stock) = fetched.context("no stock kernel could be had")? {
+            return on_stock(&mut cx, stock);
+        }
+        cx.say("building the kernel instead");
+    }
+    on_tree(options, &mut cx)
+}
+
+/// The machine with a kernel of Debian's own.
+fn on_stock(cx: &mut Context<'_>, stock: stock::Stock) -> Result<Machine> {
+    let busybox = busybox::ensure(cx)?;
+    let tools_disk = tools_disk::ensure(cx)?;
+    let ready = stock.ensure(cx)?;
+    Ok(Machine {
+        cache: cx.cache.clone(),
+        kernel_source: Some(ready.source),
+        kdir: ready.kdir,
+        bzimage: ready.bzimage,
+        kernel_release: ready.release,
+        c_driver: Vec::new(),
+        modules: ready.modules,
+        qemu: own_qemu()?,
+        busybox,
+        rustc: ready.rustc,
+        make_env: vec![
+            ("KERNEL_TOOLS".to_owned(), ready.tools.into()),
+            ("RUST_LIB_SRC".to_owned(), ready.rust_src.into()),
+        ],
+        tools_disk,
+    })
+}
+
+/// The machine with a kernel that is built, or that the user has built.
+fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
     let fragments = options.variant.fragments(&cx.repository);
-    let packages = packages::ensure(&mut cx)?;
-    let rust = rust::find(&cx)?;
-    let bindgen = bindgen::ensure(&mut cx)?;
-    let qemu = qemu::ensure(&mut cx)?;
-    let busybox = busybox::ensure(&mut cx)?;
-    let tools_disk = tools_disk::ensure(&mut cx)?;
+    let llvm = packages::ensure(cx, true)?.llvm()?;
+    let rust = rust::find(cx)?;
+    let bindgen = bindgen::ensure(cx)?;
+    let busybox = busybox::ensure(cx)?;
+    let tools_disk = tools_disk::ensure(cx)?;
 
     let mut make_env = vec![
         (
@@ -156,7 +234,7 @@ pub fn ensure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Machine> {
         ),
         (
             "LIBCLANG_PATH".to_owned(),
-            format!("/usr/lib/llvm-{}/lib", packages.llvm).into(),
+            format!("/usr/lib/llvm-{llvm}/lib").into(),
         ),
     ];
     let tree = match &options.kdir {
@@ -174,39 +252,53 @@ pub fn ensure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Machine> {
         None => {
             let source = match &options.kernel_source {
                 Some(tree) => kernel_source::given(tree)?,
-                None => kernel_source::ensure(&mut cx)?,
+                None => kernel_source::ensure(cx)?,
             };
-            let rust_src = rust::ensure_sources(&mut cx, &rust)?;
+            let rust_src = rust::ensure_sources(cx, &rust)?;
             make_env.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
-            make_env.push(("LLVM".to_owned(), format!("-{}", packages.llvm).into()));
+            make_env.push(("LLVM".to_owned(), format!("-{llvm}").into()));
             let inputs = kernel::Inputs {
                 variant: options.variant.name(),
                 source: &source,
                 fragments: &fragments,
                 tools: vec![
                     rust.text.clone(),
-                    kernel::clang_version(packages.llvm)?,
+                    kernel::clang_version(llvm)?,
                     bindgen.text.clone(),
                 ],
                 environment: &make_env,
             };
-            tree::open(&kernel::ensure(&mut cx, &inputs)?)?
+            tree::open(&kernel::ensure(cx, &inputs)?)?
         }
     };
     tree.check_rustc(&rust)?;
     Ok(Machine {
-        cache: cx.cache,
+        cache: cx.cache.clone(),
         kernel_source: tree.source,
         kdir: tree.kdir,
         bzimage: tree.bzimage,
         kernel_release: tree.release,
         c_driver: tree.c_driver,
-        qemu: qemu.command,
-        qemu_version: qemu.version,
+        modules: Vec::new(),
+        qemu: own_qemu()?,
         busybox,
+        rustc: rust.text,
         make_env,
         tools_disk,
     })
+}
+
+fn own_qemu() -> Result<Qemu> {
+    qemu::own().context("there is no QEMU although its package is installed")
+}
+
+/// Makes sure that there is a QEMU with devices over vfio-user.
+///
+/// # Errors
+///
+/// Debian's mirror does not have it, or it does not run here.
+pub fn ensure_vfio_user_qemu(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Qemu> {
+    qemu::ensure_vfio_user(&mut context(options, say)?)
 }
 
 /// Makes sure that there is a headless Chromium, and gives the program that starts it.
@@ -214,12 +306,12 @@ pub fn ensure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Machine> {
 /// # Errors
 ///
 /// Debian's mirror does not have it, or it does not run here.
-pub fn ensure_chromium(options: &Options, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+pub fn ensure_chromium(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
     let mut cx = context(options, say)?;
     chromium::ensure(&mut cx)
 }
 
-fn context<'a>(options: &Options, say: &'a mut dyn FnMut(&str)) -> Result<Context<'a>> {
+fn context<'a>(options: &Options, say: &'a (dyn Fn(&str) + Sync)) -> Result<Context<'a>> {
     let directory = |name| env::var_os(name).map(PathBuf::from);
     let cache = context::cache_root(
         directory("VIRTIO_PCI_RS_CACHE"),

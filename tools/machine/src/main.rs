@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use machine::{ensure, ensure_chromium, quote, Machine, Options, Variant};
+use machine::{ensure, ensure_chromium, quote, Kernel, Machine, Options, Variant};
 
 /// Sets up what the test VM needs: packages, kernel, QEMU, tools.
 #[derive(Parser)]
@@ -31,13 +31,16 @@ struct What {
     /// The clone.
     #[arg(long, value_name = "DIR", default_value = ".")]
     repository: PathBuf,
-    /// Build this kernel source; else KERNEL_SRC, else Debian's newest.
+    /// The kernel of most tests; else KERNEL, else Debian's own.
+    #[arg(long, value_enum, conflicts_with_all = ["kernel_src", "kdir"])]
+    kernel: Option<Kernel>,
+    /// Build this kernel source; else KERNEL_SRC.
     #[arg(long, value_name = "DIR")]
     kernel_src: Option<PathBuf>,
-    /// Use this built kernel tree; else KDIR, else one is built.
+    /// Use this built kernel tree; else KDIR.
     #[arg(long, value_name = "DIR", conflicts_with = "kernel_src")]
     kdir: Option<PathBuf>,
-    /// The kernel that is built.
+    /// Which configuration; the others than the standard one are built.
     #[arg(long, value_enum, default_value_t = Variant::Standard, conflicts_with = "kdir")]
     variant: Variant,
     /// Look for a newer kernel source and a newer QEMU.
@@ -46,23 +49,26 @@ struct What {
 }
 
 impl What {
-    fn options(self) -> Options {
-        let mut options = Options::new(&self.repository);
+    fn options(self) -> Result<Options> {
+        let mut options = Options::new(&self.repository)?;
+        if let Some(kernel) = self.kernel {
+            options.kernel = kernel;
+        }
         if self.kernel_src.is_some() || self.kdir.is_some() {
             options.kernel_source = self.kernel_src;
             options.kdir = self.kdir;
         }
         options.variant = self.variant;
         options.update = self.update;
-        options
+        Ok(options)
     }
 
     fn ensure(self) -> Result<Machine> {
-        ensure(&self.options(), &mut |line| eprintln!("{line}"))
+        ensure(&self.options()?, &|line| eprintln!("{line}"))
     }
 
     fn chromium(self) -> Result<PathBuf> {
-        ensure_chromium(&self.options(), &mut |line| eprintln!("{line}"))
+        ensure_chromium(&self.options()?, &|line| eprintln!("{line}"))
     }
 }
 
@@ -90,7 +96,7 @@ fn tell(machine: &Machine) {
     if let Some(source) = &machine.kernel_source {
         println!("source  {}", source.display());
     }
-    println!("qemu    {}: {}", machine.qemu_version, qemu(machine));
+    println!("qemu    {}: {}", machine.qemu.version, qemu(machine));
     println!("busybox {}", machine.busybox.display());
     println!("tools   {}", machine.tools_disk.display());
 }
@@ -111,6 +117,7 @@ fn print_env(machine: &Machine) {
 fn qemu(machine: &Machine) -> String {
     let words = machine
         .qemu
+        .command
         .iter()
         .map(|word| quote(&word.to_string_lossy()));
     words.collect::<Vec<_>>().join(" ")

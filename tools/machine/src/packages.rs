@@ -9,6 +9,7 @@ use anyhow::{bail, Context as _, Result};
 
 use crate::command::{command, elapsed, find_program, line, new_log, output, run_long};
 use crate::context::Context;
+use crate::qemu;
 use crate::version::{at_least, upstream};
 
 /// What is needed besides LLVM: compilers, the kernel build's tools, the tests' programs.
@@ -42,33 +43,58 @@ const LLVM_TESTED: u32 = 19;
 type Versions = BTreeMap<String, String>;
 
 /// What the distribution gave.
+#[derive(Debug)]
 pub(crate) struct Packages {
-    /// Number of the LLVM that was chosen, for example 19.
-    pub(crate) llvm: u32,
+    /// Number of the LLVM that was chosen, for example 19; none if none is needed.
+    llvm: Option<u32>,
 }
 
-/// Installs what is missing, after it was listed.
-pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Packages> {
+impl Packages {
+    /// The number of the LLVM that was asked for.
+    pub(crate) fn llvm(&self) -> Result<u32> {
+        self.llvm.context("no LLVM was asked for")
+    }
+}
+
+/// Packages that are needed.
+#[derive(Clone, Debug)]
+struct Need {
+    names: Vec<&'static str>,
+    llvm: bool,
+}
+
+/// Installs what is missing, after it was listed; LLVM is for the kernels that are built.
+pub(crate) fn ensure(cx: &mut Context<'_>, llvm: bool) -> Result<Packages> {
     let architecture = output(command("dpkg").arg("--print-architecture"))
         .context("this set-up is for Debian machines")?;
     if architecture != "amd64" {
         bail!("this set-up is for amd64 machines, this one is {architecture}");
     }
-    let plan = plan(&installed()?, &mut known)?;
+    let mut need = Need {
+        names: PACKAGES.to_vec(),
+        llvm,
+    };
+    if qemu::own().is_none() {
+        need.names.push(qemu::PACKAGE);
+    }
+    let plan = plan(&need, &installed()?, &mut known)?;
     if let Plan::Complete { llvm } = plan {
         return Ok(Packages { llvm });
     }
     let _lock = cx.lock("packages")?;
-    install(cx, plan)
+    cx.timed("packages", |cx| install(cx, &need, plan))
 }
 
 /// What is to be done about packages.
 #[derive(Debug, Eq, PartialEq)]
 enum Plan {
     /// Nothing: all is there.
-    Complete { llvm: u32 },
+    Complete { llvm: Option<u32> },
     /// These have to be installed.
-    Install { llvm: u32, missing: Vec<String> },
+    Install {
+        llvm: Option<u32>,
+        missing: Vec<String>,
+    },
     /// The package lists of the machine do not have these.
     Unknown { missing: Vec<String> },
 }
@@ -77,21 +103,38 @@ enum Plan {
 ///
 /// `known` is asked for the versions that can be installed of packages whose names start so.
 fn plan(
+    need: &Need,
     installed: &Versions,
     known: &mut dyn FnMut(&[String]) -> Result<Versions>,
 ) -> Result<Plan> {
-    let mut missing: Vec<String> = PACKAGES
+    let mut missing: Vec<String> = need
+        .names
         .iter()
         .filter(|name| !installed.contains_key(**name))
         .map(|name| (*name).to_owned())
         .collect();
-    let llvm = Some(LLVM_TESTED).filter(|number| has_llvm(installed, *number));
-    if let (true, Some(llvm)) = (missing.is_empty(), llvm) {
+    let llvm = Some(LLVM_TESTED).filter(|number| need.llvm && has_llvm(installed, *number));
+    if missing.is_empty() && llvm.is_some() == need.llvm {
         return Ok(Plan::Complete { llvm });
     }
     let mut ask = missing.clone();
-    ask.extend(LLVM_PACKAGES.map(|name| format!("{name}-")));
+    if need.llvm {
+        ask.extend(LLVM_PACKAGES.map(|name| format!("{name}-")));
+    }
     let known = known(&ask)?;
+    if !need.llvm {
+        let (there, not): (Vec<_>, Vec<_>) = missing
+            .into_iter()
+            .partition(|name| known.contains_key(name));
+        return Ok(if not.is_empty() {
+            Plan::Install {
+                llvm: None,
+                missing: there,
+            }
+        } else {
+            Plan::Unknown { missing: not }
+        });
+    }
     missing.retain(|name| !known.contains_key(name));
     let llvm = llvm
         .or_else(|| Some(LLVM_TESTED).filter(|number| has_llvm(&known, *number)))
@@ -104,10 +147,12 @@ fn plan(
     if !missing.is_empty() {
         return Ok(Plan::Unknown { missing });
     }
-    let wanted = PACKAGES
+    let wanted = need
+        .names
         .iter()
         .map(|name| (*name).to_owned())
         .chain(llvm_packages(llvm));
+    let llvm = Some(llvm);
     let missing: Vec<_> = wanted
         .filter(|name| !installed.contains_key(name))
         .collect();
@@ -138,7 +183,7 @@ fn llvm_packages(number: u32) -> impl Iterator<Item = String> {
         .map(move |name| format!("{name}-{number}"))
 }
 
-fn install(cx: &mut Context<'_>, mut plan: Plan) -> Result<Packages> {
+fn install(cx: &mut Context<'_>, need: &Need, mut plan: Plan) -> Result<Packages> {
     let root = Root::find()?;
     let log = cx.log("packages")?;
     new_log(&log)?;
@@ -146,11 +191,11 @@ fn install(cx: &mut Context<'_>, mut plan: Plan) -> Result<Packages> {
     if matches!(plan, Plan::Unknown { .. }) {
         root.update(cx, &log)?;
         updated = true;
-        plan = self::plan(&installed()?, &mut known)?;
+        plan = self::plan(need, &installed()?, &mut known)?;
     }
-    let (llvm, missing) = match plan {
+    let missing = match plan {
         Plan::Complete { llvm } => return Ok(Packages { llvm }),
-        Plan::Install { llvm, missing } => (llvm, missing),
+        Plan::Install { missing, .. } => missing,
         Plan::Unknown { missing } => bail!(
             "this release has no package {}: the set-up is for Debian 12 and 13",
             missing.join(", ")
@@ -172,10 +217,11 @@ fn install(cx: &mut Context<'_>, mut plan: Plan) -> Result<Packages> {
         root.update(cx, &log)?;
         root.run(cx, &arguments, &log, "installing")?;
     }
-    match self::plan(&installed()?, &mut known)? {
+    match self::plan(need, &installed()?, &mut known)? {
         Plan::Complete { llvm } => Ok(Packages { llvm }),
         _ => bail!(
-            "LLVM {llvm} or another package is still not there, see {}",
+            "a package of these is still not there: {}; see {}",
+            missing.join(" "),
             log.display()
         ),
     }
@@ -345,14 +391,37 @@ mod tests {
         parse_installed(&text)
     }
 
+    fn need(llvm: bool) -> Need {
+        Need {
+            names: PACKAGES.to_vec(),
+            llvm,
+        }
+    }
+
     fn nothing_asked(_: &[String]) -> Result<Versions> {
         panic!("apt was asked although nothing is missing")
     }
 
     #[test]
     fn nothing_to_do_asks_nobody() {
-        let plan = plan(&dpkg(&[19], &[]), &mut nothing_asked).unwrap();
-        assert_eq!(plan, Plan::Complete { llvm: 19 });
+        let plan = plan(&need(true), &dpkg(&[19], &[]), &mut nothing_asked).unwrap();
+        assert_eq!(plan, Plan::Complete { llvm: Some(19) });
+    }
+
+    #[test]
+    fn a_stock_kernel_needs_no_llvm() {
+        let here = dpkg(&[], &[]);
+        let complete = plan(&need(false), &here, &mut nothing_asked).unwrap();
+        assert_eq!(complete, Plan::Complete { llvm: None });
+        let (here, apt) = (dpkg(&[], &["fio"]), dpkg(&[19], &[]));
+        let missing = plan(&need(false), &here, &mut |_| Ok(apt.clone())).unwrap();
+        assert_eq!(
+            missing,
+            Plan::Install {
+                llvm: None,
+                missing: vec!["fio".to_owned()]
+            }
+        );
     }
 
     #[test]
@@ -372,7 +441,7 @@ mod tests {
     fn what_is_missing_is_listed_and_no_more() {
         let here = dpkg(&[], &["flex", "bc"]);
         let apt = dpkg(&[14, 19], &[]);
-        let plan = plan(&here, &mut |_| Ok(apt.clone())).unwrap();
+        let plan = plan(&need(true), &here, &mut |_| Ok(apt.clone())).unwrap();
         let missing = [
             "bc",
             "flex",
@@ -384,7 +453,7 @@ mod tests {
         assert_eq!(
             plan,
             Plan::Install {
-                llvm: 19,
+                llvm: Some(19),
                 missing: missing.map(str::to_owned).to_vec()
             }
         );
@@ -393,20 +462,26 @@ mod tests {
     #[test]
     fn the_tested_llvm_is_preferred_to_a_newer_one() {
         let apt = dpkg(&[17, 19, 22], &[]);
-        let plan = plan(&dpkg(&[22], &[]), &mut |_| Ok(apt.clone())).unwrap();
+        let plan = plan(&need(true), &dpkg(&[22], &[]), &mut |_| Ok(apt.clone())).unwrap();
         let missing = llvm_packages(19).collect();
-        assert_eq!(plan, Plan::Install { llvm: 19, missing });
+        assert_eq!(
+            plan,
+            Plan::Install {
+                llvm: Some(19),
+                missing
+            }
+        );
     }
 
     #[test]
     fn an_llvm_that_is_there_is_kept_where_the_tested_one_is_not_to_be_had() {
         let here = dpkg(&[17], &["fio"]);
         let apt = dpkg(&[17, 22], &[]);
-        let plan = plan(&here, &mut |_| Ok(apt.clone())).unwrap();
+        let plan = plan(&need(true), &here, &mut |_| Ok(apt.clone())).unwrap();
         assert_eq!(
             plan,
             Plan::Install {
-                llvm: 17,
+                llvm: Some(17),
                 missing: vec!["fio".to_owned()]
             }
         );
@@ -415,7 +490,7 @@ mod tests {
     #[test]
     fn empty_package_lists_are_noticed() {
         let here = dpkg(&[17], &["fio"]);
-        let plan = plan(&here, &mut |_| Ok(Versions::new())).unwrap();
+        let plan = plan(&need(true), &here, &mut |_| Ok(Versions::new())).unwrap();
         assert_eq!(
             plan,
             Plan::Unknown {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! QEMU: the machine's own if it is new enough, else Debian's with its libraries, unpacked beside.
+//! QEMU: the distribution's, and a newer one with its libraries, unpacked beside, for what needs it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,27 +13,43 @@ use crate::command::{command, find_program, output};
 use crate::context::Context;
 use crate::version::{at_least, find_version, upstream, Version};
 
-/// The oldest QEMU that has all that the tests use.
-const LEAST: &str = "10.1";
+/// The oldest QEMU that runs the tests.
+const LEAST: &str = "7.2";
+
+/// The oldest QEMU that has devices over vfio-user.
+const LEAST_VFIO_USER: &str = "10.1";
 
 /// The package and its program.
-const PACKAGE: &str = "qemu-system-x86";
+pub(crate) const PACKAGE: &str = "qemu-system-x86";
 const PROGRAM: &str = "qemu-system-x86_64";
 
 /// The suite that is preferred: its packages go with the libraries of a release.
 const SUITE: &str = "trixie-backports";
 
 /// A QEMU that runs.
-pub(crate) struct Qemu {
+#[derive(Clone, Debug)]
+pub struct Qemu {
     /// The program and its leading arguments.
-    pub(crate) command: Vec<OsString>,
-    pub(crate) version: String,
+    pub command: Vec<OsString>,
+    /// Its version, for example `11.1.3`.
+    pub version: String,
+    /// Whether its balloons have MSI-X.
+    pub balloon_msix: bool,
 }
 
-/// Makes sure that there is one.
-pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Qemu> {
-    let own = find_program(PROGRAM).and_then(|path| check(vec![path.into_os_string()]));
-    if let Some(own) = own {
+/// The machine's own, if it is new enough.
+pub(crate) fn own() -> Option<Qemu> {
+    own_of(LEAST)
+}
+
+fn own_of(least: &str) -> Option<Qemu> {
+    let path = find_program(PROGRAM)?;
+    check(vec![path.into_os_string()], least)
+}
+
+/// Makes sure that there is one with devices over vfio-user.
+pub(crate) fn ensure_vfio_user(cx: &mut Context<'_>) -> Result<Qemu> {
+    if let Some(own) = own_of(LEAST_VFIO_USER) {
         return Ok(own);
     }
     let root = cx.cache.join("qemu");
@@ -55,22 +71,24 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Qemu> {
             candidate.version
         ));
         cx.fill(&tree, |cx, partial| {
-            apt.unpack_closure(cx, PACKAGE, &candidate, partial)
+            let package = format!("{PACKAGE}={}", candidate.version);
+            apt.unpack_closure(cx, "QEMU", &[package], &candidate.suite, partial)
         })?;
     }
-    check(unpacked(&tree)).with_context(|| format!("QEMU in {} does not run here", tree.display()))
+    check(unpacked(&tree), LEAST_VFIO_USER)
+        .with_context(|| format!("QEMU in {} does not run here", tree.display()))
 }
 
 /// The version to fetch: of the preferred suite if that is new enough, else the newest.
 fn choose(candidates: &[Candidate]) -> Result<Candidate> {
-    let fits = |candidate: &&Candidate| at_least(upstream(&candidate.version), LEAST);
+    let fits = |candidate: &&Candidate| at_least(upstream(&candidate.version), LEAST_VFIO_USER);
     let preferred = candidates
         .iter()
         .filter(fits)
         .find(|candidate| candidate.suite == SUITE);
     match preferred.or_else(|| candidates.iter().find(fits)) {
         Some(candidate) => Ok(candidate.clone()),
-        None => bail!("Debian's mirror has no {PACKAGE} of version {LEAST} or newer"),
+        None => bail!("Debian's mirror has no {PACKAGE} of version {LEAST_VFIO_USER} or newer"),
     }
 }
 
@@ -83,7 +101,7 @@ fn newest_in(root: &Path) -> Option<Qemu> {
     trees
         .iter()
         .rev()
-        .find_map(|(_, tree)| check(unpacked(tree)))
+        .find_map(|(_, tree)| check(unpacked(tree), LEAST_VFIO_USER))
 }
 
 /// The command for a QEMU unpacked in `tree`: run by its own dynamic linker, on its own libraries.
@@ -102,14 +120,19 @@ fn unpacked(tree: &Path) -> Vec<OsString> {
     ]
 }
 
-/// Gives the QEMU that `words` start if it runs and is new enough.
-fn check(words: Vec<OsString>) -> Option<Qemu> {
+/// Gives the QEMU that `words` start if it runs and is at least this new.
+fn check(words: Vec<OsString>, least: &str) -> Option<Qemu> {
     let (program, arguments) = words.split_first()?;
-    let text = output(command(program).args(arguments).arg("--version")).ok()?;
-    let version = find_version(&text)?.to_owned();
-    at_least(&version, LEAST).then_some(Qemu {
+    let says = |question: &[&str]| output(command(program).args(arguments).args(question)).ok();
+    let version = find_version(&says(&["--version"])?)?.to_owned();
+    if !at_least(&version, least) {
+        return None;
+    }
+    let balloon = says(&["-device", "virtio-balloon-pci,help"])?;
+    Some(Qemu {
         command: words,
         version,
+        balloon_msix: balloon.contains(" vectors="),
     })
 }
 

@@ -84,7 +84,8 @@ pub(crate) fn observe_slot(
         name: name.to_owned(),
         bar_base: first,
         bar_len: last - first + 1,
-        msix: Some(vm.layout().interrupts != Interrupts::Intx),
+        // An interrupt of MSI-X is named for what it belongs to, after the device's name.
+        msix: Some(interrupts.contains('-')),
         queues: None,
     };
     let observations = Observations {

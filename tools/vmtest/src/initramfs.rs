@@ -61,8 +61,8 @@ impl Archive {
     }
 }
 
-/// Adds one driver's modules in the order in which they are loaded.
-fn add_driver(archive: &mut Archive, name: &str, modules: &[std::path::PathBuf]) -> Result<()> {
+/// Adds modules in the order in which they are loaded, for a driver or for all.
+fn add_modules(archive: &mut Archive, name: &str, modules: &[std::path::PathBuf]) -> Result<()> {
     archive.directory(&format!("modules/{name}"))?;
     let mut order = String::new();
     for module in modules {
@@ -112,11 +112,12 @@ pub(crate) fn build(setup: &Setup) -> Result<Vec<u8>> {
             .map(|name| name.to_string_lossy().into_owned());
         archive.file(&format!("guest/{}", name.unwrap_or_default()), 0o644, &part)?;
     }
+    add_modules(&mut archive, "kernel", &setup.machine.modules)?;
     for driver in Driver::BOTH {
         let modules = setup.modules(driver);
         // The one that is not under test need not have been built.
         if driver == setup.driver || modules.iter().all(|module| module.exists()) {
-            add_driver(&mut archive, driver.name(), &modules)?;
+            add_modules(&mut archive, driver.name(), &modules)?;
         }
     }
     archive.finish()

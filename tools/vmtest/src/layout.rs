@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use machine::Variant;
+use machine::{Qemu, Variant};
 
 use crate::scripted_slot::Scripted;
 
@@ -206,6 +206,8 @@ pub(crate) struct Layout {
     pub(crate) words: &'static str,
     /// Whether all of QEMU runs on one processor of the host.
     pub(crate) pinned: bool,
+    /// Whether QEMU can give MSI-X to balloons.
+    balloon_msix: bool,
 }
 
 impl Layout {
@@ -223,6 +225,7 @@ impl Layout {
             kunit: false,
             words: "",
             pinned: false,
+            balloon_msix: true,
         }
     }
 
@@ -236,6 +239,14 @@ impl Layout {
     pub(crate) fn with_swap(mut self) -> Self {
         self.kinds.push(Kind::Swap);
         self
+    }
+
+    /// The same on this QEMU.
+    pub(crate) fn on(&self, qemu: &Qemu) -> Self {
+        Self {
+            balloon_msix: qemu.balloon_msix,
+            ..self.clone()
+        }
     }
 
     /// How many times longer than on the standard kernel everything may take.
@@ -262,6 +273,7 @@ impl Layout {
     /// The interrupt policy that a driver must arrive at for a device.
     pub(crate) fn policy(&self, kind: Kind) -> &'static str {
         match self.interrupts {
+            _ if kind == Kind::Balloon && !self.balloon_msix => "intx",
             Interrupts::PerQueue => "per-queue",
             Interrupts::Shared if kind.wanted_vectors(self.cpus) <= 2 => "per-queue",
             Interrupts::Shared => "shared",
@@ -282,10 +294,15 @@ impl Layout {
             Interrupts::Shared => 2,
             Interrupts::Intx => 0,
         };
+        let vectors = if kind == Kind::Balloon && !self.balloon_msix {
+            String::new()
+        } else {
+            format!("vectors={vectors},")
+        };
         let ioeventfd = if self.traced { "off" } else { "on" };
         format!(
             "{},id={},bus={bus},addr=0x{address},disable-legacy=off,disable-modern=on,\
-             vectors={vectors},ioeventfd={ioeventfd}",
+             {vectors}ioeventfd={ioeventfd}",
             kind.model(),
             kind.id(),
         )
@@ -408,6 +425,22 @@ mod tests {
         assert_eq!(layout.policy(Kind::Net), "shared");
         let layout = Layout::new(Board::Pc, Interrupts::Shared, 4);
         assert_eq!(layout.policy(Kind::Blk4), "shared");
+    }
+
+    #[test]
+    fn an_old_qemu_gives_no_vectors_to_balloons() {
+        let old = Qemu {
+            command: Vec::new(),
+            version: "7.2.22".to_owned(),
+            balloon_msix: false,
+        };
+        let layout = Layout::new(Board::Pc, Interrupts::PerQueue, 1);
+        assert_eq!(layout.policy(Kind::Balloon), "per-queue");
+        let layout = layout.on(&old);
+        assert_eq!(layout.policy(Kind::Balloon), "intx");
+        assert!(!layout.device(Kind::Balloon).contains("vectors"));
+        assert_eq!(layout.policy(Kind::Blk), "per-queue");
+        assert!(layout.device(Kind::Blk).contains("vectors=2"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod vm;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use clap::{Parser, Subcommand};
 
 use layout::{Board, Interrupts, Layout};
@@ -182,7 +182,14 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Compare => check::compare(&setup)?.is_good(),
         Command::Hostile(options) => hostile::run(&setup, &options)?,
         Command::Random(seeds) => hostile::run_seeds(&setup, &seeds)?,
-        Command::Bench { wish } => bench::run(&setup, &wish)?.is_good(),
+        Command::Bench { wish } => {
+            ensure!(
+                !setup.c_is_built_in(),
+                "both drivers are measured in one VM, but this kernel has the C driver built in; \
+                 give KERNEL=build"
+            );
+            bench::run(&setup, &wish)?.is_good()
+        }
         Command::Kernels(options) => kernels::run(&setup, &options)?.is_good(),
         Command::Selftest => check::selftest(&setup)?.is_good(),
         Command::Check { size } => check::run(&setup, &size)?.is_good(),

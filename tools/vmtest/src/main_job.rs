@@ -163,7 +163,7 @@ fn summary(setup: &Setup, results: &[CellResult], report: Option<&Report>) -> St
     format!(
         "{module} on Linux {}, QEMU {} ({})\n\n{devices}\n{note}{others}",
         machine.kernel_release,
-        machine.qemu_version,
+        machine.qemu.version,
         setup.accel.name(),
     )
 }

@@ -16,7 +16,7 @@ use machine::Variant;
 use crate::failure::{Failure, Outcome};
 use crate::layout::Layout;
 use crate::runner::Test;
-use crate::setup::Setup;
+use crate::setup::{Driver, Setup};
 use crate::vm;
 
 /// What the kernel is told in every test.
@@ -34,6 +34,9 @@ const KERNEL_ARGUMENTS: &str = "console=ttyS0 no_console_suspend panic=-1 oops=p
 /// references; slab debugging of any kind does without these arrays.
 const DEBUG_ARGUMENTS: &str = " slab_debug=F";
 
+/// Keeps the C driver of a stock kernel, which is built in, from the devices.
+const WITHOUT_C: &str = " initcall_blacklist=virtio_pci_driver_init";
+
 /// How long QEMU may take to open its sockets.
 const START: Duration = Duration::from_secs(20);
 
@@ -44,12 +47,18 @@ pub(crate) struct Qemu {
 }
 
 /// The complete command line of the VM whose files are in this folder.
-pub(crate) fn command_line(setup: &Setup, layout: &Layout, dir: &Path, tag: &str) -> Vec<OsString> {
+pub(crate) fn command_line(
+    setup: &Setup,
+    qemu: &machine::Qemu,
+    layout: &Layout,
+    dir: &Path,
+    tag: &str,
+) -> Vec<OsString> {
     let mut line = Vec::new();
     if layout.pinned {
         line.extend(["taskset", "--cpu-list", &first_processor()].map(OsString::from));
     }
-    line.extend_from_slice(&setup.machine.qemu);
+    line.extend_from_slice(&qemu.command);
     let name = dir.display();
     let mut add = |words: &[&str]| line.extend(words.iter().map(OsString::from));
     add(&[
@@ -91,6 +100,9 @@ pub(crate) fn command_line(setup: &Setup, layout: &Layout, dir: &Path, tag: &str
     }
     if layout.kunit {
         words.push_str(" kunit.enable=1");
+    }
+    if setup.driver == Driver::Rust && setup.c_is_built_in() {
+        words.push_str(WITHOUT_C);
     }
     add(&["-append", &words]);
     for argument in layout.arguments(dir, &setup.machine.tools_disk) {

@@ -9,9 +9,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use machine::{Machine, Variant};
+use machine::{Machine, Qemu, Variant};
 
 use crate::guest_program;
+use crate::layout::Layout;
 use crate::module;
 
 /// The transport driver under test.
@@ -81,6 +82,8 @@ pub(crate) struct Setup {
     pub(crate) programs: Vec<PathBuf>,
     /// The other kernels that were set up in this run.
     others: Arc<Mutex<BTreeMap<Variant, Other>>>,
+    /// The QEMU with devices over vfio-user, once it was needed.
+    vfio_user: Arc<Mutex<Option<Qemu>>>,
     /// The driver under test.
     pub(crate) driver: Driver,
     /// The driver's module parameters, separated by commas.
@@ -108,14 +111,15 @@ impl Setup {
     /// Sets up the machine as far as that is not done yet.
     pub(crate) fn load(driver: Driver, parameters: String, verbose: bool) -> Result<Self> {
         let root = enter_root()?;
-        let options = machine::Options::new(&root);
-        let machine = machine::ensure(&options, &mut |line| eprintln!("{line}"))?;
+        let options = machine::Options::new(&root)?;
+        let machine = machine::ensure(&options, &|line| eprintln!("{line}"))?;
         Ok(Self {
             module: root.join(module::MODULE),
             root,
             machine,
             programs: Vec::new(),
             others: Arc::default(),
+            vfio_user: Arc::default(),
             driver,
             parameters,
             accel: Accel::Tcg,
@@ -134,10 +138,10 @@ impl Setup {
         let made = match others.entry(kernel) {
             Entry::Occupied(made) => made.into_mut(),
             Entry::Vacant(place) => {
-                let mut options = machine::Options::new(&self.root);
+                let mut options = machine::Options::new(&self.root)?;
                 options.kdir = None;
                 options.variant = kernel;
-                let machine = machine::ensure(&options, &mut |line| eprintln!("{line}"))?;
+                let machine = machine::ensure(&options, &|line| eprintln!("{line}"))?;
                 place.insert(Other {
                     module: module::build(&self.root, &self.logs, kernel, &machine)?,
                     programs: vec![guest_program::build(&self.root, "failnth")?],
@@ -149,6 +153,28 @@ impl Setup {
         other.module.clone_from(&made.module);
         other.programs.clone_from(&made.programs);
         Ok(other)
+    }
+
+    /// The QEMU for a machine: a newer one for those with scripted devices.
+    pub(crate) fn qemu(&self, layout: &Layout) -> Result<Qemu> {
+        if layout.scripted.is_empty() {
+            return Ok(self.machine.qemu.clone());
+        }
+        let mut found = self
+            .vfio_user
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(qemu) = &*found {
+            return Ok(qemu.clone());
+        }
+        let options = machine::Options::new(&self.root)?;
+        let qemu = machine::ensure_vfio_user_qemu(&options, &|line| eprintln!("{line}"))?;
+        Ok(found.insert(qemu).clone())
+    }
+
+    /// Whether the kernel has the C driver built in.
+    pub(crate) fn c_is_built_in(&self) -> bool {
+        self.machine.c_driver.is_empty()
     }
 
     /// The same with another driver.
@@ -175,9 +201,9 @@ impl Setup {
         };
         results::Environment {
             kernel: self.machine.kernel_release.clone(),
-            qemu: self.machine.qemu_version.clone(),
+            qemu: self.machine.qemu.version.clone(),
             accel: self.accel.name().to_owned(),
-            rustc: said("rustc", &["--version"]),
+            rustc: self.machine.rustc.clone(),
             revision: said("git", &["describe", "--always", "--dirty"]),
             date: said("date", &["-u", "+%Y-%m-%d %H:%M"]),
         }

@@ -99,7 +99,8 @@ pub(crate) fn prepare(
     let setup = setup.on(layout.kernel)?;
     make_files(&setup, layout, dir)?;
     let tag = random_tag()?;
-    let line = qemu::command_line(&setup, layout, dir, &tag);
+    let qemu = setup.qemu(layout)?;
+    let line = qemu::command_line(&setup, &qemu, &layout.on(&qemu), dir, &tag);
     fs::write(dir.join("command"), format!("{}\n", qemu::quote(&line)?))?;
     Ok((line, tag))
 }
@@ -121,7 +122,7 @@ impl Vm {
         };
         let (qemu, qmp, channel) = start(&line, dir, &tag, 0)?;
         let mut vm = Self {
-            layout: layout.clone(),
+            layout: layout.on(&setup.qemu(layout)?),
             dir: dir.to_owned(),
             tag,
             line,

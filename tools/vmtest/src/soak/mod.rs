@@ -182,7 +182,7 @@ fn subject(setup: &Setup) -> Result<String> {
         setup.driver,
         hasher.finish(),
         setup.machine.kernel_release,
-        setup.machine.qemu_version,
+        setup.machine.qemu.version,
         setup.accel.name()
     ))
 }
