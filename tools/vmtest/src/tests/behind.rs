@@ -48,7 +48,10 @@ fn cells() -> Vec<Cell> {
     let undecoded = Cell::new("its I/O ports are not decoded any more", |vm| {
         begin(vm)?;
         configure(vm, DIES, COMMAND, MEMORY_AND_MASTER)?;
-        end(vm, "I/O decoding is off")
+        end(
+            vm,
+            "device is gone: registers read as all ones, I/O decoding is off",
+        )
     });
     let reset = Cell::new("it is reset by somebody else", |vm| {
         begin(vm)?;
@@ -68,7 +71,10 @@ fn cells() -> Vec<Cell> {
         vm.ok(&format!(
             "cat /sys/bus/virtio/devices/$(virtio_of {slot})/status || fails virtio_of {slot}"
         ))?;
-        end(vm, "I/O decoding is off")
+        end(
+            vm,
+            "device is gone: registers read as all ones, I/O decoding is off",
+        )
     });
     vec![undecoded, reset, unwatched]
 }
