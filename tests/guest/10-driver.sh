@@ -106,6 +106,7 @@ unbind_devices() {
 }
 
 # Loads the modules of a stock kernel: those that have parameters on the kernel's command line, with them.
+# Their files are in memory, which hibernation would save.
 load_kernel_modules() {
 	words=$(cat /proc/cmdline)
 	while read -r module; do
@@ -118,6 +119,7 @@ load_kernel_modules() {
 		# shellcheck disable=SC2086
 		insmod "/modules/kernel/$module" $parameters || return
 	done </modules/kernel/order
+	rm -f /modules/kernel/*.ko
 }
 
 ensure_loaded() {

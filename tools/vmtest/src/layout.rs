@@ -206,7 +206,7 @@ pub(crate) struct Layout {
     pub(crate) words: &'static str,
     /// Whether all of QEMU runs on one processor of the host.
     pub(crate) pinned: bool,
-    /// Whether QEMU can give MSI-X to balloons.
+    /// Whether QEMU can give MSI-X to balloons, and an ioeventfd.
     balloon_msix: bool,
     /// Whether it has the disk with fio: QEMU cannot save the state of an NVMe controller.
     pub(crate) has_tools: bool,
@@ -288,7 +288,7 @@ impl Layout {
     /// Its memory in MiB; KASAN's shadow takes an eighth of it.
     fn memory(&self) -> u32 {
         match self.kernel {
-            Variant::Standard => 256,
+            Variant::Standard => 512,
             Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 768,
         }
     }
@@ -317,18 +317,16 @@ impl Layout {
             Interrupts::Shared => 2,
             Interrupts::Intx => 0,
         };
-        let vectors = if kind == Kind::Balloon && !self.balloon_msix {
-            String::new()
-        } else {
-            format!("vectors={vectors},")
-        };
-        let ioeventfd = if self.traced { "off" } else { "on" };
-        format!(
-            "{},id={},bus={bus},addr=0x{address},disable-legacy=off,disable-modern=on,\
-             {vectors}ioeventfd={ioeventfd}",
+        let mut device = format!(
+            "{},id={},bus={bus},addr=0x{address},disable-legacy=off,disable-modern=on",
             kind.model(),
             kind.id(),
-        )
+        );
+        if kind != Kind::Balloon || self.balloon_msix {
+            let ioeventfd = if self.traced { "off" } else { "on" };
+            device.push_str(&format!(",vectors={vectors},ioeventfd={ioeventfd}"));
+        }
+        device
     }
 
     /// The QEMU arguments for the machine and its devices; files are in this folder.
