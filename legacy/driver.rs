@@ -22,7 +22,8 @@ use super::{
     debugfs,
     device::LegacyDevice,
     negotiate::reset_errno,
-    pm::Bound, //
+    pm::Bound,
+    recovery, //
 };
 use crate::{
     abstractions::{
@@ -160,10 +161,14 @@ impl pci::Driver for Legacy {
                 dev_err!(&*pci, "not driven: registers read as all ones, {why}\n");
                 Err(reset_errno(error))
             }
-            _ => Ok(Bound {
-                _files: debugfs::files(&dev),
-                registration,
-            }),
+            _ => {
+                // A first reset that takes long is awaited.
+                recovery::watch(&dev, registration.device());
+                Ok(Bound {
+                    _files: debugfs::files(&dev),
+                    registration,
+                })
+            }
         }
     }
 
