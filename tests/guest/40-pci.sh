@@ -28,13 +28,6 @@ load_driver_with() {
 	load_driver
 }
 
-# Has the PCI core remove the device in slot $1.
-remove_pci() {
-	local pci
-	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
-	echo 1 >"/sys/bus/pci/devices/$pci/remove" && await 20 fails pci_of "$1"
-}
-
 # Has the PCI core reset the device in a slot, $2 times.
 reset_device() {
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }

