@@ -128,9 +128,13 @@ ensure_unloaded() {
 	! driver_is_loaded || unload_driver
 }
 
-# Sets $pci to the PCI address of the device in a slot; behind a PCIe port, of the port's device.
+# Sets $pci to the PCI address of the device in a slot, given as "12", or as "12.3" with the function;
+# behind a bridge, of its first device.
 find_pci() {
-	pci_slot=/sys/bus/pci/devices/0000:00:$1.0
+	case $1 in
+	*.*) pci_slot=/sys/bus/pci/devices/0000:00:$1 ;;
+	*) pci_slot=/sys/bus/pci/devices/0000:00:$1.0 ;;
+	esac
 	for pci_behind in "$pci_slot"/0000:*; do
 		if [ -e "$pci_behind/vendor" ]; then
 			pci=${pci_behind##*/}

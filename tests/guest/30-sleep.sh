@@ -165,6 +165,7 @@ check_stats() {
 # search it would take longer each time.
 kernel_is_silent() {
 	tsc_is_calibrated || return
+	[ -e /sys/class/nvme/nvme0 ] || { dmesg -c >>/tmp/log; return; }
 	read -r nvme_state </sys/class/nvme/nvme0/state || return
 	[ "$nvme_state" = live ] || return
 	dmesg -c >/tmp/said
@@ -238,10 +239,21 @@ test_resume() {
 	echo test_resume >/sys/power/disk && go_to_sleep disk && check_stats disk 1
 }
 
-# Hibernates. The machine powers off inside; the last lines run in the resumed one.
+# Hibernates in the mode $1 of /sys/power/disk: the machine powers off inside (or, with "suspend",
+# goes to S3), and the last lines run in the one that was resumed or woken.
 hibernate() {
 	read_stats
-	echo shutdown >/sys/power/disk && go_to_sleep disk && check_stats disk 1
+	echo "$1" >/sys/power/disk && go_to_sleep disk && check_stats disk 1
+}
+
+# One suspend to idle, which the kernel tells if asked to, as a debug message; the host wakes the machine.
+suspend_to_idle() {
+	echo 1 >/sys/power/pm_debug_messages
+	dmesg -n 8
+	read_stats
+	go_to_sleep freeze && check_stats mem 1 || return
+	dmesg -n 7
+	echo 0 >/sys/power/pm_debug_messages
 }
 
 # In a machine that was just started: goes on with the image on the disk in a slot.

@@ -85,6 +85,11 @@ const CHECKED: [&str; 24] = [
     "debug-short",
 ];
 
+/// Whether continuous integration runs a test.
+pub(crate) fn is_checked(test: &Test) -> bool {
+    CHECKED.contains(&test.name.as_str())
+}
+
 const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];
 
 /// Runs these tests.
@@ -146,7 +151,7 @@ pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     let tests: Vec<_> = tests::all(Cycles::FEW)
         .into_iter()
         .chain(tests::debugging())
-        .filter(|test| CHECKED.contains(&test.name.as_str()))
+        .filter(is_checked)
         .collect();
     ensure!(
         tests.len() == CHECKED.len(),

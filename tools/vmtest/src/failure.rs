@@ -27,6 +27,9 @@ pub(crate) enum Failure {
     /// The kernel is tainted by more than an out-of-tree, unsigned module.
     #[error("Tainted: /proc/sys/kernel/tainted is {0:#x}")]
     Tainted(u64),
+    /// The machine was to sleep, and nothing shows that it did.
+    #[error("Awake: {0}")]
+    Awake(String),
     /// A check did not hold.
     #[error("Failed: {0}")]
     Failed(String),
@@ -44,6 +47,7 @@ impl Failure {
             Self::NoResults(_) => "NoResults",
             Self::Splat(_) => "Splat",
             Self::Tainted(_) => "Tainted",
+            Self::Awake(_) => "Awake",
             Self::Failed(_) => "Failed",
             Self::Harness(_) => "Harness",
         }

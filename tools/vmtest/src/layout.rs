@@ -118,7 +118,7 @@ impl Kind {
     }
 
     /// Its PCI slot, or that of the root port before it, as the guest writes it.
-    pub(crate) fn slot(self) -> &'static str {
+    pub(crate) const fn slot(self) -> &'static str {
         match self {
             Self::Blk => "03",
             Self::Blk4 => "04",
@@ -208,6 +208,8 @@ pub(crate) struct Layout {
     pub(crate) pinned: bool,
     /// Whether QEMU can give MSI-X to balloons.
     balloon_msix: bool,
+    /// Whether it has the disk with fio: QEMU cannot save the state of an NVMe controller.
+    pub(crate) has_tools: bool,
 }
 
 impl Layout {
@@ -226,6 +228,7 @@ impl Layout {
             words: "",
             pinned: false,
             balloon_msix: true,
+            has_tools: true,
         }
     }
 
@@ -247,6 +250,26 @@ impl Layout {
             balloon_msix: qemu.balloon_msix,
             ..self.clone()
         }
+    }
+
+    /// The same with more QEMU arguments, an option and its value each.
+    pub(crate) fn with(
+        mut self,
+        arguments: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Self {
+        for (option, value) in arguments {
+            self.extra.extend([option.to_owned(), value]);
+        }
+        self
+    }
+
+    /// The same with a disk that has no file and whose writes can be part of a snapshot: its drive.
+    pub(crate) fn with_drive(self, name: &str, mebibytes: u64) -> Self {
+        let size = mebibytes << 20;
+        let drive = format!(
+            "if=none,id={name},snapshot=on,file.driver=null-co,file.size={size},file.read-zeroes=on"
+        );
+        self.with([("-drive", drive)])
     }
 
     /// How many times longer than on the standard kernel everything may take.
@@ -334,15 +357,17 @@ impl Layout {
         }
         add("-smp", self.cpus.to_string());
         add("-m", self.memory().to_string());
-        let tools = format!(
-            "driver=raw,node-name=tools,read-only=on,file.driver=file,file.filename={}",
-            tools_disk.display()
-        );
-        add("-blockdev", tools);
-        add(
-            "-device",
-            "nvme,drive=tools,serial=tools,addr=0x02".to_owned(),
-        );
+        if self.has_tools {
+            let tools = format!(
+                "driver=raw,node-name=tools,read-only=on,file.driver=file,file.filename={}",
+                tools_disk.display()
+            );
+            add("-blockdev", tools);
+            add(
+                "-device",
+                "nvme,drive=tools,serial=tools,addr=0x02".to_owned(),
+            );
+        }
         for &kind in &self.kinds {
             if self.board == Board::Q35 && kind != Kind::Swap {
                 let (name, slot) = (kind.name(), kind.slot());

@@ -7,7 +7,9 @@ mod bench;
 mod channel;
 mod check;
 mod compare;
+mod evidence;
 mod failure;
+mod grade;
 mod guest_program;
 mod hostile;
 mod initramfs;
@@ -207,10 +209,16 @@ fn run(arguments: Arguments) -> Result<bool> {
 }
 
 fn list(cells: bool) {
-    for test in tests::all(Cycles::FEW).iter().chain(&tests::debugging()) {
-        println!("{:24} {}", test.name, test.about);
-        for cell in test.cells.iter().filter(|_| cells) {
-            println!("    {}/{}", test.name, cell.name);
+    for group in tests::groups(Cycles::FEW) {
+        println!("{}:", group.topic);
+        for test in &group.tests {
+            let mark = if check::is_checked(test) { '*' } else { ' ' };
+            println!("{mark} {:24} {}", test.name, test.about);
+            for cell in test.cells.iter().filter(|_| cells) {
+                println!("      {}/{}", test.name, cell.name);
+            }
         }
+        println!();
     }
+    println!("* run by make check");
 }

@@ -12,6 +12,7 @@ use anyhow::{anyhow, Context, Result};
 use machine::Variant;
 
 use crate::channel::{Answer, Channel};
+use crate::evidence;
 use crate::failure::{Failure, Outcome};
 use crate::initramfs;
 use crate::layout::{Kind, Layout};
@@ -19,7 +20,7 @@ use crate::log_scan;
 use crate::qemu::{self, Qemu};
 use crate::qmp::Qmp;
 use crate::races::{self, Watch};
-use crate::setup::Setup;
+use crate::setup::{Driver, Setup};
 
 /// How long a guest may take to boot.
 pub(crate) const BOOT: Duration = Duration::from_secs(120);
@@ -37,6 +38,7 @@ const TEST_TAINT: u64 = 1 << 18;
 /// A VM under test.
 pub(crate) struct Vm {
     layout: Layout,
+    driver: Driver,
     dir: PathBuf,
     tag: String,
     line: Vec<std::ffi::OsString>,
@@ -53,6 +55,8 @@ pub(crate) struct Vm {
     allowed: &'static [&'static str],
     /// Those that the KCSAN kernel reports.
     races: Option<Watch>,
+    /// The sleeps that the kernel log shows.
+    sleeps: evidence::Watch,
     /// What the cell has to tell beside its verdict.
     notes: Vec<String>,
 }
@@ -123,6 +127,7 @@ impl Vm {
         let (qemu, qmp, channel) = start(&line, dir, &tag, 0)?;
         let mut vm = Self {
             layout: layout.on(&setup.qemu(layout)?),
+            driver: setup.driver,
             dir: dir.to_owned(),
             tag,
             line,
@@ -134,6 +139,7 @@ impl Vm {
             scanned: 0,
             allowed: &[],
             races,
+            sleeps: evidence::Watch::default(),
             notes: Vec::new(),
         };
         match vm
@@ -148,6 +154,11 @@ impl Vm {
     /// The machine's layout.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// The driver under test.
+    pub(crate) fn driver(&self) -> Driver {
+        self.driver
     }
 
     /// The folder with the VM's files.
@@ -246,10 +257,32 @@ impl Vm {
             ours = races.look(text).concat();
         }
         let said = findings.join("\n") + &ours;
-        if said.is_empty() {
-            return Ok(());
+        let mut awake = self.sleeps.take_awake();
+        awake.retain(|line| !self.allowed.iter().any(|allowed| line.contains(allowed)));
+        match (said.is_empty(), awake.is_empty()) {
+            (false, _) => Err(Failure::Splat(said)),
+            (true, false) => Err(Failure::Awake(awake.join("\n"))),
+            (true, true) => Ok(()),
         }
-        Err(Failure::Splat(said))
+    }
+
+    /// How many sleeps the kernel log has shown so far.
+    pub(crate) fn sleeps(&self) -> u32 {
+        self.sleeps.shown()
+    }
+
+    /// Fails if the kernel log shows fewer than `cycles` sleeps since there were `before`.
+    pub(crate) fn check_slept(&mut self, before: u32, cycles: u32) -> Outcome {
+        if self.sleeps() - before < cycles {
+            let text = self.take_log("the last sleep")?;
+            self.judge(&text)?;
+        }
+        let shown = self.sleeps() - before;
+        if shown < cycles {
+            let text = format!("the kernel log shows {shown} of {cycles} sleeps");
+            return Err(Failure::Awake(text));
+        }
+        Ok(())
     }
 
     /// Awaits that all of the kernel log has come, and looks at it; what KCSAN has reported of others.
@@ -302,7 +335,9 @@ impl Vm {
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |end| end + 1);
         self.scanned += whole as u64;
-        Ok(String::from_utf8_lossy(&bytes[..whole]).replace('\r', ""))
+        let text = String::from_utf8_lossy(&bytes[..whole]).replace('\r', "");
+        self.sleeps.look(&text);
+        Ok(text)
     }
 
     /// Has the kernel power the machine off, and waits until it has.
@@ -334,43 +369,100 @@ impl Vm {
 
     /// Puts the guest into S3, wakes it, and checks what the PM core counted.
     pub(crate) fn suspend_to_memory(&mut self) -> Outcome {
-        let command = "suspend_to_memory";
+        self.suspend_to_memory_and(|_| Ok(()))
+    }
+
+    /// The same, and does something while the machine sleeps.
+    pub(crate) fn suspend_to_memory_and(
+        &mut self,
+        asleep: impl FnOnce(&mut Self) -> Outcome,
+    ) -> Outcome {
+        let id = self.fall_asleep("suspend_to_memory")?;
+        asleep(self)?;
+        self.wake_up(id)
+    }
+
+    /// Has the guest go to S3 by a command, whose ID is the result.
+    pub(crate) fn fall_asleep(&mut self, command: &str) -> Outcome<u32> {
         let id = self.channel.send(command)?;
+        self.await_sleep(id, "suspend to memory", |vm| {
+            Ok(vm.qmp.run_state()? == "suspended")
+        })?;
+        Ok(id)
+    }
+
+    /// Wakes the guest from S3; the command that had it sleep must succeed.
+    pub(crate) fn wake_up(&mut self, id: u32) -> Outcome {
+        self.qmp.execute("system_wakeup", &serde_json::json!({}))?;
+        self.end_sleep(id)
+    }
+
+    /// Has the guest suspend to idle, and wakes it by the power button.
+    pub(crate) fn suspend_to_idle(&mut self) -> Outcome {
+        let id = self.channel.send("suspend_to_idle")?;
+        self.await_sleep(id, "suspend to idle", |vm| {
+            let text = vm.new_lines()?;
+            vm.judge(&text)?;
+            Ok(vm.sleeps.is_idle())
+        })?;
+        self.qmp
+            .execute("system_powerdown", &serde_json::json!({}))?;
+        self.end_sleep(id)
+    }
+
+    /// Waits until the machine sleeps, by this sign, unless the command ends before.
+    fn await_sleep(
+        &mut self,
+        id: u32,
+        what: &str,
+        mut sleeps: impl FnMut(&mut Self) -> Outcome<bool>,
+    ) -> Outcome {
         let limit = self.layout.limit(SLEEP);
         let deadline = Instant::now() + limit;
-        while self.qmp.run_state()? != "suspended" {
-            match self.channel.receive(id, command, Duration::from_millis(20)) {
+        while !sleeps(self)? {
+            match self.channel.receive(id, what, Duration::from_millis(20)) {
                 Ok(answer) => {
-                    let text = succeeded(command, answer)?;
-                    return Err(Failure::Failed(format!("never asleep: {text}")));
+                    let text = succeeded(what, answer)?;
+                    return Err(Failure::Awake(format!("{what}: {text}")));
                 }
                 Err(Failure::TimedOut { .. }) if Instant::now() < deadline => {}
                 Err(Failure::TimedOut { .. }) => {
-                    let what = "suspend to memory".to_owned();
+                    let what = what.to_owned();
                     return Err(Failure::TimedOut { what, limit });
                 }
                 Err(failure) => return Err(failure),
             }
         }
-        self.qmp.execute("system_wakeup", &serde_json::json!({}))?;
+        Ok(())
+    }
+
+    /// Waits until a machine that was woken has done so; the command that had it sleep must succeed.
+    pub(crate) fn end_sleep(&mut self, id: u32) -> Outcome {
+        let limit = self.layout.limit(SLEEP);
         let answer = self.channel.receive(id, "waking up", limit)?;
-        succeeded(command, answer)?;
+        succeeded("waking up", answer)?;
         Ok(())
     }
 
     /// Hibernates, powers off, starts a new QEMU and goes on where the guest was.
     pub(crate) fn hibernate(&mut self) -> Outcome {
-        self.hibernate_by("hibernate")
+        self.hibernate_by("hibernate shutdown")
     }
 
     /// The same by another command in the guest.
     pub(crate) fn hibernate_by(&mut self, going: &str) -> Outcome {
+        let id = self.hibernate_off(going)?;
+        self.resume_image(id)
+    }
+
+    /// Hibernates by a command in the guest, whose ID is the result, and powers off.
+    pub(crate) fn hibernate_off(&mut self, going: &str) -> Outcome<u32> {
         let limit = self.layout.limit(SLEEP);
-        let hibernate = self.channel.send(going)?;
-        match self.channel.receive(hibernate, going, limit) {
+        let id = self.channel.send(going)?;
+        match self.channel.receive(id, going, limit) {
             Ok(answer) => {
                 let text = succeeded(going, answer)?;
-                return Err(Failure::Failed(format!("never powered off: {text}")));
+                return Err(Failure::Awake(format!("never powered off: {text}")));
             }
             Err(Failure::LostVm(_)) => {}
             Err(failure) => return Err(failure),
@@ -378,25 +470,91 @@ impl Vm {
         self.qemu.wait_end(limit)?;
         // A guest that crashed on the way has also ended its QEMU.
         self.check_log()?;
-        let last_id = self.channel.last_id();
-        let (qemu, qmp, channel) = start(&self.line, &self.dir, &self.tag, last_id)?;
-        self.qemu = qemu;
-        self.qmp = qmp;
-        self.channel = channel;
-        self.connect_port()?;
+        Ok(id)
+    }
+
+    /// Starts a new QEMU that resumes the image; the command that hibernated must succeed in it.
+    pub(crate) fn resume_image(&mut self, hibernate: u32) -> Outcome {
+        self.restart(&[])?;
         self.channel.wait_hello(self.layout.limit(BOOT))?;
         let command = format!("resume_image {}", Kind::Swap.slot());
         let resume = self.channel.send(&command)?;
+        let limit = self.layout.limit(SLEEP);
         let (id, answer) = self
             .channel
             .receive_any(&[hibernate, resume], &command, limit)?;
         let text = succeeded(&command, answer)?;
         if id == resume {
-            return Err(Failure::Failed(format!(
-                "the image was not resumed: {text}"
-            )));
+            return Err(Failure::Awake(format!("the image was not resumed: {text}")));
         }
         Ok(())
+    }
+
+    /// Starts a new QEMU in the place of one that has ended, with these arguments more.
+    fn restart(&mut self, more: &[&str]) -> Outcome {
+        let mut line = self.line.clone();
+        line.extend(more.iter().map(std::ffi::OsString::from));
+        let last_id = self.channel.last_id();
+        let (qemu, qmp, channel) = start(&line, &self.dir, &self.tag, last_id)?;
+        self.qemu = qemu;
+        self.qmp = qmp;
+        self.channel = channel;
+        self.connect_port()
+    }
+
+    /// Takes the machine's power away.
+    pub(crate) fn lose_power(&mut self) -> Outcome {
+        // The answer may get lost with QEMU.
+        let _ = self.qmp.execute("quit", &serde_json::json!({}));
+        self.qemu.wait_end(SLEEP)
+    }
+
+    /// Has the machines that are started from now on load this driver.
+    pub(crate) fn boot_with(&mut self, driver: Driver) {
+        for word in &mut self.line {
+            let text = word.to_string_lossy();
+            if let Some((before, after)) = text.split_once("vmtest.driver=") {
+                let after = after.split_once(' ').map_or("", |(_, after)| after);
+                *word = format!("{before}vmtest.driver={driver} {after}").into();
+            }
+        }
+    }
+
+    /// Moves the machine to another QEMU process through a file.
+    pub(crate) fn migrate(&mut self) -> Outcome {
+        let state = self.qmp.run_state()?;
+        let file = self.dir.join("migration.img");
+        let uri = format!("file:{}", file.display());
+        self.qmp
+            .execute("migrate", &serde_json::json!({ "uri": uri }))?;
+        self.await_migration()?;
+        self.lose_power()?;
+        self.restart(&["-incoming", &uri])?;
+        let deadline = Instant::now() + SLEEP;
+        while self.qmp.run_state()? != state {
+            if Instant::now() > deadline {
+                let what = format!("{state} after a migration");
+                return Err(Failure::TimedOut { what, limit: SLEEP });
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    fn await_migration(&mut self) -> Outcome {
+        let deadline = Instant::now() + SLEEP;
+        loop {
+            let answer = self.qmp.execute("query-migrate", &serde_json::json!({}))?;
+            match answer["status"].as_str().unwrap_or_default() {
+                "completed" => return Ok(()),
+                "failed" => return Err(Failure::Failed(format!("migration: {answer}"))),
+                _ if Instant::now() > deadline => {
+                    let what = "migration".to_owned();
+                    return Err(Failure::TimedOut { what, limit: SLEEP });
+                }
+                _ => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
     }
 
     /// Connects the host side of the guest's port, anew if it was connected.

@@ -155,8 +155,9 @@ impl Drop for Machines {
     }
 }
 
-/// Why what came of a scenario is not what must come of it.
-fn wrong(scenario: &Scenario, observed: &Observed) -> Option<String> {
+/// Why what came of a scenario is not what must come of it, or is worse than what is on record for the
+/// C driver.
+fn wrong(scenario: &Scenario, observed: &Observed, recorded: Option<&str>) -> Option<String> {
     let mut text = String::new();
     let mut add = |line: String| {
         text.push_str(&line);
@@ -177,6 +178,11 @@ fn wrong(scenario: &Scenario, observed: &Observed) -> Option<String> {
     let survives = scenario.expected == Expected::Survives;
     if !survives && observed.outcome != Outcome::Works && !observed.spoke {
         add("the kernel log says nothing of the device".to_owned());
+    }
+    if let (Some(recorded), None) = (recorded, &scenario.stricter) {
+        if let Some(worse) = outcome::worse(&observed.to_string(), recorded) {
+            add(worse);
+        }
     }
     (!text.is_empty()).then_some(text)
 }
@@ -297,7 +303,7 @@ pub(crate) fn run_seeds(setup: &Setup, seeds: &Seeds) -> Result<bool> {
     for seed in seeds.seed..seeds.seed.saturating_add(seeds.count) {
         let found = random::run(seed, &setup.logs, |scenario| {
             match machines.run(scenario, scenario.only_msix == Some(false)) {
-                Ok(observed) => Ok(wrong(scenario, &observed)),
+                Ok(observed) => Ok(wrong(scenario, &observed, None)),
                 Err(failure) => Ok(Some(failure.to_string())),
             }
         })?;
@@ -330,6 +336,10 @@ fn run_rust<W: Write>(
 ) -> Result<(Vec<String>, Coverage)> {
     let mut machines = Machines::new(setup, Driver::Rust, "hostile", kernel);
     let environment = setup.environment();
+    let recorded = match own {
+        true => results::hostile::recorded(&setup.root)?,
+        false => BTreeMap::new(),
+    };
     let mut results = Vec::new();
     for case in cases {
         let scenario = &scenarios[case.scenario];
@@ -339,7 +349,10 @@ fn run_rust<W: Write>(
                 let wrong = "no lie was told".to_owned();
                 (Some(wrong), observed.to_string())
             }
-            Ok(observed) => (wrong(scenario, &observed), observed.to_string()),
+            Ok(observed) => {
+                let c = recorded.get(&key(scenario, case)).map(String::as_str);
+                (wrong(scenario, &observed, c), observed.to_string())
+            }
             Err(failure) => (Some(failure.to_string()), failure.name().to_owned()),
         };
         let name = key(scenario, case);
@@ -391,6 +404,25 @@ mod tests {
     use super::*;
     use crate::tests::sleep::Cycles;
     use results::weak_points::{covers, read};
+
+    #[test]
+    fn no_scenario_may_end_worse_than_with_the_c_driver() {
+        let scenarios = Scenario::parse_all(SCENARIOS).unwrap();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let recorded = results::hostile::recorded(&root).unwrap();
+        for scenario in &scenarios {
+            let Expected::Only(outcome) = scenario.expected else {
+                continue;
+            };
+            let modes = cases(std::slice::from_ref(scenario), |_, _| true);
+            let worse = modes.iter().any(|case| {
+                let c = &recorded[&key(scenario, case)];
+                outcome::worse(outcome.name(), c).is_some()
+            });
+            let name = &scenario.name;
+            assert_eq!(worse, scenario.stricter.is_some(), "{name}");
+        }
+    }
 
     #[test]
     fn what_shows_the_weak_points_exists() {

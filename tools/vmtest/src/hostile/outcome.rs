@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::grade::Grade;
+
 /// What came of a device that lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -71,6 +73,38 @@ impl Observed {
     }
 }
 
+/// The place of what came of a scenario in the order of outcomes, from the words that tell it: those of
+/// [`Observed`], or those that are on record.
+pub(super) fn grade(told: &str) -> Option<Grade> {
+    let mut words = told.split(", ");
+    let name = words.next()?;
+    let outcome = Outcome::ALL.into_iter().find(|o| o.name() == name)?;
+    let any = |ends: &[&str]| {
+        words
+            .clone()
+            .any(|word| ends.iter().any(|end| word.ends_with(end)))
+    };
+    Some(if any(&["the VM is lost", "the VM does not answer"]) {
+        Grade::Lost
+    } else if outcome == Outcome::Hangs || any(&[" hangs"]) {
+        Grade::Hangs
+    } else if outcome == Outcome::Waits || any(&["silent", " harmed", "dead afterwards"]) {
+        Grade::Dead
+    } else {
+        match outcome {
+            Outcome::Works => Grade::Works,
+            Outcome::Refused => Grade::Refused,
+            _ => Grade::Errors,
+        }
+    })
+}
+
+/// Tells it if this is worse than what is on record for the C driver.
+pub(super) fn worse(told: &str, recorded: &str) -> Option<String> {
+    let (ours, c) = (grade(told)?, grade(recorded)?);
+    (ours > c).then(|| format!("worse than the C driver: {ours}, and there {c}"))
+}
+
 impl fmt::Display for Observed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.outcome.name())?;
@@ -109,6 +143,26 @@ mod tests {
             shortened(line),
             "BUG: kernel NULL pointer dereference, address:"
         );
+    }
+
+    #[test]
+    fn what_is_told_has_its_grade() {
+        for (told, expected) in [
+            ("works", Grade::Works),
+            ("works, WARNING: include/linux/a.h:1 at f", Grade::Works),
+            ("detached", Grade::Errors),
+            ("refused", Grade::Refused),
+            ("errors, silent", Grade::Dead),
+            ("waits", Grade::Dead),
+            ("works, disk harmed", Grade::Dead),
+            ("errors, rmmod hangs", Grade::Hangs),
+            ("hangs, BUG: x, the VM is lost", Grade::Lost),
+        ] {
+            assert_eq!(grade(told), Some(expected), "{told}");
+        }
+        assert_eq!(grade("miracles"), None);
+        assert_eq!(worse("detached", "waits, silent"), None);
+        assert!(worse("waits", "errors").is_some());
     }
 
     #[test]

@@ -128,6 +128,7 @@ fn named(seed: u64, (device, intx, lies): (Device, bool, Vec<Lie>)) -> Scenario 
         unwatched: false,
         idle: device == Device::Console,
         checked: false,
+        stricter: None,
     }
 }
 

@@ -86,6 +86,8 @@ pub(super) struct Scenario {
     pub(super) idle: bool,
     /// Whether continuous integration runs it.
     pub(super) checked: bool,
+    /// Why the C driver may come off better, if it may.
+    pub(super) stricter: Option<String>,
 }
 
 impl Scenario {
@@ -108,6 +110,7 @@ impl Scenario {
             unwatched: false,
             idle: false,
             checked: false,
+            stricter: None,
         };
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -131,6 +134,7 @@ impl Scenario {
                     scenario.expected = Expected::Only(outcome);
                 }
                 "says" => scenario.says = Some(rest.to_owned()),
+                "stricter" if !rest.is_empty() => scenario.stricter = Some(rest.to_owned()),
                 "ends" if rest == "poweroff" => scenario.powers_off = true,
                 "sleeps" if rest.is_empty() => scenario.sleeps = true,
                 "unwatched" if rest.is_empty() => scenario.unwatched = true,
@@ -171,6 +175,9 @@ impl fmt::Display for Scenario {
         writeln!(f, "expect {}", self.expected)?;
         if let Some(says) = &self.says {
             writeln!(f, "says {says}")?;
+        }
+        if let Some(stricter) = &self.stricter {
+            writeln!(f, "stricter {stricter}")?;
         }
         if self.powers_off {
             writeln!(f, "ends poweroff")?;

@@ -8,6 +8,7 @@ use machine::Variant;
 
 use super::debug::no_leaks;
 use super::sleep::{check_idle_devices, under_load};
+use crate::evidence::AWAKE;
 use crate::failure::Outcome;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
@@ -54,6 +55,7 @@ const BROKEN_OFF: &[&str] = &[
     "Freezing user space processes aborted",
     "Freezing user space processes failed",
     "Freezing remaining freezable tasks",
+    AWAKE,
 ];
 
 /// Breaks sleeps off under load; then the devices work, and one more sleep succeeds.

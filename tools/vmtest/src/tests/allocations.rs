@@ -13,6 +13,7 @@ use machine::Variant;
 
 use super::debug::no_leaks;
 use super::device::{check_bound, check_io};
+use crate::evidence::AWAKE;
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
@@ -47,6 +48,7 @@ const NO_MEMORY: &[&str] = &[
     "failed to thaw",
     "failed to restore",
     "kmemleak: Cannot allocate a scan area",
+    AWAKE,
     // An allocation that failed may be told with the stack of who wanted it. What is a fault has a line
     // of its own as well.
     "Call Trace:",

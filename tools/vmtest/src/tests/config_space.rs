@@ -10,6 +10,10 @@ use crate::vm::Vm;
 const ADDRESS: u16 = 0xcf8;
 /// The configuration data port of PCI.
 const DATA: u16 = 0xcfc;
+/// In the configuration of a device: what it answers to and may do.
+pub(crate) const COMMAND: u32 = 0x04;
+/// For that register: all but I/O ports.
+pub(crate) const MEMORY_AND_MASTER: u32 = 0x6;
 /// In the configuration of a bridge: its bus numbers.
 pub(crate) const BUSES: u32 = 0x18;
 

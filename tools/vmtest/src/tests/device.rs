@@ -11,7 +11,7 @@ use crate::failure::{Failure, Outcome};
 use crate::layout::Kind;
 use crate::vm::Vm;
 
-const MEBIBYTE: u64 = 1 << 20;
+pub(crate) const MEBIBYTE: u64 = 1 << 20;
 /// How long a balloon may take to change its size.
 const BALLOON: Duration = Duration::from_secs(30);
 
@@ -61,8 +61,14 @@ fn check_balloon(vm: &mut Vm) -> Outcome {
     Ok(())
 }
 
-fn set_balloon(vm: &mut Vm, size: u64) -> Outcome {
+/// Has the balloon leave this much memory, and waits until it does.
+pub(crate) fn set_balloon(vm: &mut Vm, size: u64) -> Outcome {
     vm.qmp().execute("balloon", &json!({ "value": size }))?;
+    await_balloon(vm, size)
+}
+
+/// Waits until the balloon leaves this much memory.
+pub(crate) fn await_balloon(vm: &mut Vm, size: u64) -> Outcome {
     let deadline = Instant::now() + BALLOON;
     while balloon_size(vm)? != size {
         if Instant::now() > deadline {
@@ -76,7 +82,8 @@ fn set_balloon(vm: &mut Vm, size: u64) -> Outcome {
     Ok(())
 }
 
-fn balloon_size(vm: &mut Vm) -> Outcome<u64> {
+/// The memory that the balloon leaves.
+pub(crate) fn balloon_size(vm: &mut Vm) -> Outcome<u64> {
     let answer = vm.qmp().execute("query-balloon", &json!({}))?;
     answer["actual"]
         .as_u64()

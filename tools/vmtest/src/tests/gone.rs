@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::config_space::{configure, configure_behind, BUSES};
+use super::config_space::{configure, configure_behind, BUSES, COMMAND};
 use super::device::{check_bound, check_io};
 use crate::failure::Outcome;
 use crate::layout::{Board, Interrupts, Kind, Layout};
@@ -16,9 +16,6 @@ const GONE: [Kind; 4] = [Kind::Rng, Kind::Net, Kind::Blk, Kind::Scsi];
 
 /// The device that stays, and must not be harmed.
 const STAYS: Kind = Kind::Blk4;
-
-/// In the configuration of a device: what it answers to and may do; of a bridge, what it forwards.
-const COMMAND: u32 = 0x04;
 
 /// Silences a device, which QEMU would let go on with memory that is not its own any more, and closes
 /// the root port before it: its registers then read as all ones.

@@ -60,6 +60,15 @@ fn cases() -> Vec<Case> {
         guest("true"),
     );
     empty.test.cells.clear();
+    let mut awake = case(
+        "awake",
+        "a cycle of sleep in which the machine does not sleep",
+        "Awake",
+        guest("true"),
+    );
+    for cell in &mut awake.test.cells {
+        cell.cycles = 1;
+    }
     vec![
         case(
             "failure",
@@ -108,6 +117,13 @@ fn cases() -> Vec<Case> {
         case("hang", "a command that never ends", "TimedOut", |vm| {
             vm.ok_within("sleep 1000", Duration::from_secs(3)).map(drop)
         }),
+        case(
+            "refused",
+            "a sleep that only begins",
+            "Awake",
+            guest("for word in entry exit; do echo \"PM: suspend $word (deep)\" >/dev/kmsg; done"),
+        ),
+        awake,
         silent,
         empty,
     ]

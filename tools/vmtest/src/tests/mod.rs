@@ -5,7 +5,11 @@
 pub(crate) mod aborted;
 pub(crate) mod affinity;
 pub(crate) mod allocations;
+pub(crate) mod asleep;
+pub(crate) mod backends;
+pub(crate) mod balloon;
 pub(crate) mod behind;
+pub(crate) mod bridges;
 pub(crate) mod changed;
 mod config_space;
 pub(crate) mod debug;
@@ -13,42 +17,108 @@ pub(crate) mod debugfs;
 pub(crate) mod device;
 pub(crate) mod gone;
 pub(crate) mod harness;
+pub(crate) mod held;
 pub(crate) mod kunit;
 pub(crate) mod matrix;
+pub(crate) mod modes;
+pub(crate) mod moved;
 pub(crate) mod odd;
+pub(crate) mod ports;
+pub(crate) mod processors;
 pub(crate) mod refusal;
 pub(crate) mod reset;
 pub(crate) mod sleep;
 pub(crate) mod strict;
 pub(crate) mod unfreezable;
+pub(crate) mod vectors;
 
 use crate::runner::Test;
 use sleep::Cycles;
 
-/// All tests in the size of the matrix.
-pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
-    let mut tests = matrix::all();
-    tests.extend(refusal::all());
-    tests.extend(reset::all());
-    tests.extend(gone::all());
-    tests.extend(sleep::all(cycles));
-    tests.extend(changed::all());
-    tests.extend(behind::all());
-    tests.extend(unfreezable::all());
-    tests.extend(debugfs::all());
-    tests.extend(affinity::all());
-    tests.extend(strict::all());
-    tests.extend(odd::all());
-    tests
+/// Tests of one topic.
+pub(crate) struct Group {
+    /// The topic.
+    pub(crate) topic: &'static str,
+    /// The tests.
+    pub(crate) tests: Vec<Test>,
 }
 
-/// The tests on the debug kernel, which is built when the first of them is run.
+fn group(topic: &'static str, parts: Vec<Vec<Test>>) -> Group {
+    let tests = parts.into_iter().flatten().collect();
+    Group { topic, tests }
+}
+
+/// All tests on the standard kernel, in the size of the matrix.
+fn standard(cycles: Cycles) -> Vec<Group> {
+    vec![
+        group(
+            "machines and devices",
+            vec![
+                matrix::all(),
+                bridges::all(cycles),
+                processors::all(),
+                vectors::all(),
+                affinity::all(),
+                backends::all(cycles),
+            ],
+        ),
+        group(
+            "devices that are not driven, or are odd",
+            vec![refusal::all(), odd::all()],
+        ),
+        group(
+            "sleep",
+            vec![
+                sleep::all(cycles),
+                modes::all(cycles),
+                unfreezable::all(),
+                balloon::all(),
+                ports::all(),
+            ],
+        ),
+        group(
+            "what changes while the machine sleeps or is off",
+            vec![asleep::all(), changed::all(), moved::all()],
+        ),
+        group(
+            "devices that are reset, die or go",
+            vec![reset::all(), gone::all(), behind::all(), held::all()],
+        ),
+        group("the specification", vec![strict::all()]),
+        group("what the driver tells", vec![debugfs::all()]),
+    ]
+}
+
+/// The tests on the debug kernels, each built when the first test on it is run.
+fn on_debug_kernels() -> Group {
+    group(
+        "the debug kernels",
+        vec![
+            debug::all(),
+            held::debugging(),
+            aborted::all(),
+            allocations::all(),
+            kunit::all(),
+        ],
+    )
+}
+
+/// Every test by its topic.
+pub(crate) fn groups(cycles: Cycles) -> Vec<Group> {
+    let mut groups = standard(cycles);
+    groups.push(on_debug_kernels());
+    groups
+}
+
+/// All tests on the standard kernel.
+pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
+    let groups = standard(cycles).into_iter();
+    groups.flat_map(|group| group.tests).collect()
+}
+
+/// All tests on the debug kernels.
 pub(crate) fn debugging() -> Vec<Test> {
-    let mut tests = debug::all();
-    tests.extend(aborted::all());
-    tests.extend(allocations::all());
-    tests.extend(kunit::all());
-    tests
+    on_debug_kernels().tests
 }
 
 /// Keeps the tests, or the cells of tests, that one of the words is a part of.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::device::{check_bound, check_io};
+use crate::evidence::AWAKE;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
 use crate::vm::BOOT;
@@ -34,7 +35,12 @@ fn cells() -> Vec<Cell> {
     cells.push(Cell::new(
         "refuse_freeze=1: the sleep is refused",
         move |vm| {
-            vm.allow(&["returns -16", "failed to suspend", "failed to freeze"]);
+            vm.allow(&[
+                "returns -16",
+                "failed to suspend",
+                "failed to freeze",
+                AWAKE,
+            ]);
             vm.ok("ensure_unloaded && load_driver_with refuse_freeze=1")?;
             vm.ok("mount_9p")?;
             for state in ["mem", "disk"] {

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Processors that are taken off line and put on. The kernel refuses processors that are plugged by QEMU
+//! unless it knows the hypervisor, which it does not with TCG.
+
+use std::time::Duration;
+
+use super::device::{check_bound, check_io};
+use crate::failure::Outcome;
+use crate::layout::{Board, Interrupts, Kind, Layout};
+use crate::runner::{Cell, Test};
+use crate::vm::{Vm, BOOT};
+
+/// Devices whose virtqueues belong to processors, and one whose do not.
+const KINDS: [Kind; 3] = [Kind::Blk4, Kind::Scsi, Kind::Net];
+/// Those whose input and output do not depend on how many processors there are.
+const LOADED: Kind = Kind::Scsi;
+
+fn check_devices(vm: &mut Vm) -> Outcome {
+    for kind in KINDS {
+        check_bound(vm, kind)?;
+    }
+    vm.ok(&format!("check_blk {}", Kind::Blk4.slot()))?;
+    check_io(vm, LOADED)?;
+    check_io(vm, Kind::Net)
+}
+
+fn off_and_on() -> Cell {
+    let cell = Cell::new("taken off line and put on, with sleep between", |vm| {
+        vm.ok("ensure_loaded")?;
+        check_devices(vm)?;
+        vm.ok(&format!("start_work {}", LOADED.slot()))?;
+        vm.ok("set_processor 1 0 && has_processors 1")?;
+        vm.ok("pm_test_cycles mem core 1")?;
+        vm.suspend_to_memory()?;
+        vm.ok(&format!("check_blk {}", Kind::Blk4.slot()))?;
+        vm.ok("set_processor 1 1 && has_processors 2")?;
+        vm.ok("pm_test_cycles mem core 1")?;
+        vm.ok(&format!("check_work {0} && stop_load {0}", LOADED.slot()))?;
+        check_devices(vm)
+    });
+    cell.cycles(3)
+}
+
+/// The test of processors.
+pub(crate) fn all() -> Vec<Test> {
+    vec![Test {
+        name: "processors".to_owned(),
+        about: "a processor that is taken off line and put on, with sleep between".to_owned(),
+        layout: Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&KINDS),
+        boot: BOOT,
+        limit: Duration::from_secs(300),
+        cells: vec![off_and_on()],
+    }]
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! More interrupt vectors than a processor has.
+
+use std::time::Duration;
+
+use super::device::{check_bound, check_io};
+use crate::failure::Outcome;
+use crate::grade::Grade;
+use crate::layout::{Board, Interrupts, Kind, Layout};
+use crate::runner::{Cell, Test};
+use crate::vm::{Vm, BOOT};
+
+/// Consoles with 66 vectors each; a processor has about 200.
+const SLOTS: [&str; 4] = ["10", "11", "12", "13"];
+/// The device whose input and output are looked at.
+const USED: Kind = Kind::Blk;
+/// How long a few cycles may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn check_all(vm: &mut Vm) -> Outcome {
+    for slot in SLOTS {
+        vm.ok(&format!("await 10 is_live {slot}"))?;
+    }
+    check_bound(vm, USED)?;
+    check_io(vm, USED)
+}
+
+fn cells() -> Vec<Cell> {
+    let loaded = Cell::new("insmod", |vm| {
+        vm.ok("ensure_unloaded && load_driver")?;
+        check_all(vm)
+    });
+    let tested = |state: &'static str| {
+        let cell = Cell::new(format!("{state}, pm_test devices, 2 times"), move |vm| {
+            vm.ok("ensure_loaded")?;
+            vm.ok_within(&format!("pm_test_cycles {state} devices 2"), LIMIT)?;
+            check_all(vm)
+        });
+        cell.cycles(2).on_c(Grade::Hangs, "in the second suspend")
+    };
+    let memory = Cell::new("suspend to memory, 2 times", |vm| {
+        vm.ok("ensure_loaded")?;
+        for _ in 0..2 {
+            vm.suspend_to_memory()?;
+        }
+        check_all(vm)
+    });
+    let removed = Cell::new("rmmod", |vm| {
+        vm.ok("ensure_loaded && unload_driver").map(drop)
+    });
+    vec![
+        loaded,
+        tested("mem"),
+        tested("disk"),
+        memory.cycles(2),
+        removed,
+    ]
+}
+
+/// The test of vectors that run out.
+pub(crate) fn all() -> Vec<Test> {
+    let consoles = SLOTS.map(|slot| {
+        let device = format!(
+            "virtio-serial-pci,id=many-{slot},addr=0x{slot},disable-legacy=off,disable-modern=on,\
+             vectors=66,max_ports=31"
+        );
+        ("-device", device)
+    });
+    vec![Test {
+        name: "vectors-run-out".to_owned(),
+        about: "more MSI-X vectors than the processor has".to_owned(),
+        layout: Layout::new(Board::Pc, Interrupts::PerQueue, 1)
+            .with_kinds(&[USED])
+            .with(consoles),
+        boot: BOOT,
+        limit: Duration::from_secs(600),
+        cells: cells(),
+    }]
+}
