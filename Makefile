@@ -123,6 +123,10 @@ PHONY += trace
 trace: cargo ## Draw the handshakes of any QEMU trace: FILE="trace.log", ARGS=--device=...
 	@cargo run --release -q $(workspace) -p virtio-check -- picture $(ARGS) $(FILE)
 
+PHONY += drivers
+drivers: cargo ## Run the drivers that packages bring and judge them: ARGS="run seabios ovmf", ARGS=write
+	@cargo run --release -q $(workspace) -p drivers -- $(or $(ARGS),run)
+
 PHONY += test-report
 test-report: cargo ## Test the report in Chromium, which is set up for it
 	cargo test -q $(workspace) -p report --test browser -- --ignored

@@ -24,12 +24,14 @@ pub struct Driver {
     pub name: String,
     /// What it is.
     pub title: String,
-    /// The package and its version when the fixture was made.
-    pub version: String,
-    /// The version of QEMU that traced it.
-    pub qemu: String,
     /// What was done with it.
     pub what: String,
+    /// The trace, if it is not a fixture of this crate.
+    pub trace: Option<String>,
+    /// Its version, if the trace does not tell.
+    pub version: Option<String>,
+    /// The version of QEMU that traced it, if the trace does not tell.
+    pub qemu: Option<String>,
     /// What is to be said of its breaches, beside what the rules say.
     #[serde(default)]
     pub note: String,

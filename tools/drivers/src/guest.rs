@@ -146,6 +146,8 @@ impl Guest {
                 words.extend([option.into(), file.display().to_string()]);
             }
             words.extend(["-append".into(), "console=ttyS0 panic=-1 quiet".into()]);
+            // SeaBIOS leaves devices alone that it is not to boot from.
+            words.extend(["-boot".into(), "strict=on".into()]);
         }
         let option_rom = matches!(self.software, Software::BuiltIn);
         words.extend(self.kind.arguments(disk, option_rom));
@@ -184,7 +186,7 @@ pub fn guests() -> Vec<Guest> {
         u64,
         &'static str,
     );
-    let rows: [Row; 10] = [
+    let rows: [Row; 11] = [
         (
             "seabios",
             &[Blk, Scsi],
@@ -272,6 +274,15 @@ pub fn guests() -> Vec<Guest> {
             "x86_64",
             KERNEL,
             Software::Kernel("7.2"),
+            180,
+            "linux-image",
+        ),
+        (
+            "linux-7.3",
+            &[Blk, Net, Scsi, Rng],
+            "x86_64",
+            KERNEL,
+            Software::Kernel("7.3"),
             180,
             "linux-image",
         ),

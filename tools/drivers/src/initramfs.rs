@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The initramfs of a packaged kernel: busybox, the modules of the devices, and what the guest does.
+//! The initramfs of a packaged kernel: busybox, the modules of the devices, what the guest does.
 
 use anyhow::{bail, Context, Result};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ const WANTED: [&str; 7] = [
     "virtio-rng",
 ];
 
-/// What the guest does: uses each device that there is, freezes it, uses it, and unbinds it.
+/// What the guest does: uses each device that there is, sleeps, uses it, and unbinds it.
 const INIT: &str = "\
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
@@ -45,7 +45,7 @@ use() {
     sleep 2
 }
 use
-echo devices > /sys/power/pm_test
+echo +4 > /sys/class/rtc/rtc0/wakealarm
 echo mem > /sys/power/state
 use
 for device in /sys/bus/pci/drivers/virtio-pci/0000:*; do

@@ -121,7 +121,7 @@ fn headed(trace: &Trace) -> String {
 fn write(folder: &Path) -> Result<()> {
     let catalogue = Catalogue::load()?;
     let matrix = Matrix::of_fixtures(&catalogue)?;
-    let json = serde_json::to_string_pretty(&matrix)?;
+    let json = serde_json::to_string_pretty(&matrix.json())?;
     for (name, text) in [
         ("drivers.md", page::markdown(&catalogue, &matrix)),
         ("drivers.json", format!("{json}\n")),

@@ -23,7 +23,7 @@ pub fn markdown(catalogue: &Catalogue, matrix: &Matrix) -> String {
     let mut text = String::from(HEAD);
     table(&mut text, matrix);
     for (driver, column) in catalogue.driver.iter().zip(&matrix.drivers) {
-        section(&mut text, driver, column);
+        section(&mut text, matrix, driver, column);
     }
     text.push_str("\n# The rules that are broken\n");
     for rule in rows() {
@@ -67,57 +67,99 @@ const HEAD: &str = "\
 
 # What legacy virtio drivers do
 
-Each column is a driver that a package of Debian brings, traced on QEMU and judged by `virtio-check`
+Each row is a driver that a package of Debian brings, traced on QEMU and judged by `virtio-check`
 against the standard as a transitional driver; see [rules.md](rules.md) for what each rule says and
 on which words of the specification it rests. These are checks against the specification, not
-certification: every driver here works on QEMU, and 0.9.5 asks for less (its column tells).
+certification: every driver here works on QEMU, and 0.9.5 asks for less (its row tells).
 
 **✗** breaks a MUST of 1.4, ✗ a SHOULD, ○ a convention that neither version asks for; ✓ observed; an
-empty cell was not reached, which is no pass. ![Matrix](drivers.svg)
+empty cell was not reached, which is no pass. Rules that no driver breaks are in the picture and in
+[drivers.json](drivers.json).
+
+![All drivers and rules](drivers.svg)
 
 `make drivers` runs all of them again, in a few minutes; the traces, cut to what the verdicts need,
 are fixtures, and a test compares this page with them.
 
 ";
 
+/// The rows are drivers, the columns the rules that any of them breaks.
 fn table(text: &mut String, matrix: &Matrix) {
-    text.push_str("| rule | 0.9.5 |");
-    for driver in &matrix.drivers {
-        let _ = write!(text, " {} |", driver.name.replace('-', " "));
+    let broken = |(_, rule): &(usize, &'static Rule)| broken_by(matrix, rule).next().is_some();
+    let columns: Vec<_> = rows().enumerate().filter(broken).collect();
+    text.push_str("| driver |");
+    for (_, rule) in &columns {
+        let _ = write!(text, " [{0}](#{0}) |", rule.id);
     }
-    text.push_str("\n|---|---|");
-    text.push_str(&"---|".repeat(matrix.drivers.len()));
-    text.push('\n');
-    for (at, rule) in rows().enumerate() {
-        let _ = write!(
-            text,
-            "| [{0}](rules.md#{0}) | {1} |",
-            rule.id, rule.v0_9_5.level
-        );
-        for driver in &matrix.drivers {
-            let cell = driver.cells.get(at).map_or("", |cell| sign(cell, rule));
+    text.push_str(" observed | not reached |\n|---|");
+    text.push_str(&"---|".repeat(columns.len() + 2));
+    text.push_str("\n| *0.9.5 says* |");
+    for (_, rule) in &columns {
+        let _ = write!(text, " {} |", rule.v0_9_5.level);
+    }
+    text.push_str("  |  |\n");
+    for driver in &matrix.drivers {
+        let _ = write!(text, "| [{0}](#{0}) |", driver.name);
+        for (at, rule) in &columns {
+            let cell = driver.cells.get(*at).map_or("", |cell| sign(cell, rule));
             let _ = write!(text, " {cell} |");
         }
-        text.push('\n');
+        let count = |outcome| {
+            driver
+                .cells
+                .iter()
+                .filter(|cell| cell.outcome == outcome)
+                .count()
+        };
+        let (observed, not) = (count(Outcome::Observed), count(Outcome::NotReached));
+        let _ = writeln!(text, " {observed} | {not} |");
     }
 }
 
-fn section(text: &mut String, driver: &Driver, column: &Column) {
+/// The rules that a driver breaks.
+fn broken(column: &Column) -> impl Iterator<Item = &Cell> {
+    column
+        .cells
+        .iter()
+        .filter(|cell| cell.outcome == Outcome::Breach)
+}
+
+/// A driver before this one that is of the same software and breaks the same rules.
+fn like<'a>(matrix: &'a Matrix, column: &Column) -> Option<&'a str> {
+    let family = |name: &str| name.rsplit_once('-').map(|(family, _)| family.to_owned());
+    let rules = |column: &Column| broken(column).map(|cell| cell.rule).collect::<Vec<_>>();
+    let before = matrix
+        .drivers
+        .iter()
+        .take_while(|other| other.name != column.name);
+    let mut before = before.filter(|other| family(&other.name) == family(&column.name));
+    let like = before.find(|other| rules(other) == rules(column))?;
+    Some(&like.name)
+}
+
+fn section(text: &mut String, matrix: &Matrix, driver: &Driver, column: &Column) {
     let _ = write!(
         text,
         "\n## {}\n\n{}: {}. Traced on QEMU {}; {}.\n",
-        driver.name, driver.title, driver.version, driver.qemu, driver.what
+        driver.name, driver.title, column.version, column.qemu, driver.what
     );
     if !driver.note.is_empty() {
         let _ = write!(text, "\n{}\n", driver.note.trim());
     }
-    let broken = column
-        .cells
-        .iter()
-        .filter(|cell| cell.outcome == Outcome::Breach);
-    let mut any = false;
-    for cell in broken {
-        any = true;
+    if broken(column).next().is_none() {
+        text.push_str("\nNothing is broken.\n");
+        return;
+    }
+    if let Some(like) = like(matrix, column) {
+        let rules: Vec<_> = broken(column).map(|cell| cell.rule).collect();
+        let rules = rules.join(", ");
+        let _ = write!(
+            text,
+            "\nBreaks the same rules as [{like}](#{like}): {rules}.\n"
+        );
+        return;
+    }
+    for cell in broken(column) {
         let level = rules::find(cell.rule).map_or("", |rule| rule.v1_4.level.name());
         let Some(breach) = &cell.breach else {
             continue;
@@ -126,18 +168,13 @@ fn section(text: &mut String, driver: &Driver, column: &Column) {
             1 => String::new(),
             n => format!(" ({n} times in the fixture)"),
         };
+        let (rule, line, message) = (cell.rule, breach.line, &breach.message);
+        let context = breach.context.join("\n");
         let _ = write!(
             text,
-            "\n[{}](#{}), {level}: line {}, {}{times}.\n\n```text\n{}\n```\n",
-            cell.rule,
-            cell.rule,
-            breach.line,
-            breach.message,
-            breach.context.join("\n")
+            "\n[{rule}](#{rule}), {level}, line {line}: {message}{times}.\n\n\
+             ```text\n{context}\n```\n"
         );
-    }
-    if !any {
-        text.push_str("\nNothing is broken.\n");
     }
 }
 

@@ -71,11 +71,10 @@ pub fn svg(matrix: &Matrix) -> String {
 fn square(x: usize, y: usize, cell: &Cell, rule: &Rule, driver: &str) -> Markup {
     let (class, sign) = kind(cell, rule);
     html! {
-        g {
-            title { (driver) ", " (rule.id) ": " (cell.outcome) }
-            rect class=(class) x=(x + 1) y=(y + 1) width=(CELL - 2) height=(CELL - 2) rx="3" {}
-            @if !sign.is_empty() { text.mark x=(x + CELL / 2) y=(y + 16) { (sign) } }
+        rect class=(class) x=(x + 1) y=(y + 1) width=(CELL - 2) height=(CELL - 2) rx="3" {
+            @if !sign.is_empty() { title { (driver) ", " (rule.id) ": " (cell.outcome) } }
         }
+        @if !sign.is_empty() { text.mark x=(x + CELL / 2) y=(y + 16) { (sign) } }
     }
 }
 

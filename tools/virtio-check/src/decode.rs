@@ -62,6 +62,11 @@ impl Decoder {
         }
     }
 
+    /// Whether vectors are in use, as far as the accesses show.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
     /// The access at an offset of the BAR.
     pub(crate) fn decode(&mut self, offset: u64, raw: &RawAccess) -> Access {
         let vector = raw.size == 2 && matches!(offset, CONFIG_VECTOR | QUEUE_VECTOR);

@@ -104,7 +104,7 @@ pub struct Mark {
     /// Whether it is a write.
     pub write: bool,
     /// How many accesses it stands for.
-    pub count: usize,
+    pub count: u64,
     /// The device status after it.
     pub stage: Stage,
     /// Whether it brought the device to another stage.
@@ -184,6 +184,18 @@ fn value(access: &Access) -> String {
     }
 }
 
+/// A number of accesses in at most five characters, which is what a box has room for.
+fn times(count: u64) -> String {
+    match count {
+        0..1_000 => format!("×{count}"),
+        1_000..10_000 => format!("×{}.{}k", count / 1_000, count / 100 % 10),
+        10_000..1_000_000 => format!("×{}k", count / 1_000),
+        1_000_000..10_000_000 => format!("×{}.{}M", count / 1_000_000, count / 100_000 % 10),
+        10_000_000..1_000_000_000 => format!("×{}M", count / 1_000_000),
+        _ => "×…".to_owned(),
+    }
+}
+
 /// Whether a run of such accesses is one mark.
 fn is_gathered(register: Register) -> bool {
     matches!(
@@ -235,15 +247,18 @@ pub fn marks(
                 && label(other.register) == label(access.register)
         };
         match marks.last_mut() {
-            Some(mark) if last.is_some_and(same) && broken.is_empty() => {
-                mark.count += 1;
-                mark.value = format!("×{}", mark.count);
+            Some(mark) if last.is_some_and(same) && broken == mark.breaches => {
+                mark.count += access.times;
+                mark.value = times(mark.count);
             }
             _ => marks.push(Mark {
                 label: label(access.register),
-                value: value(access),
+                value: match access.times {
+                    1 => value(access),
+                    count => times(count),
+                },
                 write: access.write,
-                count: 1,
+                count: access.times,
                 stage,
                 changes: stage != before,
                 text: describe(access, phase, stage),
@@ -286,4 +301,30 @@ fn span(located: &Located, accesses: &[Access], place: &[usize]) -> Option<Span>
         short,
         queue,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_is_wider_than_a_box() {
+        let shown = [
+            1,
+            999,
+            1_000,
+            9_999,
+            112_185,
+            999_999,
+            1_000_000,
+            123_456_789,
+            u64::MAX,
+        ];
+        let shown = shown.map(times);
+        let expected = [
+            "×1", "×999", "×1.0k", "×9.9k", "×112k", "×999k", "×1.0M", "×123M", "×…",
+        ];
+        assert_eq!(shown, expected);
+        assert!(shown.iter().all(|text| text.chars().count() <= 5));
+    }
 }

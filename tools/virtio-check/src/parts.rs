@@ -24,6 +24,8 @@ pub struct Part {
     pub status: u8,
     /// Whether it begins with a reset.
     pub reset: bool,
+    /// Whether features, virtqueues or the device configuration were accessed in it.
+    pub used: bool,
 }
 
 impl Part {
@@ -35,6 +37,7 @@ impl Part {
             breaches: 0,
             status: 0,
             reset: access.is_reset(),
+            used: false,
         }
     }
 
@@ -43,6 +46,7 @@ impl Part {
         if access.writes(Register::Status) {
             self.status |= access.status();
         }
+        self.used |= !matches!(access.register, Register::Status | Register::Isr);
     }
 
     /// What accesses are in this part of a trace.
@@ -61,6 +65,7 @@ impl Part {
             (false, status) if status & DRIVER_OK != 0 => "set up and live, without a reset",
             (_, status) if status & DRIVER != 0 => "begun, not set live",
             (_, status) if status & ACKNOWLEDGE != 0 => "acknowledged only",
+            (true, _) if self.used => "reset and looked at",
             (true, _) => "reset only",
             (false, _) => "before any reset",
         }
@@ -127,6 +132,7 @@ mod tests {
         let cases = [
             ("STATUS?0", "before any reset"),
             ("STATUS=0 STATUS?0", "reset only"),
+            ("STATUS=0 HOST_FEATURES?0", "reset and looked at"),
             ("STATUS=0 STATUS=1", "acknowledged only"),
             ("STATUS=0 STATUS=1 STATUS=3", "begun, not set live"),
             ("STATUS=0 STATUS=1 STATUS=3 STATUS=7", "set up and live"),

@@ -76,7 +76,7 @@ impl Row<'_> {
         LANE + if self.breach().is_some() { BREACH } else { 0 }
     }
 
-    fn count(&self) -> usize {
+    fn count(&self) -> u64 {
         self.marks.iter().map(|mark| mark.count).sum()
     }
 }

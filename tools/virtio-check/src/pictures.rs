@@ -2,6 +2,7 @@
 
 //! Pictures of any trace, of any driver.
 
+use crate::parts::Part;
 use crate::picture::{draw, panels, Lane, Panel, Picture};
 use crate::{check, pre_2014, Breach, DeviceTrace, Phase, Run, Segment};
 use anyhow::{bail, Result};
@@ -106,9 +107,20 @@ fn shown(lanes: &[Lane<'_>]) -> Vec<Panel> {
         .map(|segment| Panel {
             phase: segment.phase,
             round: segment.round,
-            title: format!("part {}", segment.round + 1),
+            title: title(segment),
         })
         .collect()
+}
+
+/// The name of a part: what happens in it.
+fn title(segment: &Segment) -> String {
+    let part = Part::of(&segment.accesses, segment.phase);
+    let what = part.map_or("nothing", |part| part.title());
+    let cut = match segment.accesses.len() {
+        SHOWN => format!(", the first {SHOWN} accesses"),
+        _ => String::new(),
+    };
+    format!("part {}: {what}{cut}", segment.round + 1)
 }
 
 /// Cuts a trace that has no marks into parts that begin with a reset.
@@ -123,12 +135,22 @@ fn cut(mut run: Run) -> Run {
     run
 }
 
+/// No picture shows more accesses of a part; a driver that is live repeats itself.
+const SHOWN: usize = 400;
+
 fn parts(device: &DeviceTrace) -> Vec<Segment> {
     let mut parts: Vec<Segment> = Vec::new();
     for access in device.segments.iter().flat_map(|s| &s.accesses) {
         let round = parts.len();
         match parts.last_mut() {
-            Some(part) if !access.is_reset() => part.accesses.push(access.clone()),
+            Some(part) if !access.is_reset() => {
+                let shown = part.accesses.len();
+                match part.accesses.last_mut() {
+                    Some(last) if last.same(access) => last.times += access.times,
+                    _ if shown < SHOWN => part.accesses.push(access.clone()),
+                    _ => {}
+                }
+            }
             _ => parts.push(Segment {
                 phase: Phase::Between,
                 round,

@@ -2,6 +2,7 @@
 
 //! Which device's BAR is where.
 
+use crate::access::NO_VECTOR;
 use crate::decode::{CONFIG_VECTOR, QUEUE_VECTOR};
 use crate::read::{Event, RawAccess, Region};
 use crate::run::DeviceInfo;
@@ -11,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const SHORTEST: u64 = 0x20;
 /// Accesses that are farther apart are to a BAR that moved.
 const FAR: u64 = 0x400;
+/// No MSI-X table has more entries.
+const VECTORS: u64 = 0x800;
 /// How much of a region is remembered; only garbage has more.
 const REMEMBERED: usize = 4096;
 
@@ -29,10 +32,8 @@ pub(crate) struct Survey {
 struct Seen {
     /// The parts of [`SHORTEST`] bytes that were accessed.
     blocks: BTreeSet<u64>,
-    /// Where 16 bits were written and then read.
-    read_back: BTreeSet<u64>,
-    /// Where 16 bits were just written.
-    written: Option<u64>,
+    /// Where 16 bits were written that may be a vector.
+    vectors: BTreeSet<u64>,
 }
 
 impl Survey {
@@ -47,13 +48,12 @@ impl Survey {
         if seen.blocks.len() < REMEMBERED {
             seen.blocks.insert(access.address / SHORTEST);
         }
-        // Only vectors are written in 16 bits and read back at once.
-        let read_back = access.size == 2 && !access.write;
-        let read_back = read_back && seen.written == Some(access.address);
-        if read_back && seen.read_back.len() < REMEMBERED {
-            seen.read_back.insert(access.address);
+        // No device has a field of 16 bits there that drivers write; a number of a vector is small.
+        let number = access.value < VECTORS || access.value == u64::from(NO_VECTOR);
+        let vector = access.write && access.size == 2 && number;
+        if vector && seen.vectors.len() < REMEMBERED {
+            seen.vectors.insert(access.address);
         }
-        seen.written = (access.size == 2 && access.write).then_some(access.address);
     }
 
     /// Whether there are accesses to ports or memory, whose device must be told.
@@ -99,7 +99,7 @@ impl Places {
             places.find_region(region, seen);
         }
         for (region, seen) in &survey.regions {
-            for address in &seen.read_back {
+            for address in &seen.vectors {
                 let place = places.place(region, *address);
                 if let Some((device, CONFIG_VECTOR | QUEUE_VECTOR)) = place {
                     places.devices[device].msix.get_or_insert(true);
@@ -261,18 +261,14 @@ mod tests {
 
     #[test]
     fn vectors_tell_that_msix_is_used() {
-        let region = || Region::Bar("blk".into());
-        let vector = |offset| {
-            [
-                access(region(), offset, 2, true),
-                access(region(), offset, 2, false),
-            ]
+        let msix = |offset, size, write| {
+            let event = access(Region::Bar("blk".into()), offset, size, write);
+            places(&[], &[event]).devices[0].msix
         };
-        let msix = |offset| places(&[], &vector(offset)).devices[0].msix;
-        assert_eq!(msix(20), Some(true));
-        assert_eq!(msix(22), Some(true));
-        assert_eq!(msix(14), None);
-        let [write, read] = vector(20);
-        assert_eq!(places(&[], &[read, write]).devices[0].msix, None);
+        assert_eq!(msix(20, 2, true), Some(true));
+        assert_eq!(msix(22, 2, true), Some(true));
+        assert_eq!(msix(22, 2, false), None);
+        assert_eq!(msix(22, 1, true), None);
+        assert_eq!(msix(14, 2, true), None);
     }
 }

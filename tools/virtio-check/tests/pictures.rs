@@ -33,7 +33,8 @@ fn a_trace_without_marks_is_cut_at_its_resets() {
     assert_eq!(drawn.len(), 1);
     assert_eq!(drawn[0].0, "device@d000");
     let svg = drawn[0].1.file();
-    assert!(svg.contains(">part 1<") && svg.contains(">part 2<"));
+    assert!(svg.contains(">part 1: begun, not set live<"), "{svg}");
+    assert!(svg.contains(">part 2: reset only<"), "{svg}");
     assert!(svg.contains("&lt;mine&gt;") && !svg.contains("<mine>"));
     // Two notifications are one box, and they come too early.
     assert!(svg.contains("breaks the specification"), "{svg}");
@@ -69,4 +70,29 @@ fn the_program_writes_a_file_a_device() {
     assert!(std::fs::read_to_string(blk).unwrap().contains(">C driver<"));
     assert_eq!(run("/nowhere").status.code(), Some(2));
     std::fs::remove_dir_all(output).unwrap();
+}
+
+#[test]
+fn a_driver_that_polls_is_a_box_with_a_number() {
+    let read = |value: u8| {
+        format!(
+            "memory_region_ops_read cpu 0 mr 0x7 addr 0xd013 value {value:#x} size 1 \
+             name 'virtio-pci'\n"
+        )
+    };
+    let polls = FOREIGN.to_owned() + &read(0).repeat(112_185);
+    let svg = pictures(foreign(&polls)).unwrap()[0].1.file();
+    assert!(svg.contains(">×112k<"), "{svg}");
+    assert!(svg.contains("the first of 112185 such accesses"));
+    assert!(svg.contains(">112186 accesses<"));
+    let notify = FOREIGN.lines().nth(4).unwrap();
+    let both = format!("{}{notify}\n", read(0)).repeat(2_000);
+    let svg = pictures(foreign(&(FOREIGN.to_owned() + &both))).unwrap()[0]
+        .1
+        .file();
+    assert!(
+        svg.contains("part 2: reset and looked at, the first 400 accesses"),
+        "{svg}"
+    );
+    assert_eq!(svg.matches("class=\"hs-name\"").count(), 2);
 }

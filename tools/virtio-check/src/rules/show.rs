@@ -60,7 +60,7 @@ pub fn markdown() -> String {
          # The rules of virtio-check\n\n\
          Version {VERSION}. Checks against the specification, not certification: what a trace does \
          not show is not judged, and NOT REACHED is no pass.\n\n\
-         *1.4* is the standard, by its draft of April 2026; a driver of the legacy interface is held \
+         *1.4* is the standard, by its draft of April 2026; a legacy driver is held \
          to it as a transitional driver is. *0.9.5* is the draft that defined the interface; it \
          has no capital MUST, so steps that it lists and what must be done count as MUST. A \
          *convention* is what devices or other drivers expect and neither text asks for. *silent*: \

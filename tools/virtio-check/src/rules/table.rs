@@ -279,7 +279,8 @@ rules! {
         v0_9_5: convention(OLD_INIT, "the text has two steps, and does not say that one write \
             cannot do both"),
         needs: "DRIVER set",
-        why: "devices that follow the steps see the second one without the first",
+        why: "devices that follow the steps one by one, as Firecracker, refuse the second \
+            without the first",
         example: example(reset!(""), "STATUS=1 STATUS=3", "STATUS=3"),
     }
     DRIVER_BEFORE_FEATURES {
