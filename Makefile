@@ -128,8 +128,10 @@ test-report: cargo ## Test the report in Chromium, which is set up for it
 	cargo test -q $(workspace) -p report --test browser -- --ignored
 
 PHONY += handshake
-handshake: cargo ## Draw docs/handshake.svg of the recorded traces anew
+handshake: cargo ## Draw docs/handshake.svg and docs/handshake-dark.svg from the recorded traces
 	@cargo run -q $(workspace) -p report -- picture --results tools/report/tests/results docs/handshake.svg
+	@cargo run -q $(workspace) -p report -- picture --results tools/report/tests/results \
+		--ground dark docs/handshake-dark.svg
 
 PHONY += check
 check: cargo ## What CI runs: format, lints, host tests, a part of the VM tests, comparison

@@ -4,6 +4,7 @@
 
 mod charts;
 pub mod facts;
+pub mod ground;
 pub mod html;
 pub mod markdown;
 pub mod section;

@@ -64,6 +64,26 @@ fn there_is_a_picture_for_each_device_and_kind_of_interrupts() {
 }
 
 #[test]
+fn each_picture_file_has_its_colours_and_a_ground() {
+    let written = written("grounds");
+    let mut pictures = 0;
+    for entry in std::fs::read_dir(&written.folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "svg") {
+            let svg = std::fs::read_to_string(&path).unwrap();
+            let name = path.display();
+            assert!(!svg.contains("var(") && !svg.contains("@media"), "{name}");
+            let has_ground = svg.contains("<rect class=\"hs-paper\"")
+                || svg.contains("><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>");
+            assert!(has_ground, "{name}");
+            pictures += 1;
+        }
+    }
+    assert!(pictures > 16, "{pictures}");
+    std::fs::remove_dir_all(written.folder).unwrap();
+}
+
+#[test]
 fn all_three_tell_the_same() {
     let Written {
         folder,
