@@ -133,6 +133,10 @@ handshake: cargo ## Draw docs/handshake.svg and docs/handshake-dark.svg from the
 	@cargo run -q $(workspace) -p report -- picture --results tools/report/tests/results \
 		--ground dark docs/handshake-dark.svg
 
+PHONY += docs
+docs: cargo ## Write the pages in docs/ that are made from data
+	@cargo run -q $(workspace) -p report -- docs
+
 PHONY += check
 check: cargo ## What CI runs: format, lints, host tests, a part of the VM tests, comparison
 	@$(with-module) $(vmtest)

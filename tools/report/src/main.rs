@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use report::ground::{self, Ground};
-use report::{facts, write};
+use report::{docs, facts, write};
 
 /// The repository, which the Makefile starts the program in.
 const ROOT: &str = "";
@@ -52,6 +52,8 @@ enum Command {
         /// The file for the picture.
         output: PathBuf,
     },
+    /// Writes the pages in docs/ that are made from data.
+    Docs,
 }
 
 fn main() -> ExitCode {
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
             output,
         } => draw(&results, &interrupts, &device, &phase)
             .and_then(|file| save(&output, &ground::resolve(&file, ground))),
+        Command::Docs => write_docs(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -92,4 +95,12 @@ fn draw(results: &Path, interrupts: &str, device: &str, phase: &str) -> Result<S
 
 fn save(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes the pages and prints their names.
+fn write_docs() -> Result<()> {
+    for path in docs::write(Path::new(ROOT))? {
+        println!("{}", path.display());
+    }
+    Ok(())
 }

@@ -118,7 +118,7 @@ fn all_three_tell_the_same() {
     assert!(json["measurements"][0]["ratios"][0]["low"].is_number());
     assert!(json["comparisons"][0]["report"]["devices"].is_array());
     let weak = &json["weak_points"][0];
-    assert_eq!(weak["readme"]["c"], "restores with success, I/O hangs");
+    assert_eq!(weak["row"]["c"], "restores with `success`, I/O hangs");
     assert_eq!(weak["measured"][0]["c"], "a disk: TimedOut; rmmod: LostVm");
     assert_eq!(weak["measured"][0]["rust"], "ok");
     std::fs::remove_dir_all(folder).unwrap();
@@ -127,8 +127,8 @@ fn all_three_tell_the_same() {
 #[test]
 fn what_is_special_in_html_is_escaped() {
     let written = written("escaped");
-    assert!(written.html.contains("disconnected &lt;&amp;&gt;"));
-    assert!(!written.html.contains("disconnected <&>"));
+    assert!(written.html.contains("detached &lt;&amp;&gt;"));
+    assert!(!written.html.contains("detached <&>"));
     std::fs::remove_dir_all(written.folder).unwrap();
 }
 
