@@ -46,12 +46,12 @@ clean: ## Remove what a build of the module left (tools/target stays)
 
 PHONY += fmt
 fmt: cargo ## Format the module and the host tools
-	rustfmt --edition 2021 virtio_pci_rs.rs
+	rustfmt virtio_pci_rs.rs
 	cargo fmt $(workspace) --all
 
 PHONY += fmtcheck
 fmtcheck: cargo ## Check the format of the module and the host tools
-	rustfmt --edition 2021 --check virtio_pci_rs.rs
+	rustfmt --check virtio_pci_rs.rs
 	cargo fmt $(workspace) --all --check
 
 PHONY += lint
@@ -71,6 +71,12 @@ PHONY += test
 test: cargo ## Run the tests that need no VM: host logic, compile-fail, tools, check-build
 	cargo test -q $(workspace) --workspace
 	tests/build/check-build-test
+
+PHONY += precommit
+precommit: fmtcheck ## What each commit must pass: format, lints of the host tools, tests without a VM
+	cargo clippy -q $(workspace) --workspace --all-targets -- -D warnings
+	shellcheck -S warning .ci/run scripts/* tests/build/check-build-test
+	$(MAKE) test
 
 PHONY += miri
 miri: cargo ## Run the host logic's tests under Miri, which a nightly toolchain has
