@@ -46,12 +46,12 @@ clean: ## Remove what a build of the module left (tools/target stays)
 
 PHONY += fmt
 fmt: cargo ## Format the module and the host tools
-	rustfmt --edition 2021 virtio_pci_rs.rs
+	rustfmt virtio_pci_rs.rs
 	cargo fmt $(workspace) --all
 
 PHONY += fmtcheck
 fmtcheck: cargo ## Check the format of the module and the host tools
-	rustfmt --edition 2021 --check virtio_pci_rs.rs
+	rustfmt --check virtio_pci_rs.rs
 	cargo fmt $(workspace) --all --check
 
 PHONY += lint
@@ -71,6 +71,12 @@ PHONY += test
 test: cargo ## Run the tests that need no VM: host logic, compile-fail, tools, check-build
 	cargo test -q $(workspace) --workspace
 	tests/build/check-build-test
+
+PHONY += precommit
+precommit: fmtcheck ## What each commit must pass: format, lints of the host tools, tests without a VM
+	cargo clippy -q $(workspace) --workspace --all-targets -- -D warnings
+	shellcheck -S warning .ci/run scripts/* tests/build/check-build-test
+	$(MAKE) test
 
 PHONY += miri
 miri: cargo ## Run the host logic's tests under Miri, which a nightly toolchain has
@@ -132,8 +138,14 @@ test-report: cargo ## Test the report in Chromium, which is set up for it
 	cargo test -q $(workspace) -p report --test browser -- --ignored
 
 PHONY += handshake
-handshake: cargo ## Draw docs/handshake.svg of the recorded traces anew
+handshake: cargo ## Draw docs/handshake.svg and docs/handshake-dark.svg from the recorded traces
 	@cargo run -q $(workspace) -p report -- picture --results tools/report/tests/results docs/handshake.svg
+	@cargo run -q $(workspace) -p report -- picture --results tools/report/tests/results \
+		--ground dark docs/handshake-dark.svg
+
+PHONY += docs
+docs: cargo ## Write the pages in docs/ that are made from data
+	@cargo run -q $(workspace) -p report -- docs
 
 PHONY += check
 check: cargo ## What CI runs: format, lints, host tests, a part of the VM tests, comparison

@@ -107,10 +107,17 @@ fn render(
     Some(Picture {
         title: title.to_owned(),
         name: name.chars().map(plain).collect(),
-        file: format!("<!-- SPDX-License-Identifier: GPL-2.0 -->\n{svg}"),
+        file: file(&svg),
         svg: PreEscaped(svg),
         open: true,
     })
+}
+
+/// A chart as a file of its own, whose black text needs a white ground.
+fn file(svg: &str) -> String {
+    let ground = "><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>";
+    let svg = svg.replacen('>', ground, 1);
+    format!("<!-- SPDX-License-Identifier: GPL-2.0 -->\n{svg}")
 }
 
 fn range(values: impl Iterator<Item = f64>) -> Range<f64> {

@@ -3,7 +3,9 @@
 //! Pictures of traced handshakes, and the report that compares the C with the Rust driver.
 
 mod charts;
+pub mod docs;
 pub mod facts;
+pub mod ground;
 pub mod html;
 pub mod markdown;
 pub mod section;

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use report::{facts, write};
+use report::ground::{self, Ground};
+use report::{docs, facts, write};
 
 /// The repository, which the Makefile starts the program in.
 const ROOT: &str = "";
@@ -45,9 +46,14 @@ enum Command {
         /// The phase.
         #[arg(long, default_value = "restore")]
         phase: String,
+        /// The colours.
+        #[arg(long, value_enum, default_value_t = Ground::Light)]
+        ground: Ground,
         /// The file for the picture.
         output: PathBuf,
     },
+    /// Writes the pages in docs/ that are made from data.
+    Docs,
 }
 
 fn main() -> ExitCode {
@@ -58,8 +64,11 @@ fn main() -> ExitCode {
             interrupts,
             device,
             phase,
+            ground,
             output,
-        } => picture(&results, &interrupts, &device, &phase, &output),
+        } => draw(&results, &interrupts, &device, &phase)
+            .and_then(|file| save(&output, &ground::resolve(&file, ground))),
+        Command::Docs => write_docs(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,16 +87,20 @@ fn write_report(results: &Path, output: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes the picture of one phase.
-fn picture(
-    results: &Path,
-    interrupts: &str,
-    device: &str,
-    phase: &str,
-    output: &Path,
-) -> Result<()> {
+/// The picture of one phase.
+fn draw(results: &Path, interrupts: &str, device: &str, phase: &str) -> Result<String> {
     let facts = facts::gather(Path::new(ROOT), results)?;
-    let drawn = facts.handshake(interrupts, device, phase)?;
-    std::fs::write(output, drawn.file())
-        .with_context(|| format!("cannot write {}", output.display()))
+    Ok(facts.handshake(interrupts, device, phase)?.file())
+}
+
+fn save(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes the pages and prints their names.
+fn write_docs() -> Result<()> {
+    for path in docs::write(Path::new(ROOT))? {
+        println!("{}", path.display());
+    }
+    Ok(())
 }

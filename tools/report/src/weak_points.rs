@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the C driver is weak: what the README says, and what was measured of it.
+//! Where the C driver is weak: what docs/c-driver.toml says, and what was measured of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use results::hostile::{self, ScenarioRun};
 use results::weak_points::{self, covers};
 use results::TestRun;
 use serde::Serialize;
 
-/// A row of the README with what its tests came to.
+/// A row with the results of its tests.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct WeakPoint {
     /// The row.
-    pub readme: weak_points::WeakPoint,
+    pub row: weak_points::WeakPoint,
     /// Its tests and scenarios that were run with one of the drivers. Of a name in the row that
     /// stands for none of them, the name.
     pub measured: Vec<Verdicts>,
 }
 
-/// What a test or a scenario came to, with each driver: `ok` or what failed, for a scenario with
-/// the C driver what came of it. None if it was not run.
+/// The result of a test or a scenario with each driver: `ok` or what failed, for a scenario with the
+/// C driver its outcome. None if it was not run.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Verdicts {
     /// Its name.
@@ -34,17 +33,13 @@ pub struct Verdicts {
     pub rust: Option<String>,
 }
 
-/// Reads the README and the record of the C driver, and finds the results of each row.
+/// Reads the rows and the record of the C driver, and finds the results of each row.
 ///
 /// # Errors
 ///
-/// The README has no such table, or one of the files cannot be read.
+/// One of the files cannot be read or has another form.
 pub fn gather(root: &Path, tests: &[TestRun], runs: &[ScenarioRun]) -> Result<Vec<WeakPoint>> {
-    let path = root.join("README.md");
-    let readme =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let rows = weak_points::read(&readme).with_context(|| path.display().to_string())?;
-
+    let rows = weak_points::read(root)?.rows;
     let mut c = hostile::recorded(root)?;
     let mut rust: BTreeMap<String, String> = BTreeMap::new();
     for run in runs {
@@ -72,9 +67,9 @@ pub fn gather(root: &Path, tests: &[TestRun], runs: &[ScenarioRun]) -> Result<Ve
             false => found,
         }
     };
-    let points = rows.into_iter().map(|readme| WeakPoint {
-        measured: readme.tests.iter().flat_map(measured).collect(),
-        readme,
+    let points = rows.into_iter().map(|row| WeakPoint {
+        measured: row.tests.iter().flat_map(measured).collect(),
+        row,
     });
     Ok(points.collect())
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::facts::Facts;
+use crate::ground::{resolve, Ground};
 use crate::section::Block;
 use crate::{html, markdown, sections};
 
@@ -36,7 +37,8 @@ pub fn report(facts: &Facts, folder: &Path) -> Result<()> {
     )?;
     for block in sections.iter().flat_map(|section| &section.blocks) {
         if let Block::Picture(picture) = block {
-            save(&format!("{}.svg", picture.name), &picture.file)?;
+            let file = resolve(&picture.file, Ground::Light);
+            save(&format!("{}.svg", picture.name), &file)?;
         }
     }
     Ok(())

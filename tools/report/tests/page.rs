@@ -64,6 +64,26 @@ fn there_is_a_picture_for_each_device_and_kind_of_interrupts() {
 }
 
 #[test]
+fn each_picture_file_has_its_colours_and_a_ground() {
+    let written = written("grounds");
+    let mut pictures = 0;
+    for entry in std::fs::read_dir(&written.folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "svg") {
+            let svg = std::fs::read_to_string(&path).unwrap();
+            let name = path.display();
+            assert!(!svg.contains("var(") && !svg.contains("@media"), "{name}");
+            let has_ground = svg.contains("<rect class=\"hs-paper\"")
+                || svg.contains("><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>");
+            assert!(has_ground, "{name}");
+            pictures += 1;
+        }
+    }
+    assert!(pictures > 16, "{pictures}");
+    std::fs::remove_dir_all(written.folder).unwrap();
+}
+
+#[test]
 fn all_three_tell_the_same() {
     let Written {
         folder,
@@ -98,7 +118,7 @@ fn all_three_tell_the_same() {
     assert!(json["measurements"][0]["ratios"][0]["low"].is_number());
     assert!(json["comparisons"][0]["report"]["devices"].is_array());
     let weak = &json["weak_points"][0];
-    assert_eq!(weak["readme"]["c"], "restores with success, I/O hangs");
+    assert_eq!(weak["row"]["c"], "restores with `success`, I/O hangs");
     assert_eq!(weak["measured"][0]["c"], "a disk: TimedOut; rmmod: LostVm");
     assert_eq!(weak["measured"][0]["rust"], "ok");
     std::fs::remove_dir_all(folder).unwrap();
@@ -107,8 +127,8 @@ fn all_three_tell_the_same() {
 #[test]
 fn what_is_special_in_html_is_escaped() {
     let written = written("escaped");
-    assert!(written.html.contains("disconnected &lt;&amp;&gt;"));
-    assert!(!written.html.contains("disconnected <&>"));
+    assert!(written.html.contains("detached &lt;&amp;&gt;"));
+    assert!(!written.html.contains("detached <&>"));
     std::fs::remove_dir_all(written.folder).unwrap();
 }
 

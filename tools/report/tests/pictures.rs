@@ -7,6 +7,7 @@ mod common;
 use std::path::PathBuf;
 
 use common::facts;
+use report::ground::{resolve, Ground};
 
 /// How often a text is in another.
 fn count(text: &str, part: &str) -> usize {
@@ -21,14 +22,17 @@ fn lanes(svg: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_picture_in_the_readme_is_what_the_tool_makes() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/handshake.svg");
-    let committed = std::fs::read_to_string(path).unwrap();
-    let drawn = facts().handshake("msix", "blk", "restore").unwrap().file();
-    assert!(
-        committed == drawn,
-        "make handshake draws another docs/handshake.svg"
-    );
+fn the_pictures_in_docs_are_what_the_tool_draws() {
+    let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let file = facts().handshake("msix", "blk", "restore").unwrap().file();
+    for (name, ground) in [
+        ("handshake.svg", Ground::Light),
+        ("handshake-dark.svg", Ground::Dark),
+    ] {
+        let committed = std::fs::read_to_string(docs.join(name)).unwrap();
+        let is_same = committed == resolve(&file, ground);
+        assert!(is_same, "docs/{name} is not up to date: make handshake");
+    }
 }
 
 #[test]

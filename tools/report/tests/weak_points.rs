@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was measured of the weak points in a README.
+//! What was measured of the weak points of the C driver.
 
 mod common;
 
-use common::{facts, folder, fresh, repository};
+use common::{facts, folder, fresh};
 use report::facts::gather;
 use report::weak_points::Verdicts;
 use report::write;
@@ -54,7 +54,7 @@ fn each_row_has_the_results_of_its_tests() {
     let points = facts().weak_points;
     assert_eq!(points.len(), expected.len());
     for (point, expected) in points.iter().zip(expected) {
-        assert_eq!(point.measured, expected, "{}", point.readme.what);
+        assert_eq!(point.measured, expected, "{}", point.row.what);
     }
 }
 
@@ -70,26 +70,20 @@ fn only_failures_of_the_rust_driver_are_errors() {
     ] {
         assert!(html.contains(cells), "{cells}");
     }
-    // What the README says of a row is said once.
+    // What a row says is said once.
     assert_eq!(html.matches("the reader waits for ever").count(), 1);
     std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
-fn a_readme_without_the_table_is_an_error_in_one_line() {
-    let root = fresh("no-table");
-    std::fs::create_dir_all(&root).unwrap();
-    let error = || gather(&root, &folder()).err().unwrap();
-    assert!(format!("{:#}", error()).starts_with("cannot read "));
-    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
-    let path = root.join("README.md");
-    std::fs::write(&path, readme.replace("\n|", "\n")).unwrap();
-    assert_eq!(
-        format!("{:#}", error()),
-        format!(
-            "{}: there is no table under \"## Where the C driver is weak\"",
-            path.display()
-        )
-    );
+fn rows_that_cannot_be_read_are_an_error_in_one_line() {
+    let root = fresh("no-rows");
+    std::fs::create_dir_all(root.join("docs")).unwrap();
+    let path = root.join("docs/c-driver.toml");
+    let error = || format!("{:#}", gather(&root, &folder()).err().unwrap());
+    assert!(error().starts_with(&format!("cannot read {}: ", path.display())));
+    std::fs::write(&path, "intro = ''\nnotes = ''\n").unwrap();
+    let begin = format!("{}: ", path.display());
+    assert!(error().starts_with(&begin) && error().contains("missing field `row`"));
     std::fs::remove_dir_all(root).unwrap();
 }

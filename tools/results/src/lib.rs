@@ -2,6 +2,7 @@
 
 //! What the tests and the measurements leave for the report: JSON files in one folder.
 
+pub mod differences;
 pub mod hostile;
 pub mod stats;
 pub mod weak_points;

@@ -1,13 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the C driver is weak, as the README's table tells it.
+//! Where the C driver is weak: docs/c-driver.toml.
 
-use anyhow::Result;
-use serde::Serialize;
-use virtio_check::readme;
+use std::path::Path;
 
-/// A row of the table, without the marks of Markdown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// The file, below the repository's root.
+pub const FILE: &str = "docs/c-driver.toml";
+
+/// The file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeakPoints {
+    /// What stands above the rows, in Markdown.
+    pub intro: String,
+    /// What stands below them, in Markdown.
+    pub notes: String,
+    /// The rows.
+    #[serde(rename = "row")]
+    pub rows: Vec<WeakPoint>,
+}
+
+/// A row; its texts have code between backquotes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct WeakPoint {
     /// What happens to the driver.
     pub what: String,
@@ -19,31 +37,29 @@ pub struct WeakPoint {
     pub tests: Vec<String>,
 }
 
-/// Reads the table of a README.
+/// Reads the text of such a file.
 ///
 /// # Errors
 ///
-/// It has no such table, or one of another form.
-pub fn read(readme: &str) -> Result<Vec<WeakPoint>> {
-    let rows = readme::table(readme, "Where the C driver is weak")?;
-    let plain = |text: &str| text.replace('`', "");
-    let rows = rows.into_iter().map(|[what, c, rust, tests]| WeakPoint {
-        what: plain(what),
-        c: plain(c),
-        rust: plain(rust),
-        // Names may have commas in them.
-        tests: tests
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .map(str::to_owned)
-            .collect(),
-    });
-    Ok(rows.collect())
+/// It has another form.
+pub fn parse(text: &str) -> Result<WeakPoints> {
+    Ok(toml::from_str(text)?)
 }
 
-/// Whether a name in the table is that of this test: the whole name or, before a `*`, its
-/// beginning; of a scenario, what it begins with up to a comma.
+/// Reads the file of a repository.
+///
+/// # Errors
+///
+/// There is none, or it has another form.
+pub fn read(root: &Path) -> Result<WeakPoints> {
+    let path = root.join(FILE);
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    parse(&text).with_context(|| path.display().to_string())
+}
+
+/// Whether a name in a row is that of this test: the whole name or, before a `*`, its beginning; of
+/// a scenario, what it begins with up to a comma.
 pub fn covers(name: &str, test: &str) -> bool {
     match name.strip_suffix('*') {
         Some(beginning) => test.starts_with(beginning),
@@ -58,34 +74,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_what_is_set_as_code() {
-        let readme = "\
-## Where the C driver is weak
-
-| what happens | C driver | this driver | test |
-|---|---|---|---|
-| gone | `WARNING: a.c:1` | `watchdog_s` | `gone-*` |
-| lies | waits | ok | `ones, at freeze`, `reset`, and more |
-";
-        let row = |what: &str, c: &str, rust: &str, tests: &[&str]| WeakPoint {
-            what: what.to_owned(),
-            c: c.to_owned(),
-            rust: rust.to_owned(),
-            tests: tests.iter().map(|&name| name.to_owned()).collect(),
-        };
-        let rows = [
-            row("gone", "WARNING: a.c:1", "watchdog_s", &["gone-*"]),
-            row("lies", "waits", "ok", &["ones, at freeze", "reset"]),
-        ];
-        assert_eq!(read(readme).unwrap(), rows);
-        let error = read("## Where the C driver was weak\n").unwrap_err();
-        assert_eq!(
-            format!("{error:#}"),
-            "there is no table under \"## Where the C driver is weak\""
-        );
-    }
-
-    #[test]
     fn a_name_covers_no_more_than_it_says() {
         assert!(covers("gone-*", "gone-msix"));
         assert!(!covers("gone-*", "surprise-gone-msix"));
@@ -98,19 +86,20 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_the_table() {
-        let readme = include_str!("../../../README.md");
-        let rows = read(readme).unwrap();
-        let (_, section) = readme
-            .split_once("\n## Where the C driver is weak\n")
-            .unwrap();
-        let (section, _) = section.split_once("\n## ").unwrap();
-        let lines = section.lines().filter(|line| line.starts_with("| "));
-        // Without the heads of the columns.
-        assert_eq!(rows.len(), lines.count() - 1);
-        for row in &rows {
+    fn each_row_names_a_test() {
+        let points = parse(include_str!("../../../docs/c-driver.toml")).unwrap();
+        for row in &points.rows {
             assert!(!row.tests.is_empty(), "{row:?}");
             assert!(row.tests.iter().all(|name| !name.is_empty()), "{row:?}");
         }
+    }
+
+    #[test]
+    fn a_misspelt_field_is_an_error() {
+        let error = parse("intro = ''\nnotes = ''\n[[row]]\nwaht = ''\n").unwrap_err();
+        assert!(
+            error.to_string().contains("unknown field `waht`"),
+            "{error}"
+        );
     }
 }

@@ -1,20 +1,59 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The differences from the C driver that are intended, as data.
+//! The differences from the C driver that are intended.
+//!
+//! The ids are here, since the comparison assigns them; the reasons are in docs/differences.toml.
 
-use anyhow::Result;
-use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use crate::readme;
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+/// All intended differences, those that no trace shows among them.
+const DATA: &str = include_str!("../../../docs/differences.toml");
 
 /// A difference that is no failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intended {
-    /// What the README's table calls it.
+    /// Its id in docs/differences.toml.
     pub id: &'static str,
-    /// Why it is so.
-    pub reason: &'static str,
 }
+
+impl Intended {
+    /// Why it is so.
+    pub fn reason(self) -> &'static str {
+        REASONS.get(self.id).map_or("", String::as_str)
+    }
+}
+
+impl Serialize for Intended {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut shown = serializer.serialize_struct("Intended", 2)?;
+        shown.serialize_field("id", self.id)?;
+        shown.serialize_field("reason", self.reason())?;
+        shown.end()
+    }
+}
+
+/// The reasons of the differences that a trace shows, by id.
+static REASONS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    #[derive(Deserialize)]
+    struct Data {
+        difference: Vec<Row>,
+    }
+    #[derive(Deserialize)]
+    struct Row {
+        id: String,
+        why: String,
+        #[serde(default)]
+        traced: bool,
+    }
+    // Tests see that it is read.
+    let rows = toml::from_str(DATA).map_or(Vec::new(), |data: Data| data.difference);
+    let traced = rows.into_iter().filter(|row| row.traced);
+    traced.map(|row| (row.id, row.why)).collect()
+});
 
 /// QUEUE_SEL is written once a queue.
 pub const SEL_ONCE: &str = "sel-once";
@@ -41,79 +80,40 @@ pub const HELD_IN_RESET: &str = "held-in-reset";
 
 /// The differences that the Rust driver may show.
 pub const INTENDED: &[Intended] = &[
-    Intended {
-        id: SEL_ONCE,
-        reason: "QUEUE_SEL keeps its value; writing it once a queue saves an exit each time",
-    },
-    Intended {
-        id: NO_TEARDOWN,
-        reason: "a reset that was seen complete has dropped all vectors and ring addresses",
-    },
+    Intended { id: SEL_ONCE },
+    Intended { id: NO_TEARDOWN },
     Intended {
         id: STATUS_NOT_REREAD,
-        reason: "the status is written from what is known, not read back and modified",
     },
     Intended {
         id: FEATURES_REREAD,
-        reason: "restore checks that the device still offers what was negotiated",
     },
-    Intended {
-        id: RESET_POLLED,
-        reason: "a reset is complete only when the status reads 0; the wait is bounded",
-    },
+    Intended { id: RESET_POLLED },
     Intended {
         id: ISR_AFTER_RESET,
-        reason: "reading ISR after a reset drops an INTx line that is stuck",
     },
-    Intended {
-        id: CONFIG_WIDTH,
-        reason: "configuration fields up to 4 bytes are read in one access",
-    },
-    Intended {
-        id: CONFIG_STABLE,
-        reason: "without a generation count, long fields are read until two reads agree",
-    },
+    Intended { id: CONFIG_WIDTH },
+    Intended { id: CONFIG_STABLE },
     Intended {
         id: CONFIG_COMPARED,
-        reason: "a size or link that changed during the sleep is told to the virtio driver",
     },
-    Intended {
-        id: OUTPUT_CHECKED,
-        reason: "virtio_console spins for its output; a dead device would stop the machine",
-    },
-    Intended {
-        id: HELD_IN_RESET,
-        reason: "a device whose virtio driver has no freeze (9p) is reset, and stays so",
-    },
+    Intended { id: OUTPUT_CHECKED },
+    Intended { id: HELD_IN_RESET },
 ];
-
-/// The ids that a README's table does not have.
-///
-/// # Errors
-///
-/// It has no such table.
-pub fn missing_in(readme: &str, intended: &[Intended]) -> Result<Vec<&'static str>> {
-    let table: Vec<[&str; 4]> = readme::table(readme, "Intended differences from the C driver")?;
-    let named = |id: &str| table.iter().any(|[name, ..]| *name == format!("`{id}`"));
-    let ids = intended.iter().map(|i| i.id);
-    Ok(ids.filter(|id| !named(id)).collect())
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_readme_must_name_each_id() {
-        let rows: String = INTENDED
-            .iter()
-            .map(|i| format!("| `{}` | what | why | test |\n", i.id))
-            .collect();
-        let head = "## Intended differences from the C driver\n\n| id | what | why | test |\n";
-        let all = format!("{head}|---|---|---|---|\n{rows}\n`sel-once` is one of them.\n");
-        assert!(missing_in(&all, INTENDED).unwrap().is_empty());
-        let most = all.replace("| `sel-once`", "| sel-once");
-        assert_eq!(missing_in(&most, INTENDED).unwrap(), [SEL_ONCE]);
-        assert!(missing_in(&rows, INTENDED).is_err());
+    fn the_data_have_a_reason_for_each_id_and_no_others() {
+        let mut ids: Vec<&str> = INTENDED.iter().map(|i| i.id).collect();
+        ids.sort_unstable();
+        let known: Vec<&str> = REASONS.keys().map(String::as_str).collect();
+        assert_eq!(ids, known);
+        for intended in INTENDED {
+            let reason = intended.reason();
+            assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
+        }
     }
 }

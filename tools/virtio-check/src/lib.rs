@@ -30,7 +30,6 @@ mod places;
 mod pre2014;
 mod print;
 mod read;
-pub mod readme;
 mod reduce;
 pub mod rules;
 mod run;

@@ -236,7 +236,7 @@ fn write_differences(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result
     for intended in &report.intended {
         let of = |d: &&Difference| d.id.as_deref() == Some(intended.id);
         let seen = report.differences.iter().filter(of).count();
-        table.add_row([intended.id, &seen.to_string(), intended.reason]);
+        table.add_row([intended.id, &seen.to_string(), intended.reason()]);
     }
     if !report.intended.is_empty() {
         writeln!(f, "{table}")?;

@@ -48,25 +48,8 @@ fn bad_ones_fail() {
 }
 
 #[test]
-fn a_readme_without_the_ids_fails() {
-    assert!(program("intended", &[]).status.success());
-    let path = std::env::temp_dir().join(format!("virtio-check-readme-{}", std::process::id()));
-    let checked = |readme: &str| {
-        std::fs::write(&path, readme).unwrap();
-        let command = Command::new(env!("CARGO_BIN_EXE_virtio-check"))
-            .args(["intended", "--readme"])
-            .arg(&path)
-            .output();
-        command.unwrap()
-    };
-    let readme = include_str!("../../../README.md");
-    assert!(checked(readme).status.success());
-    let less = checked(&readme.replace("| `sel-once` |", "| |"));
-    assert!(!less.status.success());
-    assert!(text(&less).contains("does not name sel-once"));
-    let none = checked("no table");
-    assert!(!none.status.success());
-    let said = String::from_utf8_lossy(&none.stderr).into_owned();
-    assert!(said.contains("there is no table under"), "{said}");
-    std::fs::remove_file(path).unwrap();
+fn what_is_intended_is_listed_with_its_reason() {
+    let listed = program("intended", &[]);
+    assert!(listed.status.success());
+    assert!(text(&listed).contains("sel-once                 QUEUE_SEL keeps its value"));
 }

@@ -150,7 +150,7 @@ pub(super) fn differences(facts: &Facts) -> Section {
             };
             table.row([
                 intended.id.to_owned(),
-                intended.reason.to_owned(),
+                intended.reason().to_owned(),
                 of.len().to_string(),
                 phases.join(", "),
                 text(|d| &d.c).to_owned(),

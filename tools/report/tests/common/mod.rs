@@ -12,7 +12,7 @@ pub(crate) fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/results")
 }
 
-/// Where a small README and a record of the C driver are.
+/// Where some weak points and a record of the C driver are.
 pub(crate) fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/repository")
 }
