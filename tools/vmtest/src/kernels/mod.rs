@@ -13,9 +13,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{ensure, Context, Result};
+use machine::Variant;
 
 use build::{Outcome, Site};
-use variants::Variant;
+use variants::Variant as Configuration;
 
 use crate::ktap::{Count, Ktap};
 use crate::runner::fresh_folder;
@@ -61,6 +62,7 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<Count> {
         })
         .collect();
     ensure!(!chosen.is_empty(), "no configuration has such a name");
+    let setup = &with_clang(setup)?;
     let sources = match &options.sources[..] {
         [] => vec![source_of(setup)?],
         given => given.to_vec(),
@@ -89,7 +91,7 @@ pub(crate) fn quick_count() -> usize {
     quick().count()
 }
 
-fn quick() -> impl Iterator<Item = &'static Variant> {
+fn quick() -> impl Iterator<Item = &'static Configuration> {
     variants::ALL.iter().filter(|variant| variant.is_quick)
 }
 
@@ -99,9 +101,15 @@ fn quick() -> impl Iterator<Item = &'static Variant> {
 ///
 /// There is no source, or the output cannot be written.
 pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
+    let setup = &with_clang(setup)?;
     let chosen: Vec<_> = quick().collect();
     let source = source_of(setup)?;
     build_all(setup, &source, &chosen, ktap, &mut Table::default())
+}
+
+/// The same with the debug kernel: a stock kernel comes without clang and with a part of its source.
+fn with_clang(setup: &Setup) -> Result<Setup> {
+    setup.on(Variant::Debug)
 }
 
 fn source_of(setup: &Setup) -> Result<PathBuf> {
@@ -112,7 +120,7 @@ fn source_of(setup: &Setup) -> Result<PathBuf> {
 fn build_all<W: Write>(
     setup: &Setup,
     source: &Path,
-    chosen: &[&Variant],
+    chosen: &[&Configuration],
     ktap: &mut Ktap<W>,
     table: &mut Table,
 ) -> Result<()> {
@@ -154,7 +162,7 @@ fn build_all<W: Write>(
 }
 
 /// Whether that is what was wanted of the variant.
-fn judge(variant: &Variant, release: &str, outcome: Result<Outcome>) -> Verdict {
+fn judge(variant: &Configuration, release: &str, outcome: Result<Outcome>) -> Verdict {
     let builds = variant.wanted.builds(release);
     let (passed, text) = match (outcome, variant.needs) {
         (Ok(Outcome::Builds), _) => (Some(builds), "builds".to_owned()),
@@ -187,7 +195,7 @@ fn release_of(source: &Path) -> Result<String> {
 mod tests {
     use super::*;
 
-    fn variant(name: &str) -> &'static Variant {
+    fn variant(name: &str) -> &'static Configuration {
         let mut all = variants::ALL.iter();
         all.find(|variant| variant.name == name).unwrap()
     }
