@@ -52,8 +52,8 @@ struct Seen {
 impl Browser {
     fn start(name: &str) -> Browser {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let options = machine::Options::new(&repository);
-        let program = machine::ensure_chromium(&options, &mut |line| eprintln!("{line}")).unwrap();
+        let options = machine::Options::new(&repository).unwrap();
+        let program = machine::ensure_chromium(&options, &|line| eprintln!("{line}")).unwrap();
         let folder = fresh(name);
         write::report(&facts(), &folder).unwrap();
         let page = std::fs::read_to_string(folder.join("index.html")).unwrap();
