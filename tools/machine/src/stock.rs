@@ -269,7 +269,8 @@ fn newest_in(all: &Path, flavour: &str) -> Option<Stock> {
         let name = entry.file_name().into_string().ok()?;
         let (release, version) = name.split_once('_')?;
         let (_, own) = release.split_once('-')?;
-        if own != flavour || !root.join("fetched").exists() {
+        let ours = name.starts_with(SERIES) && own == flavour;
+        if !ours || !root.join("fetched").exists() {
             return None;
         }
         let path = |file: &str| fs::read_to_string(root.join(file)).map(PathBuf::from);
