@@ -229,8 +229,8 @@ impl Line {
     fn number_and_flags(&self) -> Result<(c_uint, usize)> {
         match self {
             Self::Vector(Vector { vectors, number }) => Ok((vectors.irq(*number)?, 0)),
-            // SAFETY: The device is valid, and its number is fixed while it is enabled.
             Self::Intx(pci) => Ok((
+                // SAFETY: The device is valid, and its number is fixed while it is enabled.
                 unsafe { (*pci.as_raw()).irq },
                 usize::try_from(bindings::IRQF_SHARED)?,
             )),
