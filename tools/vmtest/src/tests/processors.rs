@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::device::{check_bound, check_io};
 use crate::failure::Outcome;
+use crate::grade::Grade;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
 use crate::vm::{Vm, BOOT};
@@ -40,6 +41,7 @@ fn off_and_on() -> Cell {
         check_devices(vm)
     });
     cell.cycles(3)
+        .on_c(Grade::Hangs, "a disk, after S3 with a processor off line")
 }
 
 /// The test of processors.

@@ -15,8 +15,9 @@ use crate::vm::{Vm, BOOT};
 const SLOTS: [&str; 4] = ["10", "11", "12", "13"];
 /// The device whose input and output are looked at.
 const USED: Kind = Kind::Blk;
-/// How long a few cycles may take.
-const LIMIT: Duration = Duration::from_secs(60);
+/// What the C driver does: the next interrupt policy is tried with QUEUE_PFN 0, by which the device is
+/// reset, and it is not taken through the handshake again.
+const WEAK: &str = "devices at work with status 0x04";
 
 fn check_all(vm: &mut Vm) -> Outcome {
     for slot in SLOTS {
@@ -31,13 +32,14 @@ fn cells() -> Vec<Cell> {
         vm.ok("ensure_unloaded && load_driver")?;
         check_all(vm)
     });
+    let loaded = loaded.on_c(Grade::Errors, WEAK);
     let tested = |state: &'static str| {
         let cell = Cell::new(format!("{state}, pm_test devices, 2 times"), move |vm| {
             vm.ok("ensure_loaded")?;
-            vm.ok_within(&format!("pm_test_cycles {state} devices 2"), LIMIT)?;
+            vm.ok(&format!("pm_test_cycles {state} devices 2"))?;
             check_all(vm)
         });
-        cell.cycles(2).on_c(Grade::Hangs, "in the second suspend")
+        cell.cycles(2).on_c(Grade::Errors, WEAK)
     };
     let memory = Cell::new("suspend to memory, 2 times", |vm| {
         vm.ok("ensure_loaded")?;
@@ -53,7 +55,7 @@ fn cells() -> Vec<Cell> {
         loaded,
         tested("mem"),
         tested("disk"),
-        memory.cycles(2),
+        memory.cycles(2).on_c(Grade::Errors, WEAK),
         removed,
     ]
 }
