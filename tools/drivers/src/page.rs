@@ -78,8 +78,14 @@ empty cell was not reached, which is no pass. Rules that no driver breaks are in
 
 ![All drivers and rules](drivers.svg)
 
-`make drivers` runs all of them again, in a few minutes; the traces, cut to what the verdicts need,
-are fixtures, and a test compares this page with them.
+`make drivers` runs all of them again and tells which package is missing; the traces, cut to what the
+verdicts need, are fixtures, and a test compares this page with them. Kernels are given unpacked:
+
+```console
+$ apt-get download linux-image-6.1.0-56-cloud-amd64    # of its suite; from 7.x on linux-binary-… and
+$ dpkg-deb -x linux-image-6.1.*.deb kernels/6.1         # linux-modules-… of the same release
+$ make drivers ARGS=\"run --kernels kernels --busybox busybox-static linux-6.1\"
+```
 
 ";
 

@@ -15,12 +15,13 @@ const HEAD: usize = 120;
 /// The room for the legend.
 const FOOT: usize = 34;
 
+/// The colours; each rule begins with the class of the picture, as a page may have others.
 const STYLE: &str = "\
-text{font:12px sans-serif;fill:#1f2328}.paper{fill:#fff}.kept{fill:#c9e5cf}\
-.must{fill:#c0392b}.should{fill:#e59866}.convention{fill:#f4d9a8}\
-.none{fill:none;stroke:#d0d7de}.mark{fill:#fff;text-anchor:middle}\
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}.paper{fill:#0d1117}.kept{fill:#23503a}\
-.none{stroke:#30363d}.convention{fill:#8a6d2f}.should{fill:#b5651d}}";
+.dm text{font:12px sans-serif;fill:#1f2328}.dm .paper{fill:#fff}.dm .kept{fill:#c9e5cf}\
+.dm .must{fill:#c0392b}.dm .should{fill:#a04000}.dm .convention{fill:#7d6608}\
+.dm .none{fill:none;stroke:#d0d7de}.dm .mark{fill:#fff;text-anchor:middle}\
+@media(prefers-color-scheme:dark){.dm text{fill:#e6edf3}.dm .paper{fill:#0d1117}\
+.dm .kept{fill:#23503a}.dm .none{stroke:#30363d}}";
 
 /// What the picture shows of a cell: the class, and a sign that needs no colour.
 fn kind(cell: &Cell, rule: &Rule) -> (&'static str, &'static str) {
@@ -35,11 +36,17 @@ fn kind(cell: &Cell, rule: &Rule) -> (&'static str, &'static str) {
 
 /// The picture as an SVG file.
 pub fn svg(matrix: &Matrix) -> String {
+    let picture = inline(matrix).into_string();
+    format!("<!-- SPDX-License-Identifier: GPL-2.0 -->\n{picture}\n")
+}
+
+/// The picture to be put into a page.
+pub fn inline(matrix: &Matrix) -> Markup {
     let rules: Vec<_> = rows().collect();
     let width = GUTTER + matrix.drivers.len() * CELL + 90;
     let height = HEAD + rules.len() * CELL + FOOT;
-    let picture = html! {
-        svg xmlns="http://www.w3.org/2000/svg" role="img" width=(width) height=(height)
+    html! {
+        svg.dm xmlns="http://www.w3.org/2000/svg" role="img" width=(width) height=(height)
             viewBox=(format!("0 0 {width} {height}")) aria-label="Drivers and the rules they break" {
             style { (PreEscaped(STYLE)) }
             rect.paper width=(width) height=(height) {}
@@ -61,11 +68,7 @@ pub fn svg(matrix: &Matrix) -> String {
             }
             g transform=(format!("translate(4 {})", HEAD + rules.len() * CELL + 8)) { (legend()) }
         }
-    };
-    format!(
-        "<!-- SPDX-License-Identifier: GPL-2.0 -->\n{}\n",
-        picture.into_string()
-    )
+    }
 }
 
 fn square(x: usize, y: usize, cell: &Cell, rule: &Rule, driver: &str) -> Markup {

@@ -47,6 +47,17 @@ fn the_page_needs_nothing_else() {
 }
 
 #[test]
+fn the_matrix_of_other_drivers_is_in_the_report() {
+    let written = written("drivers");
+    let label = "aria-label=\"Drivers and the rules they break\"";
+    assert_eq!(written.html.matches(label).count(), 1);
+    assert!(written.html.contains("ipxe-net, notify-early: BREACH"));
+    assert!(written.markdown.contains("(drivers.svg)"));
+    assert!(written.folder.join("drivers.svg").exists());
+    std::fs::remove_dir_all(written.folder).unwrap();
+}
+
+#[test]
 fn there_is_a_picture_for_each_device_and_kind_of_interrupts() {
     let written = written("pictures");
     for device in [

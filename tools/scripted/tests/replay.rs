@@ -134,6 +134,8 @@ fn the_log_of_a_device_gives_the_verdict_of_the_device() {
                 panic!("{lane:?}");
             };
             assert_eq!((verdict.device.as_str(), verdict.msix), ("rng", msix));
+            let phases: BTreeSet<_> = verdict.parts.iter().map(|part| part.phase).collect();
+            assert!(phases.contains(&Phase::Restore), "{phases:?}");
             let findings = verdict.findings.iter();
             let broken = findings
                 .filter(|(_, f)| f.broken != 0)

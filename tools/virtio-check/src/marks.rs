@@ -313,7 +313,7 @@ mod tests {
             1,
             999,
             1_000,
-            9_999,
+            12_345,
             112_185,
             999_999,
             1_000_000,
@@ -322,7 +322,7 @@ mod tests {
         ];
         let shown = shown.map(times);
         let expected = [
-            "×1", "×999", "×1.0k", "×9.9k", "×112k", "×999k", "×1.0M", "×123M", "×…",
+            "×1", "×999", "×1.0k", "×12k", "×112k", "×999k", "×1.0M", "×123M", "×…",
         ];
         assert_eq!(shown, expected);
         assert!(shown.iter().all(|text| text.chars().count() <= 5));

@@ -3,6 +3,7 @@
 //! The sections of the report, made of the facts.
 
 mod costs;
+mod drivers;
 mod handshake;
 mod observed;
 mod sleep;
@@ -23,6 +24,7 @@ pub fn all(facts: &Facts) -> Vec<Section> {
         sleep::section(facts),
         weak_points::section(facts),
         costs::section(facts),
+        drivers::section(),
         what_ran::section(facts),
     ]
 }
