@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// The seed of the bootstrap: the same samples give the same interval.
 pub const SEED: u64 = 2014;
-/// How often the samples are drawn anew.
+/// Number of resamples.
 pub const RESAMPLES: usize = 10_000;
 
 /// Two medians, and the relative difference of the samples behind them.
@@ -71,7 +71,7 @@ pub fn ratio(c: &[f64], rust: &[f64]) -> Option<Ratio> {
     })
 }
 
-/// The failure rate that so many cycles without a failure exclude with 95 %.
+/// The failure rate that `cycles` cycles without a failure exclude with 95 %.
 pub fn failure_bound(cycles: u32) -> Option<f64> {
     (cycles > 0).then(|| 1.0 - 0.05_f64.powf(1.0 / f64::from(cycles)))
 }

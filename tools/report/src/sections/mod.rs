@@ -55,7 +55,7 @@ pub fn summary(facts: &Facts) -> Vec<String> {
     lines
 }
 
-/// The kind of interrupts, for people.
+/// The kind of interrupts, in words.
 fn interrupts(name: &str) -> &str {
     match name {
         "msix" => "MSI-X, a vector per virtqueue",

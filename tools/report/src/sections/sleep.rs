@@ -63,8 +63,8 @@ pub(super) fn summary(facts: &Facts) -> Vec<String> {
 /// The kinds of sleep by the machines.
 pub(super) fn section(facts: &Facts) -> Section {
     let mut blocks = vec![Block::Text(
-        "Cycles of each kind of sleep, with disks being written and verified meanwhile and every \
-         device checked afterwards. The failure bound is that of independent cycles."
+        "Cycles of each kind of sleep, while disks are written and verified; every device is checked \
+         afterwards. The failure bound is that of independent cycles."
             .into(),
     )];
     for (driver, name) in [("rust", "Rust driver"), ("c", "C driver")] {
