@@ -96,7 +96,7 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// That of the virtio driver, `ENOMEM`, or `EBUSY` if the driver cannot be frozen and the user
+    /// That of the virtio driver, or `EBUSY` if the driver cannot be frozen and the user
     /// prefers no sleep, or if the driver would wait for a dead device.
     pub(super) fn freeze(&self) -> Result {
         let dev = self.dev();
@@ -136,7 +136,7 @@ impl Bound {
             dev.log.record(Event::SleepRefused);
             return Err(EBUSY);
         }
-        dev.vqs.remember_sizes()?;
+        dev.vqs.remember_sizes();
         device.freeze()?;
         // A driver that was frozen has deleted its virtqueues.
         if dev.vqs.count() > 0 {
@@ -253,7 +253,7 @@ impl Bound {
         let _guard = self.lock_driver()?;
         recovery::look_before_stop(dev, device)?;
         self.check_waits()?;
-        dev.vqs.remember_sizes()?;
+        dev.vqs.remember_sizes();
         device.prepare_reset()
     }
 

@@ -198,23 +198,31 @@ impl Vqs {
         .unwrap_or(false)
     }
 
-    /// Remembers the sizes of the virtqueues that the driver has.
+    /// Makes room for the sizes of `count` virtqueues, so that [`Vqs::remember_sizes`] cannot fail.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(super) fn remember_sizes(&self) -> Result {
+    pub(super) fn reserve_sizes(&self, count: usize) -> Result {
         // An allocation may call the balloon's driver, and that this transport.
         let mut sizes = core::mem::take(&mut *self.sizes.lock());
+        let more = count.saturating_sub(sizes.len());
+        let reserved = sizes.reserve(more, GFP_KERNEL);
+        *self.sizes.lock() = sizes;
+        Ok(reserved?)
+    }
+
+    /// Remembers the sizes of the virtqueues that the driver has.
+    pub(super) fn remember_sizes(&self) {
+        let mut sizes = core::mem::take(&mut *self.sizes.lock());
         sizes.clear();
-        sizes.reserve(self.count(), GFP_KERNEL)?;
-        let filled = self.with(|queues| {
-            queues
-                .virtqueues()
-                .try_for_each(|virtqueue| sizes.push_within_capacity(virtqueue.num()))
+        self.with(|queues| {
+            for virtqueue in queues.virtqueues() {
+                // There is room, since `reserve_sizes` was successful before they were put in place.
+                let _ = sizes.push_within_capacity(virtqueue.num());
+            }
         });
         *self.sizes.lock() = sizes;
-        filled.unwrap_or(Ok(())).map_err(|_| ENOMEM)
     }
 
     /// The size of virtqueue `index` that [`Vqs::remember_sizes`] has seen.

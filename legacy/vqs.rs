@@ -147,7 +147,8 @@ pub(super) fn find(
         Some(queues) => queues,
         None => make_detached(dev, requested)?,
     };
-    if let Err(error) = requested.fulfil(queues.virtqueues()) {
+    let reserved = dev.vqs.reserve_sizes(queues.virtqueues().count());
+    if let Err(error) = reserved.and_then(|()| requested.fulfil(queues.virtqueues())) {
         forget_rings(dev);
         if let (_, Some(irqs)) = queues.delete() {
             irqs::free(&dev.hw, irqs);
