@@ -2,6 +2,11 @@
 
 //! Time stamps for people, which [`kernel::time::Instant`] does not give away.
 
+/// Milliseconds since the machine was booted, without the time that it slept.
+pub(crate) fn monotonic_ms() -> u64 {
+    monotonic_ns() / 1_000_000
+}
+
 /// Nanoseconds since the machine was booted, without the time that it slept.
 pub(crate) fn monotonic_ns() -> u64 {
     // SAFETY: May be called in any context but an NMI.

@@ -75,6 +75,14 @@ impl<R: Register, L: Lock<Known>> Command<'_, R, L> {
         });
     }
 
+    /// Takes notice of what the PCI core has made of the register beside this.
+    pub(crate) fn refresh(&self) {
+        self.known.with(|known| {
+            *known = self.register.read();
+            self.intx_masked.store(known.intx_disabled, Relaxed);
+        });
+    }
+
     /// Takes notice that another device is in the slot, which is left alone: handlers do so too.
     pub(crate) fn forget(&self) {
         self.known.with(|known| {

@@ -435,6 +435,12 @@ impl Device {
         self.command().set_intx_masked(masked);
     }
 
+    /// Takes notice of what the PCI core has made of the COMMAND register, as when it enables MSI-X
+    /// or restores the configuration space.
+    pub(crate) fn refresh_command(&self) {
+        self.command().refresh();
+    }
+
     /// Takes notice that another device is in the slot, whose COMMAND register is left alone.
     pub(crate) fn forget_command(&self) {
         self.command().forget();
@@ -446,8 +452,8 @@ impl Device {
         self.intx_masked.load(Relaxed)
     }
 
-    /// Looks into the configuration space whether the device is there and decodes its first BAR. May
-    /// be called in any context.
+    /// Looks into the configuration space whether the device is there and decodes its first BAR.
+    /// May be called in any context.
     pub(crate) fn presence(&self) -> Presence {
         // SAFETY: `as_raw` is valid, and the type of a BAR does not change.
         let flags = unsafe { (*self.as_raw()).resource[0].flags };
@@ -495,6 +501,11 @@ impl Device {
     ///
     /// `ENODEV` if no device answers.
     pub(crate) fn read_identity(&self) -> Result<HardwareId> {
+        // SAFETY: `as_raw` is valid, and the field was set when the device was found.
+        if unsafe { (*self.as_raw()).is_virtfn() } != 0 {
+            // The ids of a virtual function read as all ones; those of its physical one count.
+            return Ok(self.identity());
+        }
         let id = self.read_config_dword(bindings::PCI_VENDOR_ID)?;
         if id == u32::MAX {
             return Err(ENODEV);

@@ -122,8 +122,11 @@ impl ConfigCache {
             return false;
         };
         self.with_cached(range.start, range.len(), |last| bytes.copy_from_slice(last));
-        self.plan(hw, log, range.start, range.len())
-            .is_some_and(|plan| read_plan(hw, &plan, range.start, bytes))
+        let differs = self
+            .plan(hw, log, range.start, range.len())
+            .is_some_and(|plan| read_plan(hw, &plan, range.start, bytes));
+        // A device that is gone has no news.
+        differs && bytes.iter().any(|&byte| byte != u8::MAX)
     }
 
     /// Calls `f` with `len` cached bytes from `offset` on, if there are as many.

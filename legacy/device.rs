@@ -59,7 +59,7 @@ impl LegacyDevice {
         Arc::try_pin_init(
             try_pin_init!(Self {
                 log <- Log::new(pci.clone()),
-                hw: Hw::new(pci, bar),
+                hw: Hw::new(pci, bar)?,
                 life <- LifeCycle::new(),
                 state <- State::new(),
                 vqs <- Vqs::new(),

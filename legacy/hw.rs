@@ -2,13 +2,16 @@
 
 //! The hardware of a device: its registers, whether they are accessed, and where they are.
 
-use kernel::sync::{
-    atomic::{
-        AtomicFlag,
-        Full,
-        Relaxed, //
-    },
-    Arc, //
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            AtomicFlag,
+            Full,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
 };
 
 use super::core::regs::{
@@ -27,25 +30,31 @@ use crate::abstractions::{
 pub(super) struct Hw {
     pci: Arc<pci::Device>,
     bar: Arc<Bar>,
-    /// Whether registers are accessed. Once they are not, they are not until the device is bound
-    /// again.
+    /// Whether registers are accessed.
     reachable: AtomicFlag,
     /// Whether registers are not written, since the first reset is not complete.
     writes_held: AtomicFlag,
     /// Whether MSI-X is enabled, which moves the device configuration.
     msix_enabled: AtomicFlag,
+    /// Whether the ISR read as all ones since the last look; shared with the handler of INTx.
+    isr_all_ones: Arc<AtomicFlag>,
 }
 
 impl Hw {
     /// Starts with a device whose registers are accessed.
-    pub(super) fn new(pci: Arc<pci::Device>, bar: Arc<Bar>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn new(pci: Arc<pci::Device>, bar: Arc<Bar>) -> Result<Self> {
+        Ok(Self {
             pci,
             bar,
             reachable: AtomicFlag::new(true),
             writes_held: AtomicFlag::new(false),
             msix_enabled: AtomicFlag::new(false),
-        }
+            isr_all_ones: Arc::new(AtomicFlag::new(false), GFP_KERNEL)?,
+        })
     }
 
     /// The PCI device.
@@ -83,6 +92,21 @@ impl Hw {
     /// Ends all accesses to registers; whether there were any before.
     pub(super) fn detach(&self) -> bool {
         self.reachable.xchg(false, Full)
+    }
+
+    /// Has registers accessed again, for a device that gets another chance.
+    pub(super) fn attach(&self) {
+        self.reachable.store(true, Relaxed);
+    }
+
+    /// Whether the ISR read as all ones since this was asked last.
+    pub(super) fn take_isr_all_ones(&self) -> bool {
+        self.isr_all_ones.xchg(false, Full)
+    }
+
+    /// What the handler of INTx sets when the ISR reads as all ones.
+    pub(super) fn isr_all_ones(&self) -> &Arc<AtomicFlag> {
+        &self.isr_all_ones
     }
 
     /// Has registers not written, or written again.

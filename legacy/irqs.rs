@@ -17,6 +17,10 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
+        atomic::{
+            AtomicFlag,
+            Relaxed, //
+        },
         new_mutex,
         Arc,
         Mutex, //
@@ -230,6 +234,7 @@ fn request_intx(hw: &Hw, log: &Log, device: &Device) -> Result<Irq<Handling<Intx
     let handler = Intx {
         pci: hw.pci().clone(),
         isr: Reader::new(hw.bar().clone(), regs::ISR.offset()).ok_or(EINVAL)?,
+        all_ones: hw.isr_all_ones().clone(),
         device: device.into(),
     };
     let name = Name::new(&[device.name()])?;
@@ -241,6 +246,8 @@ fn request_msix(hw: &Hw, log: &Log, device: &Device, plan: &Plan) -> Result<Irqs
     let affinity = plan.affinity.map(|affinity| affinity.with_reserved(1));
     let vectors = Vectors::allocate(hw.pci().clone(), plan.vectors, affinity)?;
     let vectors = Arc::new(vectors, GFP_KERNEL)?;
+    // The PCI core disables INTx with MSI-X.
+    hw.pci().refresh_command();
     check_msix(hw, log, true)?;
     let line = |number| {
         Line::Vector(Vector {
@@ -362,7 +369,9 @@ impl SavedIrqs {
     ) -> Result<KBox<IrqSetup>> {
         let irqs = match self.take() {
             Some(irqs) if irqs.does_for(plan) => {
-                hw.pci().set_intx_masked(false);
+                if irqs.vectors().is_none() {
+                    hw.pci().set_intx_masked(false);
+                }
                 irqs
             }
             other => {
@@ -430,8 +439,9 @@ impl SavedIrqs {
     /// Frees what was saved and not used.
     pub(super) fn release(&self, hw: &Hw) {
         if let Some(irqs) = self.take() {
+            let is_intx = irqs.vectors().is_none();
             free(hw, irqs);
-            if hw.is_reachable() {
+            if is_intx && hw.is_reachable() {
                 hw.pci().set_intx_masked(false);
             }
         }
@@ -447,8 +457,13 @@ impl SavedIrqs {
 
 /// Frees the interrupts, and with the last vector disables MSI-X.
 pub(super) fn free(hw: &Hw, irqs: KBox<IrqSetup>) {
+    let is_msix = irqs.vectors().is_some();
     drop(irqs);
     hw.set_msix_enabled(false);
+    if is_msix && hw.is_reachable() {
+        // The PCI core enables INTx again with the end of MSI-X.
+        hw.pci().refresh_command();
+    }
 }
 
 /// Handles the vector for configuration changes.
@@ -485,6 +500,8 @@ struct Intx {
     pci: Arc<pci::Device>,
     /// Reading this register clears it, and with it the interrupt.
     isr: Reader<u8>,
+    /// Whether it read as all ones since the last look.
+    all_ones: Arc<AtomicFlag>,
     device: ARef<Device>,
 }
 
@@ -493,11 +510,12 @@ impl Intx {
     ///
     /// The read may have cleared a true interrupt, so callbacks run as with C. A device that does
     /// not decode its ports may assert INTx, which its register cannot take back: INTx is masked
-    /// until [`Device::schedule_work`] has looked at the device.
+    /// until the work has looked at the device.
     #[cold]
     fn handle_all_ones(&self, virtqueues: Option<&Callbacks>) -> IrqReturn {
         let asserted = self.pci.mask_asserted_intx();
         let used = virtqueues.is_some_and(Callbacks::interrupt);
+        self.all_ones.store(true, Relaxed);
         self.device.schedule_work();
         if asserted || used {
             IrqReturn::Handled

@@ -35,6 +35,7 @@ use super::{
 };
 use crate::{
     abstractions::{
+        clock,
         compat::{
             protocol_error,
             Parameter, //
@@ -138,13 +139,19 @@ pub(super) fn begin_handshake(
 /// The device may access memory if, and only if, its last reset was seen complete. An INTx
 /// interrupt that it may have left asserted is taken back.
 fn note_reset(dev: &LegacyDevice, error: Option<ResetError>) {
-    dev.log.counters.resets.add_one();
-    let life = dev.life.get();
-    match (life, error) {
+    if error.is_none() {
+        note_complete(dev);
+    } else {
+        dev.log.counters.resets.add_one();
+        dev.hw.pci().set_master(false);
+        dev.state.note_reset(error);
+    }
+    match (dev.life.get(), error) {
         (Life::New, Some(ResetError::Incomplete(_))) => {
             dev.hw.hold_writes(true);
             // An illegal event is reported.
-            let _ = dev.life.apply(LifeEvent::ResetSlow, &dev.log);
+            let slow = LifeEvent::ResetSlow(clock::monotonic_ms());
+            let _ = dev.life.apply(slow, &dev.log);
         }
         // Probe refuses the device and tells why.
         (Life::New, Some(ResetError::Gone)) => {}
@@ -154,16 +161,17 @@ fn note_reset(dev: &LegacyDevice, error: Option<ResetError>) {
         }
         (_, None) => {}
     }
-    if error.is_none() {
-        dev.hw.hold_writes(false);
-        if dev.irqs.uses_intx() {
-            let _ = dev.hw.read(&regs::ISR, 0);
-        }
+}
+
+/// Takes notice of a reset that was seen complete.
+pub(super) fn note_complete(dev: &LegacyDevice) {
+    dev.log.counters.resets.add_one();
+    dev.hw.hold_writes(false);
+    if dev.irqs.uses_intx() {
+        let _ = dev.hw.read(&regs::ISR, 0);
     }
-    dev.hw
-        .pci()
-        .set_master(error.is_none() && dev.hw.pci().is_enabled());
-    dev.state.note_reset(error);
+    dev.hw.pci().set_master(dev.hw.pci().is_enabled());
+    dev.state.note_reset(None);
 }
 
 /// The features of `device` as the legacy interface has them, without those that the virtqueues of
@@ -188,9 +196,9 @@ pub(super) fn legacy_features(dev: &LegacyDevice, device: &Device) -> Result<u32
 ///
 /// # Errors
 ///
-/// `EPROBE_DEFER` while the first reset is not complete, `ENODEV` if there is no device, `ENODEV` or
-/// `EIO` if the last reset was not seen complete, `EINVAL` for features that do not exist on the legacy interface, `EPROTO` before
-/// ACKNOWLEDGE and DRIVER.
+/// `EPROBE_DEFER` while the first reset is not complete, `ENODEV` if there is no device, `ENODEV`
+/// or `EIO` if the last reset was not seen complete, `EINVAL` for features that do not exist on the
+/// legacy interface, `EPROTO` before ACKNOWLEDGE and DRIVER.
 pub(super) fn finalize_features(dev: &LegacyDevice, device: &Device) -> Result {
     match dev.life.get() {
         Life::New => return Err(ENODEV),

@@ -45,6 +45,7 @@ use super::{
 };
 use crate::{
     abstractions::{
+        clock,
         compat::{
             not_supported,
             protocol_error,
@@ -281,35 +282,48 @@ impl Bound {
         })
     }
 
-    /// Starts a stopped device again.
+    /// Starts a stopped device again, or one that was lost and whose virtio driver is frozen.
     fn start(&self, cause: Cause) -> Result {
         let (dev, device) = (self.dev(), self.device());
-        let result = match dev.life.apply(LifeEvent::Start, &dev.log)? {
-            Life::Starting(_, held) => self.start_held(cause, held),
-            Life::Detached(..) => {
-                // A failure is reported, and no fault of this sleep.
-                let _ = recovery::restore_detached(dev, device);
-                Ok(())
-            }
+        let is_awaited = dev.hw.holds_writes();
+        let before = dev.life.get();
+        let life = dev.life.apply(LifeEvent::Start, &dev.log)?;
+        if before.is_detached() && !life.is_detached() {
+            dev.hw.attach();
+        }
+        let result = match life {
+            Life::Starting(frozen, held) => self.start_held(cause, frozen, held),
             _ => Ok(()),
         };
         dev.irqs.release(&dev.hw);
-        if matches!(dev.life.get(), Life::Starting(..)) {
+        if !matches!(dev.life.get(), Life::Leaving) {
             dev.life.apply(LifeEvent::Started, &dev.log)?;
+        }
+        if is_awaited && dev.hw.holds_writes() {
+            let slow = LifeEvent::ResetSlow(clock::monotonic_ms());
+            dev.life.apply(slow, &dev.log)?;
+        } else if is_awaited {
+            device.attach_driver();
         }
         recovery::watch(dev, device);
         result
     }
 
-    fn start_held(&self, cause: Cause, held: Held) -> Result {
+    /// `cause` is that of this stop, `frozen` that of the freeze of the virtio driver.
+    fn start_held(&self, cause: Cause, frozen: Cause, held: Held) -> Result {
         match held {
-            Held::Live => Ok(()),
+            Held::Live => {
+                self.dev().hw.pci().refresh_command();
+                Ok(())
+            }
             Held::Unprepared => self.reset_unprepared(),
-            Held::Frozen if cause == Cause::Reset => match self.lock_driver() {
-                Ok(_guard) => self.wake(cause, held),
-                Err(_) => self.wake(cause, Held::Idle),
-            },
-            _ => self.wake(cause, held),
+            Held::Frozen if cause == Cause::Reset => {
+                // A driver that is being unbound may wait for its restore, with the lock held: as
+                // with C, it is restored all the same.
+                let _guard = self.lock_driver();
+                self.wake(frozen, held)
+            }
+            _ => self.wake(frozen, held),
         }
     }
 
@@ -321,7 +335,6 @@ impl Bound {
     /// [`Bound::acknowledge`] and [`Bound::bring_back`]; the device is detached then.
     fn wake(&self, cause: Cause, held: Held) -> Result {
         let (dev, device) = (self.dev(), self.device());
-        let is_awaited = dev.hw.holds_writes();
         let result = self.check_identity().and_then(|()| self.enable());
         let result = result.and_then(|()| {
             dev.irqs.check(&dev.hw, &dev.log);
@@ -336,8 +349,6 @@ impl Bound {
             recovery::detach(dev, legacy_features(dev, device).unwrap_or(0))?;
             // A failure is reported; the work tries again.
             let _ = recovery::restore_detached(dev, device);
-        } else if is_awaited {
-            device.attach_driver();
         }
         result
     }
@@ -363,6 +374,8 @@ impl Bound {
     /// not acknowledged.
     fn reset_unprepared(&self) -> Result {
         let (dev, device) = (self.dev(), self.device());
+        // The PCI core has restored the configuration space.
+        dev.hw.pci().refresh_command();
         self.check_identity()?;
         if dev.state.has_rings() {
             dev_warn!(

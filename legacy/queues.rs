@@ -218,7 +218,7 @@ impl Vqs {
         sizes.clear();
         self.with(|queues| {
             for virtqueue in queues.virtqueues() {
-                // There is room, since `reserve_sizes` was successful before they were put in place.
+                // There is room: `reserve_sizes` was successful before they were put in place.
                 let _ = sizes.push_within_capacity(virtqueue.num());
             }
         });

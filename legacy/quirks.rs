@@ -36,8 +36,8 @@ pub(super) fn remove_ends(device_type: u32, vqs: &Vqs, config: &ConfigCache) -> 
     }
 }
 
-/// Whether `freeze` or `reset_prepare` of the virtio driver may wait for the device, so that a device
-/// that is dead is to be found out before.
+/// Whether `freeze` or `reset_prepare` of the virtio driver may wait for the device, so that a
+/// device that is dead is to be found out before.
 pub(super) fn freeze_may_wait(device_type: u32) -> bool {
     matches!(device_type, NET | BLOCK | CONSOLE | BALLOON)
 }

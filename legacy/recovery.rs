@@ -23,7 +23,8 @@ use super::{
     core::{
         handshake::{
             self,
-            Device as _, //
+            Device as _,
+            Handshake, //
         },
         journal::{
             Absence,
@@ -42,13 +43,14 @@ use super::{
     device::LegacyDevice,
     life::LifeGuard,
     negotiate::{
-        begin_handshake,
-        legacy_features, //
+        legacy_features,
+        note_complete, //
     },
     quirks, //
 };
 use crate::{
     abstractions::{
+        clock,
         compat::{
             self,
             Parameter, //
@@ -60,7 +62,7 @@ use crate::{
 };
 
 /// After how many ms a device that was found dead is looked at again: one sample is no proof.
-const SECOND_LOOK_MS: u32 = 1000;
+const SECOND_LOOK_MS: u64 = 1000;
 
 /// The same when a sleep waits for it.
 const SECOND_LOOK_AT_STOP: Delta = Delta::from_millis(100);
@@ -124,7 +126,7 @@ pub(super) fn go_live(dev: &LegacyDevice, device: &Device) {
 pub(super) fn watch(dev: &LegacyDevice, device: &Device) {
     match dev.life.get() {
         Life::AwaitingReset(_) | Life::Detached(_, None) => device.schedule_work(),
-        Life::Working | Life::Suspect => {
+        Life::Working | Life::Suspect(_) => {
             if dev.hw.pci().intx_is_masked() && dev.irqs.uses_intx() {
                 device.schedule_work();
             } else if let Some(millis) = interval().filter(|_| dev.state.is_live()) {
@@ -138,34 +140,45 @@ pub(super) fn watch(dev: &LegacyDevice, device: &Device) {
 /// The deferred work of a device; after how many ms it is to be done again.
 pub(super) fn work(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
     match dev.life.get() {
-        Life::AwaitingReset(polls) => await_reset(dev, device, polls),
-        Life::Working | Life::Suspect => look(dev, device),
+        Life::AwaitingReset(_) => await_reset(dev, device),
+        Life::Working | Life::Suspect(_) => look(dev, device),
         Life::Detached(_, None) => take_away(dev, device),
         _ => None,
     }
 }
 
 /// Waits for the first reset of a device, without holding up others.
-fn await_reset(dev: &LegacyDevice, device: &Device, polls: u32) -> Option<NonZero<u32>> {
-    let status = dev.read_status();
-    if status == Status::RESET {
-        dev.hw.hold_writes(false);
-        // A reset that is seen complete makes the state `Working`. An error is reported.
-        if let Ok(reset) = begin_handshake(dev) {
+fn await_reset(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
+    // A virtio driver that is probed asks for the features, and is put off or gets them.
+    let Some(guard) = device.try_lock() else {
+        return NonZero::new(POLL_RESET_MS);
+    };
+    // No sleep, reset or removal begins before the look has ended.
+    let mut life = dev.life.lock();
+    let Life::AwaitingReset(since) = life.get() else {
+        return None;
+    };
+    let limit = module_parameters::reset_timeout_ms.get();
+    match Handshake::take_over(dev) {
+        Ok(reset) => {
+            note_complete(dev);
+            life.apply(LifeEvent::ResetComplete, &dev.log).ok()?;
             reset.acknowledge(false).stop();
             dev.log.inform(Event::ResetComplete);
         }
-        device.attach_driver();
-        return None;
+        Err(_) if clock::monotonic_ms().saturating_sub(since) < limit.into() => {
+            return NonZero::new(POLL_RESET_MS);
+        }
+        Err(status) => {
+            let error = handshake::ResetError::Incomplete(status);
+            dev.log.report(Event::ResetFailed(error));
+            let _ = detach_locked(dev, &mut life, 0);
+            return None;
+        }
     }
-    let waited = polls.saturating_mul(POLL_RESET_MS);
-    if waited < module_parameters::reset_timeout_ms.get() {
-        dev.life.apply(LifeEvent::ResetSlow, &dev.log).ok()?;
-        return NonZero::new(POLL_RESET_MS);
-    }
-    let error = handshake::ResetError::Incomplete(status);
-    dev.log.report(Event::ResetFailed(error));
-    let _ = detach(dev, 0);
+    drop(life);
+    drop(guard);
+    device.attach_driver();
     None
 }
 
@@ -174,9 +187,17 @@ fn await_reset(dev: &LegacyDevice, device: &Device, polls: u32) -> Option<NonZer
 fn look(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
     // No sleep, reset or removal begins before the look has ended.
     let mut life = dev.life.lock();
+    let now = clock::monotonic_ms();
     let is_suspect = match life.get() {
         Life::Working => false,
-        Life::Suspect => true,
+        Life::Suspect(since) => {
+            // An interrupt or a read of the status may ask for a look at any time.
+            let early = SECOND_LOOK_MS.saturating_sub(now.saturating_sub(since));
+            if early > 0 {
+                return NonZero::new(u32::try_from(early).unwrap_or(u32::MAX));
+            }
+            true
+        }
         _ => return None,
     };
     if !dev.state.is_live() {
@@ -193,20 +214,22 @@ fn look(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
                 let _ = life.apply(LifeEvent::AlarmWithdrawn, &dev.log);
                 dev.log.inform(Event::AlarmWithdrawn);
             }
-            drop(life);
-            let was_masked = dev.hw.pci().intx_is_masked();
-            if was_masked && dev.irqs.uses_intx() {
-                // What the line was masked for comes again; a change of the configuration may not.
+            if dev.irqs.uses_intx() {
+                // What the line was masked for comes again, since it is a level.
                 dev.hw.pci().set_intx_masked(false);
+            }
+            drop(life);
+            if dev.hw.take_isr_all_ones() {
+                // The read may have cleared a change of the configuration.
                 device.config_changed();
             }
             note_complaint(dev, status, written);
             interval()
         }
         Err(_) if !is_suspect => {
-            life.apply(LifeEvent::Alarm, &dev.log).ok()?;
+            life.apply(LifeEvent::Alarm(now), &dev.log).ok()?;
             dev.log.record(Event::Alarm(status));
-            NonZero::new(SECOND_LOOK_MS)
+            NonZero::new(u32::try_from(SECOND_LOOK_MS).unwrap_or(u32::MAX))
         }
         Err(dead) => {
             report_dead(dev, dead);
@@ -319,7 +342,11 @@ fn take_away(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
     // added its buffer by then.
     compat::synchronize_rcu();
 
-    if let Some(cause) = dev.life.get().frozen() {
+    let life = dev.life.get();
+    if !matches!(life, Life::Detached(_, None)) {
+        return None;
+    }
+    if let Some(cause) = life.frozen() {
         // The lock is not waited for: a driver that is being removed may have it for ever.
         let restored = device
             .try_lock()
@@ -332,7 +359,9 @@ fn take_away(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
         return NonZero::new(AGAIN_MS);
     }
     if !quirks::remove_ends(device.device_type(), &dev.vqs, &dev.config) {
-        dev.log.report(Event::Kept);
+        if dev.state.note_kept() {
+            dev.log.report(Event::Kept);
+        }
         return None;
     }
     let mut life = dev.life.lock();
@@ -344,8 +373,8 @@ fn take_away(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
     None
 }
 
-/// Restores the frozen virtio driver of a detached device; the caller has the lock of `device`, or
-/// is in a sleep.
+/// Restores the frozen virtio driver of a detached device. The caller has the lock of `device`, or
+/// user space is frozen and the state has a cause, so that the work does nothing.
 ///
 /// Virtio drivers that were frozen must be restored before they are frozen again or removed:
 /// virtio-rng, for one, frees its data in both, and virtio-net takes itself from lists.
@@ -404,7 +433,7 @@ pub(super) fn prepare_removal(dev: &LegacyDevice, device: &Device) {
         let _ = detach(dev, dev.state.features().unwrap_or(0));
     }
     if matches!(dev.life.get(), Life::Detached(_, Some(_))) {
-        let _ = dev.life.apply(LifeEvent::Start, &dev.log);
+        let _ = dev.life.apply(LifeEvent::Started, &dev.log);
     }
     if let Life::Detached(driver, _) = dev.life.get() {
         device.break_virtqueues();

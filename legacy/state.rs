@@ -53,6 +53,8 @@ struct Inner {
     reset_error: Option<ResetError>,
     /// Whether it was reported that the device is not content, since the last reset.
     complained: bool,
+    /// Whether it was reported that the virtio device stays registered.
+    kept: bool,
     /// The status that was read at the beginning of a freeze, for the virtio core.
     seen: Option<Status>,
 }
@@ -105,6 +107,7 @@ impl State {
                 has_rings: false,
                 reset_error: None,
                 complained: false,
+                kept: false,
                 seen: None,
             }),
             is_live: AtomicFlag::new(false),
@@ -218,6 +221,11 @@ impl State {
     /// Whether a complaint of the device is the first one since the last reset.
     pub(super) fn note_complaint(&self) -> bool {
         !core::mem::replace(&mut self.inner.lock().complained, true)
+    }
+
+    /// Whether it is reported for the first time that the virtio device stays registered.
+    pub(super) fn note_kept(&self) -> bool {
+        !core::mem::replace(&mut self.inner.lock().kept, true)
     }
 
     /// Remembers a status that was read for the virtio core, or forgets it.

@@ -79,6 +79,10 @@ static UNRELEASED: Atomic<usize> = Atomic::new(0);
 /// of this module, which must not be unloaded before. The C driver does not wait.
 pub(crate) struct Devices;
 
+/// From which delay on a work may be as much as a second late or early, so that timers of several
+/// devices expire at once, in ms.
+const ROUNDED_MS: u32 = 5000;
+
 /// For how long a wait goes on without a message, in ms.
 const QUIET_MS: u32 = 1000;
 
@@ -179,9 +183,14 @@ impl Device {
     ///
     /// May be called in any context.
     pub(crate) fn schedule_work_after(&self, millis: NonZero<u32>) {
+        let delay = msecs_to_jiffies(millis.get());
         // SAFETY: As above. Both functions may be called in any context.
         unsafe {
-            let delay = kernel_bindings::round_jiffies_relative(msecs_to_jiffies(millis.get()));
+            let delay = if millis.get() < ROUNDED_MS {
+                delay
+            } else {
+                kernel_bindings::round_jiffies_relative(delay)
+            };
             kernel_bindings::queue_delayed_work_on(
                 ANY_CPU,
                 kernel_bindings::system_dfl_wq,

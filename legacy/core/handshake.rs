@@ -97,11 +97,6 @@ pub(crate) fn reset_pause(attempt: u32, limit_ms: u32) -> Option<u32> {
 /// Virtio 1.4, 2.4 "Device Reset": a reset is complete when the status reads 0.
 pub(crate) fn reset<D: Device>(device: &D) -> Result<(), ResetError> {
     device.write_status(Status::RESET);
-    await_reset(device)
-}
-
-/// Waits until a reset is complete that was begun before.
-pub(crate) fn await_reset<D: Device>(device: &D) -> Result<(), ResetError> {
     let (mut attempt, mut gone) = (0, 0);
     loop {
         let error = match device.read_status() {
@@ -223,6 +218,21 @@ impl<'a, D: Device> Handshake<'a, D, Reset> {
                 Err(ResetError::Gone)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Takes over a reset that was begun before, if it is complete by now; does not wait.
+    ///
+    /// # Errors
+    ///
+    /// It is not complete; the device is left alone.
+    pub(crate) fn take_over(device: &'a D) -> Result<Self, Status> {
+        match device.read_status() {
+            Status::RESET => Ok(Self {
+                unfinished: Unfinished(device),
+                state: PhantomData,
+            }),
+            status => Err(status),
         }
     }
 

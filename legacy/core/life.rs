@@ -11,8 +11,8 @@
 //!                Stop │    │ Started                           │ Lost
 //!                     ▼    │                                   ▼
 //!      Stopping ─▶ Stopped ─▶ Starting ── Lost ──────────▶ Detached
-//!            Stopped     Start                                 │
-//!                                                              │ Leave
+//!            Stopped     Start  ▲                               │ │
+//!                               └ Start, if the driver is frozen┘ │ Leave
 //!      Leave, from each state but Stopping, Stopped, Starting  ▼
 //!      ──────────────────────────────────────────────────▶ Leaving
 //! ```
@@ -59,13 +59,14 @@ pub(crate) enum Driver {
 pub(crate) enum Life {
     /// The first reset is not complete.
     New,
-    /// The first reset takes long; how often it was asked for. The device is registered, and no
-    /// virtio driver is bound.
-    AwaitingReset(u32),
+    /// The first reset takes long; since when, in ms. The device is registered, and no virtio
+    /// driver is bound.
+    AwaitingReset(u64),
     /// The device is in use, or waits for a virtio driver.
     Working,
-    /// As [`Life::Working`], after a look that found the device dead. The next look decides.
-    Suspect,
+    /// As [`Life::Working`], after a look that found the device dead; when, in ms. A look that is
+    /// late enough after it decides.
+    Suspect(u64),
     /// The device is being stopped.
     Stopping(Cause),
     /// The device is stopped; registers are not accessed.
@@ -82,12 +83,12 @@ pub(crate) enum Life {
 /// Something that happens to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LifeEvent {
-    /// The first reset is not complete after a second, or since it was asked for last.
-    ResetSlow,
+    /// The first reset is not complete after a second; the time, in ms.
+    ResetSlow(u64),
     /// The first reset was seen complete.
     ResetComplete,
-    /// A look has found the device dead.
-    Alarm,
+    /// A look has found the device dead; the time, in ms.
+    Alarm(u64),
     /// The look after that has found it alive.
     AlarmWithdrawn,
     /// The device cannot be used any more.
@@ -98,11 +99,11 @@ pub(crate) enum LifeEvent {
     Stopped(Held),
     /// The device is not stopped, since its virtio driver refuses or would wait for ever.
     StopFailed,
-    /// The sleep or the reset is over.
+    /// The sleep or the reset is over. A device that was lost before gets another chance.
     Start,
     /// The virtio driver was restored, when the device was stopped or later.
     DriverRestored,
-    /// The device works again.
+    /// The device works again, or is lost.
     Started,
     /// The virtio device is unregistered: the device is unbound, removed, or lost.
     Leave,
@@ -132,17 +133,14 @@ impl Life {
     pub(crate) fn after(self, event: LifeEvent) -> Result<Self, IllegalEvent> {
         use LifeEvent as E;
         let next = match (self, event) {
-            (Self::New, E::ResetSlow) => Self::AwaitingReset(0),
-            (Self::AwaitingReset(polls), E::ResetSlow) => {
-                Self::AwaitingReset(polls.saturating_add(1))
-            }
+            (Self::New | Self::Working, E::ResetSlow(now)) => Self::AwaitingReset(now),
             (Self::New | Self::AwaitingReset(_), E::ResetComplete)
-            | (Self::Suspect, E::AlarmWithdrawn)
+            | (Self::Suspect(_), E::AlarmWithdrawn)
             | (Self::Stopping(_), E::StopFailed)
             | (Self::Starting(..), E::Started) => Self::Working,
-            (Self::Working, E::Alarm) => Self::Suspect,
+            (Self::Working, E::Alarm(now)) => Self::Suspect(now),
 
-            (Self::AwaitingReset(_) | Self::Working | Self::Suspect, E::Stop(cause)) => {
+            (Self::AwaitingReset(_) | Self::Working | Self::Suspect(_), E::Stop(cause)) => {
                 Self::Stopping(cause)
             }
             (Self::Stopping(cause), E::Stopped(held)) => Self::Stopped(cause, held),
@@ -151,20 +149,25 @@ impl Life {
                 Self::Starting(cause, Held::Idle)
             }
 
-            (Self::New | Self::AwaitingReset(_) | Self::Working | Self::Suspect, E::Lost) => {
+            (Self::New | Self::AwaitingReset(_) | Self::Working | Self::Suspect(_), E::Lost) => {
                 Self::Detached(Driver::Running, None)
             }
             (Self::Stopping(cause), E::Lost) => Self::Detached(Driver::Running, Some(cause)),
             (Self::Stopped(cause, held), E::Lost) => {
                 Self::Detached(held.driver(cause), Some(cause))
             }
-            (Self::Starting(cause, held), E::Lost) => Self::Detached(held.driver(cause), None),
+            (Self::Starting(cause, held), E::Lost) => {
+                Self::Detached(held.driver(cause), Some(cause))
+            }
 
             (Self::Detached(driver, None), E::Stop(cause)) => Self::Detached(driver, Some(cause)),
             (Self::Detached(_, Some(cause)), E::Stopped(Held::Frozen)) => {
                 Self::Detached(Driver::Frozen(cause), Some(cause))
             }
-            (Self::Detached(driver, Some(_)), E::StopFailed | E::Start) => {
+            (Self::Detached(Driver::Frozen(cause), Some(_)), E::Start) => {
+                Self::Starting(cause, Held::Frozen)
+            }
+            (Self::Detached(driver, Some(_)), E::StopFailed | E::Started) => {
                 Self::Detached(driver, None)
             }
             (Self::Detached(Driver::Frozen(_), stopped), E::DriverRestored) => {
@@ -175,13 +178,14 @@ impl Life {
                 Self::New
                 | Self::AwaitingReset(_)
                 | Self::Working
-                | Self::Suspect
+                | Self::Suspect(_)
                 | Self::Detached(..),
                 E::Leave,
             ) => Self::Leaving,
 
             (Self::Detached(..), E::Lost)
             | (Self::Detached(_, Some(_)), E::Stopped(_))
+            | (Self::Detached(Driver::Running, Some(_)), E::Start)
             | (Self::Leaving, E::Lost | E::Stop(_) | E::Start | E::Leave) => self,
 
             _ => return Err(IllegalEvent { state: self, event }),
@@ -201,7 +205,7 @@ impl Life {
 
     /// Whether somebody may read registers at any time.
     pub(crate) fn has_registers(self) -> bool {
-        matches!(self, Self::New | Self::Working | Self::Suspect)
+        matches!(self, Self::New | Self::Working | Self::Suspect(_))
     }
 
     /// Whether the virtio driver of a detached device may be removed now.
@@ -209,10 +213,10 @@ impl Life {
         matches!(self, Self::Detached(Driver::Running, None))
     }
 
-    /// Why the virtio driver of a detached device is frozen, if it is and may be restored now.
+    /// Why the virtio driver of a detached device is frozen, if it is.
     pub(crate) fn frozen(self) -> Option<Cause> {
         match self {
-            Self::Detached(Driver::Frozen(cause), None) => Some(cause),
+            Self::Detached(Driver::Frozen(cause), _) => Some(cause),
             _ => None,
         }
     }

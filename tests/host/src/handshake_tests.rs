@@ -246,6 +246,20 @@ fn a_reset_is_waited_for_as_long_as_the_limit_says() {
 }
 
 #[test]
+fn a_reset_is_taken_over_when_it_is_complete_and_not_before() {
+    let device = RegisterFile::new();
+    let taken = Handshake::take_over(&device);
+    assert_eq!(taken.err(), Some(Status::from_raw(0x07)));
+    assert_log(&device, 0, &[ReadStatus(0x07)]);
+
+    let device = RegisterFile::new();
+    assert_eq!(reset(&device), Ok(()));
+    let acknowledged = Handshake::take_over(&device).unwrap().acknowledge(false);
+    acknowledged.stop();
+    assert_log(&device, 2, &[ReadStatus(0), WriteStatus(0x01)]);
+}
+
+#[test]
 fn a_slow_reset_is_told_once_whatever_the_limit_is() {
     let slow = (0..10_000).filter(|&attempt| waited_ms(attempt) == SLOW_RESET_MS);
     assert_eq!(slow.count(), 1);

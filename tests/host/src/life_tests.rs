@@ -25,7 +25,7 @@ fn states() -> Vec<Life> {
         Life::AwaitingReset(0),
         Life::AwaitingReset(7),
         Life::Working,
-        Life::Suspect,
+        Life::Suspect(3),
         Life::Leaving,
     ];
     for cause in CAUSES {
@@ -49,9 +49,9 @@ fn states() -> Vec<Life> {
 
 fn events() -> Vec<LifeEvent> {
     let mut events = vec![
-        LifeEvent::ResetSlow,
+        LifeEvent::ResetSlow(7),
         LifeEvent::ResetComplete,
-        LifeEvent::Alarm,
+        LifeEvent::Alarm(3),
         LifeEvent::AlarmWithdrawn,
         LifeEvent::Lost,
         LifeEvent::StopFailed,
@@ -74,14 +74,13 @@ fn drawn(state: Life, event: LifeEvent) -> Option<Life> {
     };
     let next = match state {
         Life::New => match event {
-            E::ResetSlow => Life::AwaitingReset(0),
+            E::ResetSlow(now) => Life::AwaitingReset(now),
             E::ResetComplete => Life::Working,
             E::Lost => Life::Detached(Driver::Running, None),
             E::Leave => Life::Leaving,
             _ => return None,
         },
-        Life::AwaitingReset(polls) => match event {
-            E::ResetSlow => Life::AwaitingReset(polls + 1),
+        Life::AwaitingReset(_) => match event {
             E::ResetComplete => Life::Working,
             E::Stop(cause) => Life::Stopping(cause),
             E::Lost => Life::Detached(Driver::Running, None),
@@ -89,13 +88,15 @@ fn drawn(state: Life, event: LifeEvent) -> Option<Life> {
             _ => return None,
         },
         Life::Working => match event {
-            E::Alarm => Life::Suspect,
+            E::Alarm(now) => Life::Suspect(now),
+            // After a sleep or a reset of a device whose first reset was not complete.
+            E::ResetSlow(now) => Life::AwaitingReset(now),
             E::Stop(cause) => Life::Stopping(cause),
             E::Lost => Life::Detached(Driver::Running, None),
             E::Leave => Life::Leaving,
             _ => return None,
         },
-        Life::Suspect => match event {
+        Life::Suspect(_) => match event {
             E::AlarmWithdrawn => Life::Working,
             E::Stop(cause) => Life::Stopping(cause),
             E::Lost => Life::Detached(Driver::Running, None),
@@ -116,7 +117,7 @@ fn drawn(state: Life, event: LifeEvent) -> Option<Life> {
         Life::Starting(cause, held) => match event {
             E::Started => Life::Working,
             E::DriverRestored if held == Held::Frozen => Life::Starting(cause, Held::Idle),
-            E::Lost => Life::Detached(frozen(held, cause), None),
+            E::Lost => Life::Detached(frozen(held, cause), Some(cause)),
             _ => return None,
         },
         Life::Detached(driver, None) => match event {
@@ -129,7 +130,11 @@ fn drawn(state: Life, event: LifeEvent) -> Option<Life> {
         Life::Detached(driver, Some(cause)) => match event {
             E::Stopped(Held::Frozen) => Life::Detached(Driver::Frozen(cause), Some(cause)),
             E::Stopped(_) | E::Lost => state,
-            E::StopFailed | E::Start => Life::Detached(driver, None),
+            E::Start => match driver {
+                Driver::Frozen(cause) => Life::Starting(cause, Held::Frozen),
+                Driver::Running => state,
+            },
+            E::StopFailed | E::Started => Life::Detached(driver, None),
             E::DriverRestored if driver != Driver::Running => {
                 Life::Detached(Driver::Running, Some(cause))
             }
@@ -177,11 +182,15 @@ impl World {
     fn after(mut self, state: Life, event: LifeEvent) -> Self {
         match event {
             LifeEvent::Stop(_) => self.is_stopped = true,
-            LifeEvent::Start | LifeEvent::StopFailed => self.is_stopped = false,
+            LifeEvent::Start => self.is_lost &= !self.is_frozen,
+            LifeEvent::StopFailed => self.is_stopped = false,
             LifeEvent::Stopped(Held::Frozen) => self.is_frozen = true,
             LifeEvent::DriverRestored => self.is_frozen = false,
-            // A start without the driver's restore: the driver is being unbound.
-            LifeEvent::Started => self.is_frozen = false,
+            LifeEvent::Started => {
+                self.is_stopped = false;
+                // Without a restore, no driver was bound any more.
+                self.is_frozen &= self.is_lost;
+            }
             LifeEvent::Lost if state != Life::Leaving => self.is_lost = true,
             LifeEvent::Leave => self.has_left = true,
             _ => {}
@@ -204,8 +213,7 @@ impl World {
             assert_eq!(self.is_stopped, stopped.is_some(), "{state:?}");
             let may_leave = !self.is_frozen && !self.is_stopped;
             assert_eq!(state.may_leave(), may_leave, "{state:?}");
-            let may_restore = self.is_frozen && !self.is_stopped;
-            assert_eq!(state.frozen().is_some(), may_restore, "{state:?}");
+            assert_eq!(state.frozen().is_some(), self.is_frozen, "{state:?}");
         }
         if self.is_stopped {
             assert!(!state.has_registers(), "{state:?}");
@@ -245,7 +253,7 @@ fn every_state_but_the_last_can_end() {
         let mut state = state;
         for event in [
             LifeEvent::Lost,
-            LifeEvent::Start,
+            LifeEvent::Started,
             LifeEvent::DriverRestored,
             LifeEvent::Leave,
         ] {

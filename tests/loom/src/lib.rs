@@ -276,8 +276,8 @@ fn no_look_at_a_device_that_is_stopped() {
                 for _ in 0..2 {
                     let mut life = life.lock().unwrap();
                     let event = match *life {
-                        Life::Working => LifeEvent::Alarm,
-                        Life::Suspect => LifeEvent::AlarmWithdrawn,
+                        Life::Working => LifeEvent::Alarm(0),
+                        Life::Suspect(_) => LifeEvent::AlarmWithdrawn,
                         _ => return,
                     };
                     assert!(powered.load(Ordering::Relaxed), "{:?}", *life);

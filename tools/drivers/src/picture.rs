@@ -19,9 +19,7 @@ const FOOT: usize = 34;
 const STYLE: &str = "\
 .dm text{font:12px sans-serif;fill:#1f2328}.dm .paper{fill:#fff}.dm .kept{fill:#c9e5cf}\
 .dm .must{fill:#c0392b}.dm .should{fill:#a04000}.dm .convention{fill:#7d6608}\
-.dm .none{fill:none;stroke:#d0d7de}.dm .mark{fill:#fff;text-anchor:middle}\
-@media(prefers-color-scheme:dark){.dm text{fill:#e6edf3}.dm .paper{fill:#0d1117}\
-.dm .kept{fill:#23503a}.dm .none{stroke:#30363d}}";
+.dm .none{fill:none;stroke:#d0d7de}.dm .mark{fill:#fff;text-anchor:middle}";
 
 /// What the picture shows of a cell: the class, and a sign that needs no colour.
 fn kind(cell: &Cell, rule: &Rule) -> (&'static str, &'static str) {

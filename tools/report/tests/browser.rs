@@ -139,8 +139,8 @@ fn the_pictures_are_there_and_fit() {
         ),
     ] {
         let seen = browser.probe(width, arguments);
-        // Eight devices in two modes, the legend, growth and intervals.
-        assert_eq!((seen.pictures, seen.drawn), (19, 19), "{seen:?}");
+        // The matrix of drivers, eight devices in two modes, the legend, growth and intervals.
+        assert_eq!((seen.pictures, seen.drawn), (20, 20), "{seen:?}");
         assert_eq!(seen.overflow, 0, "{seen:?}");
         assert!(seen.tool_tips > 1000, "{seen:?}");
         assert_eq!(seen.background, background, "{seen:?}");

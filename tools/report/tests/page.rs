@@ -85,6 +85,7 @@ fn each_picture_file_has_its_colours_and_a_ground() {
             let name = path.display();
             assert!(!svg.contains("var(") && !svg.contains("@media"), "{name}");
             let has_ground = svg.contains("<rect class=\"hs-paper\"")
+                || svg.contains("<rect class=\"paper\"")
                 || svg.contains("><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>");
             assert!(has_ground, "{name}");
             pictures += 1;
