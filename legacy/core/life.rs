@@ -153,10 +153,7 @@ impl Life {
                 Self::Detached(Driver::Running, None)
             }
             (Self::Stopping(cause), E::Lost) => Self::Detached(Driver::Running, Some(cause)),
-            (Self::Stopped(cause, held), E::Lost) => {
-                Self::Detached(held.driver(cause), Some(cause))
-            }
-            (Self::Starting(cause, held), E::Lost) => {
+            (Self::Stopped(cause, held) | Self::Starting(cause, held), E::Lost) => {
                 Self::Detached(held.driver(cause), Some(cause))
             }
 
