@@ -320,6 +320,8 @@ pub(super) fn detach(dev: &LegacyDevice, features: u32) -> Result {
 
 fn detach_locked(dev: &LegacyDevice, life: &mut LifeGuard<'_>, features: u32) -> Result {
     life.apply(LifeEvent::Lost, &dev.log)?;
+    // No reset is awaited any more.
+    dev.hw.hold_writes(false);
     if dev.hw.detach() {
         let pci = dev.hw.pci();
         pci.set_master(false);
