@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Time stamps for people, which [`kernel::time::Instant`] does not give away.
+//! Raw monotonic time, which [`kernel::time::Instant`] does not expose.
 
 /// Milliseconds since the machine was booted, without the time that it slept.
 pub(crate) fn monotonic_ms() -> u64 {

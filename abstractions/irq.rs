@@ -52,7 +52,7 @@ impl Affinity {
         unsafe { raw.as_ref() }.map(|&raw| Self(raw))
     }
 
-    /// What can be compared; `None` if a function of the virtio driver decides each time anew.
+    /// What can be compared; `None` if a function of the virtio driver decides each time.
     pub(crate) fn spread(&self) -> Option<Spread> {
         self.0.calc_sets.is_none().then_some(Spread {
             pre_vectors: self.0.pre_vectors,

@@ -117,7 +117,7 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         name: &'static CStr,
         module: &'static ThisModule,
     ) -> Result {
-        // SAFETY: `pdrv` is valid and not registered yet, hence nobody else accesses it. The
+        // SAFETY: `pdrv` is valid and not registered yet, hence nothing else accesses it. The
         // tables are `'static`.
         unsafe {
             let pdrv = pdrv.get();
@@ -201,7 +201,7 @@ impl<T: Driver> Adapter<T> {
         pdev: *mut bindings::pci_dev,
         _id: *const bindings::pci_device_id,
     ) -> c_int {
-        // SAFETY: The PCI core calls this with a valid device, which stays valid meanwhile.
+        // SAFETY: The PCI core calls this with a valid device, which stays valid for the call.
         // CAST: `pci::Device` is a transparent wrapper of `struct pci_dev`.
         let pdev = unsafe { &*pdev.cast::<pci::Device<CoreInternal<'_>>>() };
 
@@ -377,7 +377,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if no device has so many, `EOVERFLOW` if it has more than there are addresses.
+    /// `EINVAL` if `bar` is out of range, `EOVERFLOW` if it has more than there are addresses.
     pub(crate) fn resource_len(&self, bar: u32) -> Result<usize> {
         Ok(usize::try_from(self.pdev.resource_len(bar)?)?)
     }

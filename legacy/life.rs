@@ -23,9 +23,9 @@ use crate::abstractions::compat::protocol_error;
 
 /// The state of the life cycle.
 ///
-/// Its lock is the first one in any order. It is held for a look at the device, so that no sleep,
-/// reset or removal begins during the look, and never while a virtio driver is called or a reset is
-/// waited for.
+/// Its lock comes after that of the virtio device and before all others. It is held for a look at
+/// the device, so that no sleep, reset or removal begins during the look, and never while a virtio
+/// driver is called or a reset is waited for.
 #[pin_data]
 pub(super) struct LifeCycle {
     #[pin]

@@ -124,7 +124,7 @@ impl<T: ConfigOps> Ops<T> {
     ///
     /// # Safety
     ///
-    /// As for [`Self::transport`], and nobody else may do the same during `'a`.
+    /// As for [`Self::transport`], and nothing else may do the same during `'a`.
     unsafe fn vqs<'a>(vdev: *mut bindings::virtio_device) -> &'a mut KVec<Arc<Virtqueue>> {
         // SAFETY: By the safety requirements, this is the only access to the cell of a valid
         // `Allocation<T>`.
@@ -219,7 +219,7 @@ impl<T: ConfigOps> Ops<T> {
         desc: *mut kernel_bindings::irq_affinity,
     ) -> c_int {
         // SAFETY: The virtio core gives the device, `nvqs` requests and room for as many answers,
-        // and a descriptor or null. It does not have virtqueues found or deleted meanwhile.
+        // and a descriptor or null. It does not have virtqueues found or deleted at the same time.
         // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
         let (transport, device, mut requested, affinity) = unsafe {
             let device = Device::from_raw(vdev);
@@ -243,8 +243,8 @@ impl<T: ConfigOps> Ops<T> {
     unsafe extern "C" fn del_vqs_callback(vdev: *mut bindings::virtio_device) {
         // SAFETY: The virtio core gives the device.
         unsafe { Self::transport(vdev) }.delete_virtqueues();
-        // SAFETY: As above, and it does not have virtqueues found or deleted meanwhile. It holds a
-        // reference to the device, so that those of the virtqueues are not the last ones.
+        // SAFETY: As above, and it does not have virtqueues found or deleted at the same time. It
+        // holds a reference to the device, so that those of the virtqueues are not the last ones.
         unsafe { Self::vqs(vdev) }.clear();
     }
 

@@ -159,11 +159,11 @@ const NAME_LEN: usize = 32;
 ///
 /// # Invariants
 ///
-/// `raw` was made by `vring_create_virtqueue` and is deleted by nobody else.
+/// `raw` was made by `vring_create_virtqueue` and is deleted only by this.
 pub(crate) struct Virtqueue {
     raw: NonNull<bindings::virtqueue>,
     num: u16,
-    /// The name, for people, with zeros behind it.
+    /// The name, for debugfs, with zeros behind it.
     name: [u8; NAME_LEN],
     /// What `raw` belongs to.
     _device: ARef<Device>,
@@ -230,7 +230,7 @@ impl Virtqueue {
         };
         let raw = NonNull::new(raw).ok_or(ENOMEM)?;
 
-        // SAFETY: The virtqueue was just made and nobody else knows it yet.
+        // SAFETY: The virtqueue was just made and nothing else knows it yet.
         unsafe {
             (*raw.as_ptr()).num_max = num.into();
             (*raw.as_ptr()).priv_ = address;
@@ -265,7 +265,7 @@ impl Virtqueue {
 
     /// Number of entries that are not in use, as the virtio core knew it a moment ago.
     pub(crate) fn num_free(&self) -> u32 {
-        // SAFETY: By the type invariant, the virtqueue is valid. The number may change meanwhile.
+        // SAFETY: By the type invariant, the virtqueue is valid. The number may change at any time.
         unsafe { (&raw const (*self.raw.as_ptr()).num_free).read_volatile() }
     }
 

@@ -178,7 +178,7 @@ impl Device {
         };
     }
 
-    /// Has [`ConfigOps::work`] called after so many ms, or a little more, if it is not called
+    /// Has [`ConfigOps::work`] called after `millis` ms, or a little more, if it is not called
     /// sooner anyway.
     ///
     /// May be called in any context.
@@ -282,7 +282,7 @@ impl<T: ConfigOps> Registration<T> {
             },
             GFP_KERNEL,
         )?;
-        // SAFETY: The device is zeroed, which is valid, and nobody else knows it.
+        // SAFETY: The device is zeroed, which is valid, and nothing else knows it.
         let device = unsafe { &mut *allocation.head.device.get() };
         device.dev.parent = parent.as_raw_dev();
         device.dev.release = Some(Self::release_callback);
@@ -362,7 +362,7 @@ impl<T: ConfigOps> Registration<T> {
     /// Only for use as the release callback of a device that [`Self::new`] has made.
     unsafe extern "C" fn release_callback(dev: *mut kernel_bindings::device) {
         // SAFETY: By the safety requirements, `dev` is embedded in the first field of an
-        // allocation that came from a box, and nobody uses it any more.
+        // allocation that came from a box, and nothing uses it any more.
         unsafe {
             let vdev = container_of!(dev, bindings::virtio_device, dev);
             drop(KBox::from_raw(vdev.cast::<Allocation<T>>()));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What happened to a device, for people: the last events, each with its time.
+//! What happened to a device: the last events, each with its time.
 //!
 //! What an event prints is also the line in the kernel log, where there is one.
 
@@ -119,9 +119,9 @@ pub(crate) enum Event {
     NotRestored(Errno),
     /// Virtqueues are missing after the virtio driver was restored.
     VirtqueuesMissing {
-        /// So many there are.
+        /// Virtqueues present now.
         now: usize,
-        /// So many there were.
+        /// Virtqueues before suspend.
         before: usize,
     },
     /// The virtio driver has undone the handshake.

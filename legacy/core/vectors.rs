@@ -46,7 +46,7 @@ impl Policy {
 
     /// Number of MSI-X vectors that `callbacks` virtqueues with a callback need.
     ///
-    /// 0 means INTx. `None` if no MSI-X table can have so many entries.
+    /// 0 means INTx. `None` if no MSI-X table has that many entries.
     pub(crate) fn vectors_needed(self, callbacks: usize) -> Option<u16> {
         match self {
             Self::PerQueue => u16::try_from(callbacks)

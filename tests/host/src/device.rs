@@ -80,13 +80,13 @@ impl RegisterFile {
         self
     }
 
-    /// Lets a reset be complete only after so many reads of the status.
+    /// Lets a reset be complete only after `reads` reads of the status.
     pub(crate) fn resetting_for(mut self, reads: u32) -> Self {
         self.reset_reads = reads;
         self
     }
 
-    /// Makes so many pauses for a reset.
+    /// Makes `pauses` pauses for a reset.
     pub(crate) fn waiting_for(mut self, pauses: u32) -> Self {
         self.patience = pauses;
         self

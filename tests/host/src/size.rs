@@ -7,7 +7,7 @@ pub(crate) fn thinned<T>(values: impl Iterator<Item = T>) -> impl Iterator<Item 
     values.step_by(if cfg!(miri) { 61 } else { 1 })
 }
 
-/// So many cases, or fewer under Miri.
+/// `count` cases, or fewer under Miri.
 pub(crate) const fn cases(count: u32) -> u32 {
     if cfg!(miri) {
         count / 128

@@ -48,7 +48,7 @@ pub(super) fn measure(setup: &Setup, rounds: usize) -> Outcome<Measurements> {
     Ok(measured)
 }
 
-/// A machine with so many devices.
+/// A machine with that many devices.
 fn layout(devices: u32, traced: bool) -> Layout {
     let mut layout = Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&[]);
     layout.traced = traced;

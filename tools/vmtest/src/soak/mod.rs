@@ -83,7 +83,7 @@ pub(crate) struct Options {
     /// Stop after this many hours; the same command goes on from there.
     #[arg(long)]
     hours: Option<f64>,
-    /// Begin anew instead of going on where the last run stopped.
+    /// Start again instead of going on where the last run stopped.
     #[arg(long)]
     fresh: bool,
     /// Only print what has been done so far.
@@ -196,7 +196,7 @@ impl Run<'_> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Rounds until all is done or it is to end, in so many VMs at once.
+    /// Rounds until all is done or it is to end, in that many VMs at once.
     fn go(&self, jobs: usize) -> Result<()> {
         let outcome = thread::scope(|scope| {
             let rounds = || {
@@ -297,7 +297,7 @@ impl Run<'_> {
             if self.until.is_over() {
                 break;
             }
-            // Another VM may have done it meanwhile.
+            // Another VM may have done it by now.
             if self.progress().state.has_enough(step.action) {
                 continue;
             }
@@ -345,7 +345,7 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
     let mut state = match old {
         Some(state) if state.subject != subject || state.seed != options.seed => bail!(
             "{} is about another run: {}, seed {}; now it is {subject}, seed {}. \
-             Begin anew with --fresh",
+             Start again with --fresh",
             path.display(),
             state.subject,
             state.seed,
@@ -384,7 +384,7 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
     Ok(state.failures.is_empty() && Action::ALL.iter().any(|&action| state.done(action) > 0))
 }
 
-/// Ends at Ctrl-C, and after so many hours.
+/// Ends at Ctrl-C, and after the hours that were asked for.
 fn until(hours: Option<f64>) -> Result<Until> {
     let stopped = Arc::new(AtomicBool::new(false));
     let flag = stopped.clone();
