@@ -217,12 +217,13 @@ suspend_to_memory() {
 	go_to_sleep mem && check_stats mem 1
 }
 
-# Swap for the image, on the disk in a slot.
+# Swap for the image, on the disk in a slot. An image as small as can be would have the kernel swap
+# out all it can, and warn when kswapd finds no page for that.
 swap_on() {
 	await 10 disk_of "$1" || return
 	swap=$(disk_of "$1")
 	grep -q "^$swap " /proc/swaps && return
-	mkswap "$swap" && swapon "$swap" && echo 0 >/sys/power/image_size
+	mkswap "$swap" && swapon "$swap" && echo $((160 << 20)) >/sys/power/image_size
 }
 
 # Ends what holds the disks.
