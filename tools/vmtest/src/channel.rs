@@ -161,6 +161,17 @@ impl Channel {
         what: &str,
         limit: Duration,
     ) -> Outcome<(u32, Answer)> {
+        self.receive_or_hello(ids, what, limit)?
+            .ok_or_else(|| Failure::LostVm(format!("{what}: it booted anew")))
+    }
+
+    /// The same, or `None` if the guest comes up before.
+    pub(crate) fn receive_or_hello(
+        &mut self,
+        ids: &[u32],
+        what: &str,
+        limit: Duration,
+    ) -> Outcome<Option<(u32, Answer)>> {
         let deadline = Instant::now() + limit;
         let mut text = String::new();
         loop {
@@ -171,9 +182,9 @@ impl Channel {
                 }
                 Frame::End(id, status) if ids.contains(&id) => {
                     let text = text.trim_end().to_owned();
-                    return Ok((id, Answer { status, text }));
+                    return Ok(Some((id, Answer { status, text })));
                 }
-                Frame::Hello => return Err(Failure::LostVm(format!("{what}: it booted anew"))),
+                Frame::Hello => return Ok(None),
                 Frame::Taken(_) | Frame::Again | Frame::Out(..) | Frame::End(..) => {}
             }
         }

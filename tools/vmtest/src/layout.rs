@@ -210,6 +210,10 @@ pub(crate) struct Layout {
     balloon_msix: bool,
     /// Whether it has the disk with fio: QEMU cannot save the state of an NVMe controller.
     pub(crate) has_tools: bool,
+    /// How many MiB of memory it has more than usual.
+    pub(crate) more_memory: u32,
+    /// Packages of the workspace whose programs it has, built when it is first booted.
+    pub(crate) programs: &'static [&'static str],
 }
 
 impl Layout {
@@ -229,6 +233,8 @@ impl Layout {
             pinned: false,
             balloon_msix: true,
             has_tools: true,
+            more_memory: 0,
+            programs: &[],
         }
     }
 
@@ -287,10 +293,11 @@ impl Layout {
 
     /// Its memory in MiB; KASAN's shadow takes an eighth of it.
     fn memory(&self) -> u32 {
-        match self.kernel {
+        let usual = match self.kernel {
             Variant::Standard => 512,
             Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 768,
-        }
+        };
+        usual + self.more_memory
     }
 
     /// The interrupt policy that a driver must arrive at for a device.

@@ -35,7 +35,7 @@ const KERNEL_ARGUMENTS: &str = "console=ttyS0 no_console_suspend panic=-1 oops=p
 const DEBUG_ARGUMENTS: &str = " slab_debug=F";
 
 /// Keeps the C driver of a stock kernel, which is built in, from the devices.
-const WITHOUT_C: &str = " initcall_blacklist=virtio_pci_driver_init";
+const WITHOUT_C: &str = "initcall_blacklist=virtio_pci_driver_init";
 
 /// How long QEMU may take to open its sockets.
 const START: Duration = Duration::from_secs(20);
@@ -85,9 +85,9 @@ pub(crate) fn command_line(
         &initrd,
     ]);
     let mut words = format!(
-        "{KERNEL_ARGUMENTS} vmtest.tag={tag} vmtest.driver={} vmtest.slowness={}",
-        setup.driver,
-        layout.slowness()
+        "{KERNEL_ARGUMENTS} vmtest.tag={tag} vmtest.slowness={} {}",
+        layout.slowness(),
+        driver_words(setup.driver, setup.c_is_built_in())
     );
     if !layout.words.is_empty() {
         words.push_str(&format!(" {}", layout.words));
@@ -101,14 +101,20 @@ pub(crate) fn command_line(
     if layout.kunit {
         words.push_str(" kunit.enable=1");
     }
-    if setup.driver == Driver::Rust && setup.c_is_built_in() {
-        words.push_str(WITHOUT_C);
-    }
     add(&["-append", &words]);
     for argument in layout.arguments(dir, &setup.machine.tools_disk) {
         add(&[&argument]);
     }
     line
+}
+
+/// What a kernel is told for a driver to be under test.
+pub(crate) fn driver_words(driver: Driver, c_is_built_in: bool) -> String {
+    let word = format!("vmtest.driver={driver}");
+    if driver == Driver::Rust && c_is_built_in {
+        return format!("{word} {WITHOUT_C}");
+    }
+    word
 }
 
 /// The number of the first processor that this process may use.
@@ -215,6 +221,14 @@ impl Drop for Qemu {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_built_in_c_driver_is_kept_out_only_for_the_other_one() {
+        let rust = driver_words(Driver::Rust, true);
+        assert_eq!(rust, format!("vmtest.driver=rust {WITHOUT_C}"));
+        assert_eq!(driver_words(Driver::C, true), "vmtest.driver=c");
+        assert_eq!(driver_words(Driver::Rust, false), "vmtest.driver=rust");
+    }
 
     #[test]
     fn a_quoted_line_gives_the_same_words() {

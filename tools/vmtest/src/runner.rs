@@ -166,7 +166,7 @@ pub(crate) fn run(
     let mut boots = 0;
     let limit = test.layout.limit(test.limit);
     // What is set up for this VM is not to count.
-    setup.on(test.layout.kernel)?;
+    setup.for_layout(&test.layout)?;
     let deadline = Instant::now() + limit;
     for cell in &test.cells {
         let began = Instant::now();

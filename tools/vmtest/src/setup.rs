@@ -155,6 +155,16 @@ impl Setup {
         Ok(other)
     }
 
+    /// The same with the kernel and the programs of a machine.
+    pub(crate) fn for_layout(&self, layout: &Layout) -> Result<Self> {
+        let mut other = self.on(layout.kernel)?;
+        for program in layout.programs {
+            let program = guest_program::build(&self.root, program)?;
+            other.programs.push(program);
+        }
+        Ok(other)
+    }
+
     /// The QEMU for a machine: a newer one for those with scripted devices.
     pub(crate) fn qemu(&self, layout: &Layout) -> Result<Qemu> {
         if layout.scripted.is_empty() {

@@ -39,6 +39,7 @@ const TEST_TAINT: u64 = 1 << 18;
 pub(crate) struct Vm {
     layout: Layout,
     driver: Driver,
+    c_is_built_in: bool,
     dir: PathBuf,
     tag: String,
     line: Vec<std::ffi::OsString>,
@@ -100,7 +101,7 @@ pub(crate) fn prepare(
     layout: &Layout,
     dir: &Path,
 ) -> Result<(Vec<std::ffi::OsString>, String)> {
-    let setup = setup.on(layout.kernel)?;
+    let setup = setup.for_layout(layout)?;
     make_files(&setup, layout, dir)?;
     let tag = random_tag()?;
     let qemu = setup.qemu(layout)?;
@@ -128,6 +129,7 @@ impl Vm {
         let mut vm = Self {
             layout: layout.on(&setup.qemu(layout)?),
             driver: setup.driver,
+            c_is_built_in: setup.on(layout.kernel)?.c_is_built_in(),
             dir: dir.to_owned(),
             tag,
             line,
@@ -553,6 +555,36 @@ impl Vm {
                     return Err(Failure::TimedOut { what, limit: SLEEP });
                 }
                 _ => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// Has the guest load its kernel and initramfs beside those that run, for kexec or for the next
+    /// panic, to go on with a driver.
+    pub(crate) fn load_kernel(&mut self, by: Driver, option: &str) -> Outcome {
+        let option_at = self.line.iter().position(|word| word == "-kernel");
+        let kernel = option_at.and_then(|at| self.line.get(at + 1));
+        let kernel = kernel.ok_or_else(|| anyhow!("QEMU's command line has no kernel"))?;
+        let share = self.dir.join("share");
+        fs::copy(kernel, share.join("kernel")).context("cannot copy the kernel")?;
+        fs::copy(self.dir.join("initramfs.cpio"), share.join("initramfs"))
+            .context("cannot copy the initramfs")?;
+        let words = qemu::driver_words(by, self.c_is_built_in);
+        self.ok(&format!("load_kernel '{words}' {option}"))?;
+        Ok(())
+    }
+
+    /// Runs a command in the guest after which another kernel boots there.
+    pub(crate) fn boot_by(&mut self, command: &str) -> Outcome {
+        let id = self.channel.send(command)?;
+        let limit = self.layout.limit(BOOT);
+        match self.channel.receive_or_hello(&[id], command, limit)? {
+            None => Ok(()),
+            Some((_, answer)) => {
+                let text = succeeded(command, answer)?;
+                Err(Failure::Failed(format!(
+                    "{command}: no other kernel: {text}"
+                )))
             }
         }
     }

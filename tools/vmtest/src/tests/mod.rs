@@ -18,6 +18,7 @@ pub(crate) mod device;
 pub(crate) mod gone;
 pub(crate) mod harness;
 pub(crate) mod held;
+pub(crate) mod kexec;
 pub(crate) mod kunit;
 pub(crate) mod matrix;
 pub(crate) mod modes;
@@ -84,6 +85,7 @@ fn standard(cycles: Cycles) -> Vec<Group> {
             "devices that are reset, die or go",
             vec![reset::all(), gone::all(), behind::all(), held::all()],
         ),
+        group("another kernel takes over", vec![kexec::all()]),
         group("the specification", vec![strict::all()]),
         group("what the driver tells", vec![debugfs::all()]),
     ]
