@@ -39,8 +39,16 @@ log_says() {
 
 # The C driver may be a part of the kernel. Then it counts as loaded while new PCI devices are
 # offered to their drivers, and loading it is to offer all devices to it.
+# DRIVER and PARAMETERS come from init.
+# shellcheck disable=SC2153
 is_built_in() {
 	[ ! -s "/modules/$DRIVER/order" ]
+}
+
+# The name of the driver's last module, as the kernel writes it.
+module_name() {
+	name=$(tail -n 1 "/modules/$DRIVER/order")
+	echo "${name%.ko}" | tr - _
 }
 
 # Loads the driver's modules, in order. Module parameters go to the last one.
@@ -52,7 +60,7 @@ load_driver() {
 	last=$(tail -n 1 "/modules/$DRIVER/order")
 	while read -r module; do
 		if [ "$module" = "$last" ]; then
-			# shellcheck disable=SC2086
+			# shellcheck disable=SC2086,SC2153
 			insmod "/modules/$DRIVER/$module" $PARAMETERS || return
 		else
 			insmod "/modules/$DRIVER/$module" || return
@@ -74,9 +82,7 @@ driver_is_loaded() {
 		[ "$(cat /sys/bus/pci/drivers_autoprobe)" = 1 ]
 		return
 	fi
-	module=$(tail -n 1 "/modules/$DRIVER/order")
-	module=${module%.ko}
-	grep -q "^${module//-/_} " /proc/modules
+	grep -q "^$(module_name) " /proc/modules
 }
 
 # Removes the driver's modules, in the reverse order.
@@ -210,7 +216,10 @@ find_interrupts() {
 
 # The devices in these slots are live and have these interrupts, a slot and a policy each.
 check_bound() {
-	[ $# -ge 2 ] && [ $(($# % 2)) -eq 0 ] || { echo "check_bound: $*"; return 1; }
+	if [ $# -lt 2 ] || [ $(($# % 2)) -ne 0 ]; then
+		echo "check_bound: $*"
+		return 1
+	fi
 	expected=
 	while [ $# -ge 2 ]; do
 		await 10 is_live "$1" || { is_live "$1"; return 1; }
@@ -244,12 +253,12 @@ check_policy_line() {
 	count=1
 	[ "$DRIVER" != c ] || count=0
 	kernel_log | grep "$pci: virtio[0-9]*: .*\(MSI-X\|INTx\)" >/tmp/policy-lines
-	[ "$(wc -l </tmp/policy-lines)" -eq $count ] &&
-		[ "$(grep -c "$pci: virtio[0-9]*: $says\$" /tmp/policy-lines)" -eq $count ] || {
+	if [ "$(wc -l </tmp/policy-lines)" -ne $count ] ||
+		[ "$(grep -c "$pci: virtio[0-9]*: $says\$" /tmp/policy-lines)" -ne $count ]; then
 		cat /tmp/policy-lines
 		echo "that is not $count line of $pci: $says"
 		return 1
-	}
+	fi
 }
 
 unbind_device() {
@@ -279,7 +288,10 @@ observe() {
 	for name in features status vendor device modalias; do
 		echo "$name=$(cat "$device/$name")"
 	done
+	# Names in sysfs are plain.
+	# shellcheck disable=SC2012
 	echo "files=$(ls "$device" | tr '\n' ' ')"
+	# shellcheck disable=SC2012
 	echo "PCI files=$(ls "/sys/bus/pci/devices/$pci" | tr '\n' ' ')"
 	read -r first last _ <"/sys/bus/pci/devices/$pci/resource"
 	echo "bar_first=$first"

@@ -62,6 +62,7 @@ check_blk4() {
 	disk=$(basename "$(disk_of "$1")")
 	expected=$(nproc)
 	[ "$expected" -le 4 ] || expected=4
+	# shellcheck disable=SC2012
 	queues=$(ls "/sys/block/$disk/mq" | wc -l)
 	[ "$queues" -eq "$expected" ] || { echo "$queues queues, not $expected"; return 1; }
 	cpu=0
@@ -73,6 +74,7 @@ check_blk4() {
 
 interface_of() {
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	# shellcheck disable=SC2010
 	ls "/sys/bus/pci/devices/$pci"/virtio*/net 2>/dev/null | grep . || { echo "no interface on $pci"; return 1; }
 }
 
@@ -103,6 +105,7 @@ same_sum() {
 
 port_of() {
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	# shellcheck disable=SC2010
 	ls "/sys/bus/pci/devices/$pci"/virtio*/virtio-ports 2>/dev/null | grep . || { echo "no port on $pci"; return 1; }
 }
 
@@ -147,7 +150,9 @@ check_9p() {
 	return $result
 }
 
-# Keeps a device busy, one process that goes on until its device is gone or end_busy.
+# Keeps a device busy, one process that goes on until its device is gone or end_busy. The commands are
+# for the shell of that process.
+# shellcheck disable=SC2016
 keep_busy() {
 	kind=$1 slot=$2
 	case $kind in

@@ -272,6 +272,7 @@ resume_image() {
 refused_sleep() {
 	[ "$1" = mem ] || echo platform >/sys/power/disk
 	echo devices >/sys/power/pm_test || return
+	# shellcheck disable=SC2116
 	said=$(echo "$1" 2>&1 >/sys/power/state)
 	status=$?
 	echo none >/sys/power/pm_test
@@ -281,6 +282,7 @@ refused_sleep() {
 
 # The kernel log says $1 of the last sleep.
 last_sleep_says() {
+	# shellcheck disable=SC2016
 	kernel_log | sed -n '/PM: suspend entry/h; /PM: suspend entry/!H; ${x;p;}' >/tmp/last-sleep
 	grep -q "$1" /tmp/last-sleep || { cat /tmp/last-sleep; return 1; }
 }

@@ -29,6 +29,8 @@ silence_console() {
 # ones. The kernel adds them up when the process sleeps, so it sleeps for a moment.
 get_ran() {
 	[ -p /tmp/quiet ] || mkfifo /tmp/quiet
+	# BusyBox has it.
+	# shellcheck disable=SC3045
 	read -r -t 0.001 _ <>/tmp/quiet
 	while read -r name _ ran; do
 		[ "$name" != se.sum_exec_runtime ] || break
@@ -57,7 +59,7 @@ count_remove() {
 	get_ran && before=$ran
 	echo "$pci" >"$driver/unbind" || return
 	get_ran && count=$((ran - before))
-	echo "$pci" >"$driver/bind" && echo $count
+	echo "$pci" >"$driver/bind" && echo "$count"
 }
 
 # A suspend cycle as far as the drivers, all callbacks run by this process.
@@ -69,7 +71,7 @@ count_cycle() {
 	get_ran && count=$((ran - before))
 	echo none >/sys/power/pm_test
 	check_stats mem 1 || return
-	echo $count
+	echo "$count"
 }
 
 # What two looks at the clock take by themselves.
@@ -87,7 +89,7 @@ time_cycle() {
 	get_now && took=$((now - from))
 	echo none >/sys/power/pm_test
 	check_stats "$1" 1 || return
-	echo $took
+	echo "$took"
 }
 
 # Microseconds in the callbacks of the PCI devices in slots of such a cycle: going down, coming up.
@@ -141,7 +143,7 @@ time_stream() {
 		nc 10.0.2.100 7 | head -c $(($2 << 20)) | wc -c)
 	get_now && took=$((now - from))
 	[ "$count" -eq $(($2 << 20)) ] || { echo "$count bytes came back"; return 1; }
-	echo $took
+	echo "$took"
 }
 
 # The I/O operations a second of $4 jobs that do $2 (randread, randwrite) with $3 in flight each, on

@@ -15,6 +15,7 @@ check_watching() {
 clear_old_stacks() {
 	cpu=0
 	while [ $cpu -lt "$(nproc)" ]; do
+		# shellcheck disable=SC2016
 		taskset -c $cpu sh -c 'for _ in $(seq 16); do sleep 0.2 & done; wait'
 		cpu=$((cpu + 1))
 	done
@@ -46,20 +47,20 @@ fail_allocations() {
 	# could make the files of one in /proc, and warns when it removes them.
 	reject=$(awk '$3 == "__irq_domain_alloc_irqs" { print "0x" $1 }' /proc/kallsyms)
 	reject_end=$(awk '$3 == "unregister_irq_proc" { print "0x" $1 }' /proc/kallsyms)
-	[ $((reject)) -ne 0 ] && [ $((reject_end - reject)) -gt 0 ] || {
+	if [ $((reject)) -eq 0 ] || [ $((reject_end - reject)) -le 0 ]; then
 		echo "__irq_domain_alloc_irqs() does not come before unregister_irq_proc()"
 		return 1
-	}
+	fi
 	for attributes in $slab $pages; do
-		echo 0 >$attributes/probability
-		echo "$reject" >$attributes/reject-start
-		echo "$reject_end" >$attributes/reject-end
-		echo -1 >$attributes/times
-		echo 1 >$attributes/verbose
-		echo N >$attributes/ignore-gfp-wait
-		echo 32 >$attributes/stacktrace-depth
-		echo $start >$attributes/require-start
-		echo $end >$attributes/require-end
+		echo 0 >"$attributes/probability"
+		echo "$reject" >"$attributes/reject-start"
+		echo "$reject_end" >"$attributes/reject-end"
+		echo -1 >"$attributes/times"
+		echo 1 >"$attributes/verbose"
+		echo N >"$attributes/ignore-gfp-wait"
+		echo 32 >"$attributes/stacktrace-depth"
+		echo "$start" >"$attributes/require-start"
+		echo "$end" >"$attributes/require-end"
 	done
 	echo N >$pages/ignore-gfp-highmem
 	# No cache is marked for the filter, and no allocation is as big as this order.
@@ -67,12 +68,6 @@ fail_allocations() {
 	slab) echo N >$slab/cache-filter && echo 64 >$pages/min-order ;;
 	pages) echo Y >$slab/cache-filter && echo 0 >$pages/min-order ;;
 	esac
-}
-
-module_name() {
-	name=$(tail -n 1 "/modules/$DRIVER/order")
-	name=${name%.ko}
-	echo "${name//-/_}"
 }
 
 # The device in a slot works, and if it does not, it does after it is bound anew.
@@ -123,6 +118,7 @@ fail_reset() {
 fail_insmod() {
 	nth=$1
 	shift
+	# shellcheck disable=SC2153
 	said=$(failnth "$nth" insmod "/modules/$DRIVER/$(tail -n 1 "/modules/$DRIVER/order")") || { echo "$said"; return 1; }
 	ensure_loaded || return
 	for slot; do
@@ -167,6 +163,7 @@ fail_sleep_at_random() {
 	echo "$percent" >$slab/probability
 	echo "$percent" >$pages/probability
 	echo "$state" >/sys/power/state
+	# shellcheck disable=SC2320
 	slept=$?
 	echo 0 >$slab/probability
 	echo 0 >$pages/probability

@@ -55,11 +55,11 @@ mount_9p() {
 check_9p_gives_errors() {
 	timeout -s KILL 10 ls /mnt/9p >/tmp/9p 2>&1
 	status=$?
-	[ $status -ne 0 ] && [ $status -lt 124 ] || {
+	if [ $status -eq 0 ] || [ $status -ge 124 ]; then
 		cat /tmp/9p
 		echo "ls ended with status $status"
 		return 1
-	}
+	fi
 }
 
 # The device in a slot is reset and has no DRIVER_OK.
