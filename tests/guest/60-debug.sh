@@ -146,7 +146,7 @@ fail_sleep() {
 	check_after_sleep "$@" && echo "$said"
 }
 
-# The devices in these slots work, and if one was detached, then after it is bound anew.
+# The devices in these slots work, and if one was detached, then after it is bound again.
 check_after_sleep() {
 	for slot; do
 		mend_device "$slot" || return

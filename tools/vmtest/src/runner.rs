@@ -113,7 +113,7 @@ fn run_cell(vm: &mut Vm, cell: &Cell) -> Outcome {
     outcome.map_err(|failure| vm.explained(failure))
 }
 
-/// What a cell counts for that came to this. With the C driver, a weakness that is on record is no
+/// What a cell counts for that ended so. With the C driver, a weakness that is on record is no
 /// failure, and one that is not seen any more is.
 fn judged(driver: Driver, cell: &Cell, outcome: Outcome, notes: &mut Vec<String>) -> Outcome {
     let Some((grade, why)) = cell.on_c else {
