@@ -292,13 +292,13 @@ fn own_qemu() -> Result<Qemu> {
     qemu::own().context("there is no QEMU although its package is installed")
 }
 
-/// Makes sure that there is a QEMU with devices over vfio-user.
+/// Makes sure that there is a QEMU with devices over vfio-user and a reliable TCG.
 ///
 /// # Errors
 ///
 /// Debian's mirror does not have it, or it does not run here.
-pub fn ensure_vfio_user_qemu(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Qemu> {
-    qemu::ensure_vfio_user(&mut context(options, say)?)
+pub fn ensure_newer_qemu(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Qemu> {
+    qemu::ensure_newer(&mut context(options, say)?)
 }
 
 /// Makes sure that there is a headless Chromium, and gives the program that starts it.

@@ -463,6 +463,7 @@ mod tests {
             command: Vec::new(),
             version: "7.2.22".to_owned(),
             balloon_msix: false,
+            parallel_tcg: false,
         };
         let layout = Layout::new(Board::Pc, Interrupts::PerQueue, 1);
         assert_eq!(layout.policy(Kind::Balloon), "per-queue");
