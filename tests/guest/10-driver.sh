@@ -112,7 +112,7 @@ unbind_devices() {
 }
 
 # Loads the modules of a stock kernel: those that have parameters on the kernel's command line, with them.
-# Their files are in memory, which hibernation would save.
+# Their files are in memory, which hibernation would save; the one that a test loads again is small.
 load_kernel_modules() {
 	words=$(cat /proc/cmdline)
 	while read -r module; do
@@ -125,7 +125,9 @@ load_kernel_modules() {
 		# shellcheck disable=SC2086
 		insmod "/modules/kernel/$module" $parameters || return
 	done </modules/kernel/order
-	rm -f /modules/kernel/*.ko
+	for module in /modules/kernel/*.ko; do
+		[ "$module" = /modules/kernel/virtio_rng.ko ] || rm -f "$module"
+	done
 }
 
 ensure_loaded() {

@@ -165,7 +165,7 @@ pub struct Machine {
     pub busybox: PathBuf,
     /// Environment for `make KDIR=` of the module.
     pub make_env: Vec<(String, OsString)>,
-    /// An ext4 image with fio and its libraries.
+    /// An ext4 image with fio and other programs, and their libraries.
     pub tools_disk: PathBuf,
 }
 

@@ -13,10 +13,11 @@ use crate::qemu;
 use crate::version::{at_least, upstream};
 
 /// What is needed besides LLVM: compilers, the kernel build's tools, the tests' programs.
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 16] = [
     "bc",
     "bison",
     "e2fsprogs",
+    "ethtool",
     "fio",
     "flex",
     "gcc",
@@ -26,6 +27,7 @@ const PACKAGES: [&str; 14] = [
     "libssl-dev",
     "make",
     "python3",
+    "setserial",
     "tar",
     "xz-utils",
 ];

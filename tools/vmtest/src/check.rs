@@ -42,7 +42,7 @@ const STEPS: [Step; 4] = [
 ];
 
 /// The tests that continuous integration has the time for.
-const CHECKED: [&str; 32] = [
+const CHECKED: [&str; 34] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
@@ -70,6 +70,8 @@ const CHECKED: [&str; 32] = [
     "debugfs",
     "lint",
     "short-configuration",
+    "bus-mastering",
+    "slow-reset",
     "strict-memory-msix",
     "strict-ports-intx",
     "kunit",
