@@ -19,6 +19,7 @@ mod kernel_source;
 mod packages;
 mod qemu;
 mod rust;
+mod series;
 mod stock;
 mod toolchain;
 mod tools_disk;
@@ -38,6 +39,7 @@ use crate::rust::Rust;
 
 pub use crate::command::quote;
 pub use crate::qemu::Qemu;
+pub use crate::series::{Arch, Series};
 
 /// What to set up.
 #[derive(Clone, Debug)]
@@ -46,6 +48,10 @@ pub struct Options {
     pub repository: PathBuf,
     /// The kernel of the standard variant.
     pub kernel: Kernel,
+    /// Its series.
+    pub series: Series,
+    /// Its architecture.
+    pub arch: Arch,
     /// A kernel source tree to build instead of the distribution's.
     pub kernel_source: Option<PathBuf>,
     /// A kernel tree that the user has built: no kernel is built then.
@@ -57,20 +63,21 @@ pub struct Options {
 }
 
 impl Options {
-    /// The standard kernel for a clone at `repository`; `KERNEL`, `KERNEL_SRC` and `KDIR` are
-    /// honoured.
+    /// The standard kernel for a clone at `repository`; `KERNEL`, `SERIES`, `ARCH`, `KERNEL_SRC` and
+    /// `KDIR` are honoured.
     ///
     /// # Errors
     ///
-    /// `KERNEL` is none of [`Kernel`].
+    /// One of them has a value that it does not take.
     pub fn new(repository: &Path) -> Result<Self> {
         let given = |name| env::var_os(name).filter(|value| !value.is_empty());
-        let kernel = given("KERNEL").unwrap_or_else(|| "stock".into());
-        let kernel = kernel.to_string_lossy();
+        let series = given("SERIES").map(|text| text.to_string_lossy().parse());
         Ok(Self {
             repository: repository.to_owned(),
-            kernel: Kernel::from_str(&kernel, true)
-                .map_err(|_| anyhow!("KERNEL={kernel} is none of stock, cloud, rt, build"))?,
+            kernel: choice("KERNEL", given("KERNEL"))?.unwrap_or(Kernel::Stock),
+            series: series.transpose()?.unwrap_or_default(),
+            // The builds of kernels have their own names.
+            arch: choice("ARCH", given("ARCH").filter(|name| name != "x86"))?.unwrap_or_default(),
             kernel_source: given("KERNEL_SRC").map(PathBuf::from),
             kdir: given("KDIR").map(PathBuf::from),
             variant: Variant::Standard,
@@ -78,13 +85,44 @@ impl Options {
         })
     }
 
-    /// Whether the kernel is one of Debian's own.
-    fn is_stock(&self) -> bool {
-        self.kernel != Kernel::Build
-            && self.variant == Variant::Standard
+    /// Debian's kernel that is meant; none if it is another one.
+    fn stock(&self, runs: bool) -> Option<stock::Wanted> {
+        let is_stock = self.variant == Variant::Standard
             && self.kernel_source.is_none()
-            && self.kdir.is_none()
+            && self.kdir.is_none();
+        let flavour = self.kernel.flavour(self.arch).filter(|_| is_stock)?;
+        Some(stock::Wanted {
+            series: self.series.clone(),
+            arch: self.arch,
+            flavour,
+            runs,
+        })
     }
+
+    /// Fails if no kernel is built for the architecture, nor another one like this.
+    fn check_built(&self) -> Result<()> {
+        match (self.kernel, self.arch) {
+            (_, Arch::Arm64) => {
+                bail!("ARCH=arm64 has Debian's kernels only: stock, cloud, rt, 16k")
+            }
+            (Kernel::Pages16k, Arch::Amd64) => bail!("KERNEL=16k is for ARCH=arm64"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The value that a variable has.
+fn choice<T: ValueEnum>(name: &str, given: Option<OsString>) -> Result<Option<T>> {
+    let Some(given) = given else {
+        return Ok(None);
+    };
+    let given = given.to_string_lossy();
+    let chosen = T::from_str(&given, true).map_err(|_| {
+        let all = T::value_variants().iter().filter_map(T::to_possible_value);
+        let all: Vec<_> = all.map(|value| value.get_name().to_owned()).collect();
+        anyhow!("{name}={given} is none of {}", all.join(", "))
+    })?;
+    Ok(Some(chosen))
 }
 
 /// Where the kernel of the standard variant comes from.
@@ -96,6 +134,9 @@ pub enum Kernel {
     Cloud,
     /// Debian's own with real-time preemption.
     Rt,
+    /// Debian's own with pages of 16 KiB, for arm64.
+    #[value(name = "16k")]
+    Pages16k,
     /// Built from Debian's source.
     Build,
 }
@@ -145,6 +186,8 @@ impl Variant {
 pub struct Machine {
     /// The directory that holds everything that was made.
     pub cache: PathBuf,
+    /// The architecture of all but the compilers.
+    pub arch: Arch,
     /// Source of the kernel, where it is known.
     pub kernel_source: Option<PathBuf>,
     /// The built kernel tree (`O=`), to be given to the module's build as `KDIR=`.
@@ -176,18 +219,18 @@ pub struct Machine {
 /// The first thing that could not be had, with the reason.
 pub fn ensure(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Machine> {
     let mut cx = context(options, say)?;
-    if options.is_stock() {
+    if let Some(wanted) = options.stock(true) {
         let (packages, fetched) = thread::scope(|scope| {
             // The distribution's packages and Debian's newer ones do not wait for each other.
             let mut beside = cx.beside();
-            let fetching = scope.spawn(move || stock::fetch(&mut beside, options.kernel));
-            let packages = packages::ensure(&mut cx, false);
+            let fetching = scope.spawn(move || stock::fetch(&mut beside, &wanted));
+            let packages = packages::ensure(&mut cx, false, options.arch);
             let fetched = fetching.join();
             (packages, fetched.unwrap_or_else(|_| bail!("it panicked")))
         });
         packages?;
         if let Some(stock) = fetched.context("no stock kernel could be had")? {
-            return on_stock(&mut cx, stock);
+            return on_stock(options.arch, &mut cx, &stock);
         }
         cx.say("building the kernel instead");
     }
@@ -195,37 +238,74 @@ pub fn ensure(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Machine>
 }
 
 /// The machine with a kernel of Debian's own.
-fn on_stock(cx: &mut Context<'_>, stock: stock::Stock) -> Result<Machine> {
-    let busybox = busybox::ensure(cx)?;
-    let tools_disk = tools_disk::ensure(cx)?;
-    let ready = stock.ensure(cx)?;
+fn on_stock(arch: Arch, cx: &mut Context<'_>, stock: &stock::Stock) -> Result<Machine> {
+    let busybox = busybox::ensure(cx, arch)?;
+    let tools_disk = tools_disk::ensure(cx, arch)?;
+    let tree = stock.tree(cx)?;
+    let installed = stock.installed(cx)?;
     Ok(Machine {
         cache: cx.cache.clone(),
-        kernel_source: Some(ready.source),
-        kdir: ready.kdir,
-        bzimage: ready.bzimage,
-        kernel_release: ready.release,
+        arch,
+        kernel_source: Some(tree.source),
+        kdir: tree.kdir,
+        bzimage: installed.bzimage,
+        kernel_release: tree.release,
         c_driver: Vec::new(),
-        modules: ready.modules,
-        qemu: own_qemu()?,
+        modules: installed.modules,
+        qemu: own_qemu(arch)?,
         busybox,
-        rustc: ready.rustc,
-        make_env: vec![
-            ("KERNEL_TOOLS".to_owned(), ready.tools.into()),
-            ("RUST_LIB_SRC".to_owned(), ready.rust_src.into()),
-        ],
+        rustc: installed.rustc,
+        make_env: tree.make_env,
         tools_disk,
     })
 }
 
+/// A tree to build the module for a kernel of Debian's own.
+pub struct StockTree {
+    /// What `uname -r` says.
+    pub release: String,
+    /// The tree, to be given to the module's build as `KDIR=`.
+    pub kdir: PathBuf,
+    /// Environment for `make KDIR=` of the module.
+    pub make_env: Vec<(String, OsString)>,
+}
+
+/// Makes sure that the module can be built for a kernel of Debian's own, which need not run.
+///
+/// None if the mirror does not have the kernel, or not all that the build needs.
+///
+/// # Errors
+///
+/// What the mirror has could not be had, or is not what the kernel was built from.
+pub fn ensure_stock_tree(
+    options: &Options,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Option<StockTree>> {
+    let mut cx = context(options, say)?;
+    let wanted = options
+        .stock(false)
+        .context("that is no kernel of Debian's own")?;
+    let Some(stock) = stock::fetch(&mut cx, &wanted)? else {
+        return Ok(None);
+    };
+    let tree = stock.tree(&mut cx)?;
+    Ok(Some(StockTree {
+        release: tree.release,
+        kdir: tree.kdir,
+        make_env: tree.make_env,
+    }))
+}
+
 /// The machine with a kernel that is built, or that the user has built.
 fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
+    options.check_built()?;
+    let arch = options.arch;
     let fragments = options.variant.fragments(&cx.repository);
-    let llvm = packages::ensure(cx, true)?.llvm()?;
+    let llvm = packages::ensure(cx, true, arch)?.llvm()?;
     let rust = rust::find(cx)?;
     let bindgen = bindgen::ensure(cx)?;
-    let busybox = busybox::ensure(cx)?;
-    let tools_disk = tools_disk::ensure(cx)?;
+    let busybox = busybox::ensure(cx, arch)?;
+    let tools_disk = tools_disk::ensure(cx, arch)?;
 
     let mut make_env = vec![
         (
@@ -251,8 +331,8 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
         }
         None => {
             let source = match &options.kernel_source {
-                Some(tree) => kernel_source::given(tree)?,
-                None => kernel_source::ensure(cx)?,
+                Some(tree) => kernel_source::given(tree, &options.series)?,
+                None => kernel_source::ensure(cx, &options.series)?,
             };
             let rust_src = rust::ensure_sources(cx, &rust)?;
             make_env.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
@@ -274,13 +354,14 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
     tree.check_rustc(&rust)?;
     Ok(Machine {
         cache: cx.cache.clone(),
+        arch,
         kernel_source: tree.source,
         kdir: tree.kdir,
         bzimage: tree.bzimage,
         kernel_release: tree.release,
         c_driver: tree.c_driver,
         modules: Vec::new(),
-        qemu: own_qemu()?,
+        qemu: own_qemu(arch)?,
         busybox,
         rustc: rust.text,
         make_env,
@@ -288,8 +369,8 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
     })
 }
 
-fn own_qemu() -> Result<Qemu> {
-    qemu::own().context("there is no QEMU although its package is installed")
+fn own_qemu(arch: Arch) -> Result<Qemu> {
+    qemu::own(arch).context("there is no QEMU although its package is installed")
 }
 
 /// Makes sure that there is a QEMU with devices over vfio-user.

@@ -11,6 +11,7 @@ use crate::command::{command, elapsed, find_program, line, new_log, output, run_
 use crate::context::Context;
 use crate::qemu;
 use crate::version::{at_least, upstream};
+use crate::Arch;
 
 /// What is needed besides LLVM: compilers, the kernel build's tools, the tests' programs.
 const PACKAGES: [&str; 14] = [
@@ -63,8 +64,9 @@ struct Need {
     llvm: bool,
 }
 
-/// Installs what is missing, after it was listed; LLVM is for the kernels that are built.
-pub(crate) fn ensure(cx: &mut Context<'_>, llvm: bool) -> Result<Packages> {
+/// Installs what is missing, after it was listed; LLVM is for the kernels that are built, QEMU for an
+/// architecture.
+pub(crate) fn ensure(cx: &mut Context<'_>, llvm: bool, arch: Arch) -> Result<Packages> {
     let architecture = output(command("dpkg").arg("--print-architecture"))
         .context("this set-up is for Debian machines")?;
     if architecture != "amd64" {
@@ -74,8 +76,8 @@ pub(crate) fn ensure(cx: &mut Context<'_>, llvm: bool) -> Result<Packages> {
         names: PACKAGES.to_vec(),
         llvm,
     };
-    if qemu::own().is_none() {
-        need.names.push(qemu::PACKAGE);
+    if qemu::own(arch).is_none() {
+        need.names.push(qemu::package(arch));
     }
     let plan = plan(&need, &installed()?, &mut known)?;
     if let Plan::Complete { llvm } = plan {

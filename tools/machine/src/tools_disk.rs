@@ -5,6 +5,7 @@
 //! The guest mounts it anywhere and runs `bin/fio`, a script that starts the real program by the
 //! dynamic linker of the disk: nothing of it has to be at a fixed place.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,43 +13,146 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::{bail, Context as _, Result};
 
+use crate::apt::Apt;
 use crate::command::{command, find_program, output, size};
 use crate::context::{create_dir, digest, write, Context};
+use crate::Arch;
 
-/// The name of the dynamic linker, as `ldd` lists it and as the disk has it.
-const LINKER: &str = "ld-linux-x86-64.so.2";
+/// The suite whose fio runs on other architectures.
+const FIO_SUITE: &str = "trixie";
 
-/// The script that starts fio.
-const WRAPPER: &str = "\
+/// The script that starts fio by a dynamic linker.
+fn wrapper(linker: &str) -> String {
+    format!(
+        "\
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Starts the fio of this disk by the dynamic linker and on the libraries of this disk.
-disk=${0%/*}/..
-exec \"$disk/lib/ld-linux-x86-64.so.2\" --library-path \"$disk/lib\" \"$disk/bin/fio.real\" \"$@\"
-";
+disk=${{0%/*}}/..
+exec \"$disk/lib/{linker}\" --library-path \"$disk/lib\" \"$disk/bin/fio.real\" \"$@\"
+"
+    )
+}
 
-/// Makes the image if there is none for this fio and these libraries.
-pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<PathBuf> {
-    let fio = find_program("fio").context("there is no fio although its package is installed")?;
-    let libraries = parse_ldd(&output(command("ldd").arg(&fio))?)?;
-    let root = cx.cache.join("tools");
-    let image = root.join(format!("tools-{}.ext4", key(&fio, &libraries)?));
+/// What goes on a disk.
+struct Content {
+    arch: Arch,
+    fio: PathBuf,
+    /// All that it needs, the dynamic linker among them.
+    libraries: Vec<PathBuf>,
+}
+
+/// Makes the image for an architecture if there is none for this fio and these libraries.
+pub(crate) fn ensure(cx: &mut Context<'_>, arch: Arch) -> Result<PathBuf> {
+    let (name, content) = match arch {
+        Arch::Amd64 => ("tools".to_owned(), of_machine()?),
+        Arch::Arm64 => (format!("tools-{arch}"), of_packages(cx, arch)?),
+    };
+    let root = cx.cache.join(&name);
+    let image = root.join(format!("tools-{}.ext4", content.key()?));
     if image.exists() {
         return Ok(image);
     }
-    let _lock = cx.lock("tools")?;
+    let _lock = cx.lock(&name)?;
     if image.exists() {
         return Ok(image);
     }
     cx.say("making the tools disk: fio with its libraries (a few seconds)");
     cx.fill(&root, |_, partial| {
         let stage = partial.join("stage");
-        fill(&stage, &fio, &libraries)?;
+        content.fill(&stage)?;
         let name = image.file_name().unwrap_or_default();
         make_image(&stage, &partial.join(name))?;
         crate::context::remove_dir(&stage)
     })?;
     Ok(image)
+}
+
+/// The fio of this machine.
+fn of_machine() -> Result<Content> {
+    let fio = find_program("fio").context("there is no fio although its package is installed")?;
+    let libraries = parse_ldd(&output(command("ldd").arg(&fio))?)?;
+    Ok(Content {
+        arch: Arch::Amd64,
+        fio,
+        libraries,
+    })
+}
+
+/// The fio of another architecture, unpacked with all that it depends on.
+fn of_packages(cx: &mut Context<'_>, arch: Arch) -> Result<Content> {
+    let tree = cx.cache.join(format!("fio-{arch}"));
+    if !tree.exists() {
+        let _lock = cx.lock(&format!("fio-{arch}"))?;
+        if !tree.exists() {
+            cx.say(format!(
+                "fetching fio for {arch} with its libraries (about 40 MB)"
+            ));
+            let apt = Apt::open_for(cx, arch)?;
+            cx.fill(&tree, |cx, partial| {
+                apt.unpack_closure(cx, "fio", &["fio".to_owned()], FIO_SUITE, partial)
+            })?;
+        }
+    }
+    let mut files = BTreeMap::new();
+    for directory in ["lib", "usr/lib"] {
+        find(&tree.join(directory), &mut files);
+    }
+    let fio = tree.join("usr/bin/fio");
+    let libraries = closure(&fio, arch.linker(), &files, &mut |path| {
+        Ok(parse_needed(&output(
+            command("readelf").arg("-dW").arg(path),
+        )?))
+    })?;
+    Ok(Content {
+        arch,
+        fio,
+        libraries,
+    })
+}
+
+/// Finds the files below a directory, by their names; the targets of links under the links' names.
+fn find(directory: &Path, files: &mut BTreeMap<String, PathBuf>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_file() {
+            files.insert(entry.file_name().to_string_lossy().into_owned(), path);
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            find(&path, files);
+        }
+    }
+}
+
+/// The libraries that a program needs, and that they need, among `files`; `needs` reads the needs of one.
+fn closure(
+    program: &Path,
+    linker: &str,
+    files: &BTreeMap<String, PathBuf>,
+    needs: &mut dyn FnMut(&Path) -> Result<Vec<String>>,
+) -> Result<Vec<PathBuf>> {
+    let mut found = BTreeMap::new();
+    let mut wanted = needs(program)?;
+    wanted.push(linker.to_owned());
+    while let Some(name) = wanted.pop() {
+        if found.contains_key(&name) {
+            continue;
+        }
+        let path = files.get(&name);
+        let path =
+            path.with_context(|| format!("{} lacks the library {name}", program.display()))?;
+        wanted.extend(needs(path)?);
+        found.insert(name, path.clone());
+    }
+    Ok(found.into_values().collect())
+}
+
+/// The libraries that `readelf -d` lists.
+fn parse_needed(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| line.contains("(NEEDED)"));
+    lines
+        .filter_map(|line| line.split_once('[')?.1.split_once(']'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }
 
 /// The libraries that `ldd` lists, the dynamic linker among them.
@@ -64,35 +168,38 @@ fn parse_ldd(text: &str) -> Result<Vec<PathBuf>> {
             libraries.push(PathBuf::from(path));
         }
     }
-    if !libraries.iter().any(|path| path.ends_with(LINKER)) {
-        bail!("ldd lists no {LINKER} for fio");
+    let linker = Arch::Amd64.linker();
+    if !libraries.iter().any(|path| path.ends_with(linker)) {
+        bail!("ldd lists no {linker} for fio");
     }
     Ok(libraries)
 }
 
-/// What tells one disk from another: size and time of each file that goes on it.
-fn key(fio: &Path, libraries: &[PathBuf]) -> Result<String> {
-    let mut text = WRAPPER.to_owned();
-    for path in std::iter::once(fio).chain(libraries.iter().map(PathBuf::as_path)) {
-        let data = fs::metadata(path).with_context(|| format!("no {}", path.display()))?;
-        let time = data.modified()?.duration_since(UNIX_EPOCH)?.as_secs();
-        text += &format!("{}|{}|{time}\n", path.display(), data.len());
+impl Content {
+    /// What tells one disk from another: size and time of each file that goes on it.
+    fn key(&self) -> Result<String> {
+        let mut text = wrapper(self.arch.linker());
+        for path in std::iter::once(&self.fio).chain(&self.libraries) {
+            let data = fs::metadata(path).with_context(|| format!("no {}", path.display()))?;
+            let time = data.modified()?.duration_since(UNIX_EPOCH)?.as_secs();
+            text += &format!("{}|{}|{time}\n", path.display(), data.len());
+        }
+        Ok(digest(&text))
     }
-    Ok(digest(&text))
-}
 
-fn fill(stage: &Path, fio: &Path, libraries: &[PathBuf]) -> Result<()> {
-    let (bin, lib) = (stage.join("bin"), stage.join("lib"));
-    create_dir(&bin)?;
-    create_dir(&lib)?;
-    copy(fio, &bin.join("fio.real"))?;
-    for library in libraries {
-        copy(library, &lib.join(library.file_name().unwrap_or_default()))?;
+    fn fill(&self, stage: &Path) -> Result<()> {
+        let (bin, lib) = (stage.join("bin"), stage.join("lib"));
+        create_dir(&bin)?;
+        create_dir(&lib)?;
+        copy(&self.fio, &bin.join("fio.real"))?;
+        for library in &self.libraries {
+            copy(library, &lib.join(library.file_name().unwrap_or_default()))?;
+        }
+        let fio = bin.join("fio");
+        write(&fio, wrapper(self.arch.linker()))?;
+        fs::set_permissions(&fio, fs::Permissions::from_mode(0o755))?;
+        Ok(())
     }
-    let wrapper = bin.join("fio");
-    write(&wrapper, WRAPPER)?;
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
-    Ok(())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -159,11 +266,42 @@ mod tests {
         let (fio, library) = (root.join("fio"), root.join("library"));
         write(&fio, "fio").unwrap();
         write(&library, "1").unwrap();
-        let libraries = [library.clone()];
-        let before = key(&fio, &libraries).unwrap();
-        assert_eq!(before, key(&fio, &libraries).unwrap());
+        let content = Content {
+            arch: Arch::Amd64,
+            fio,
+            libraries: vec![library.clone()],
+        };
+        let before = content.key().unwrap();
+        assert_eq!(before, content.key().unwrap());
         write(&library, "12").unwrap();
-        assert_ne!(before, key(&fio, &libraries).unwrap());
+        assert_ne!(before, content.key().unwrap());
         fs::remove_dir_all(root).unwrap();
+    }
+    const READELF: &str = "Dynamic section at offset 0x1 contains 2 entries:\n \
+                           0x0000000000000001 (NEEDED)   Shared library: [libaio.so.1]\n \
+                           0x000000000000000e (SONAME)   Library soname: [fio]\n";
+
+    #[test]
+    fn libraries_of_libraries_are_taken_too() {
+        let needs = |name: &str| match name {
+            "fio" => parse_needed(READELF),
+            "libaio.so.1" => vec!["libc.so.6".to_owned()],
+            "libc.so.6" => vec!["ld.so.1".to_owned()],
+            _ => Vec::new(),
+        };
+        let closure = |names: &[&str]| {
+            let files = names
+                .iter()
+                .map(|name| ((*name).to_owned(), PathBuf::from(name)));
+            closure(Path::new("fio"), "ld.so.1", &files.collect(), &mut |path| {
+                Ok(needs(&path.to_string_lossy()))
+            })
+        };
+        let all = ["ld.so.1", "libaio.so.1", "libc.so.6"];
+        assert_eq!(closure(&all).unwrap(), all.map(PathBuf::from));
+        let error = closure(&["ld.so.1", "libaio.so.1"])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("libc.so.6"), "{error}");
     }
 }
