@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{ensure, Context, Result};
-use machine::Variant;
+use machine::{Arch, Variant};
 
 use build::{Outcome, Site};
 use variants::Variant as Configuration;
@@ -109,7 +109,7 @@ pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
 
 /// The same with the debug kernel: a stock kernel comes without clang and with a part of its source.
 fn with_clang(setup: &Setup) -> Result<Setup> {
-    setup.on(Variant::Debug)
+    setup.on(Variant::Debug, Arch::Amd64)
 }
 
 fn source_of(setup: &Setup) -> Result<PathBuf> {

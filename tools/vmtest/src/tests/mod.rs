@@ -5,6 +5,7 @@
 pub(crate) mod aborted;
 pub(crate) mod affinity;
 pub(crate) mod allocations;
+pub(crate) mod arm64;
 pub(crate) mod asleep;
 pub(crate) mod backends;
 pub(crate) mod balloon;
@@ -63,6 +64,7 @@ fn standard(cycles: Cycles) -> Vec<Group> {
                 backends::all(cycles),
             ],
         ),
+        group("arm64 in short", vec![arm64::all()]),
         group(
             "devices that are not driven, or are odd",
             vec![refusal::all(), odd::all()],
