@@ -13,7 +13,7 @@ use crate::context::{remove_dir, Context};
 use crate::version::{upstream, Version};
 
 /// The kernel series that the module is written for.
-pub(crate) const SERIES: &str = "7.3";
+pub const SERIES: &str = "7.3";
 
 /// A kernel source tree.
 pub(crate) struct Source {

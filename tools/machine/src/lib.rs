@@ -14,6 +14,7 @@ mod command;
 mod config;
 mod context;
 mod guest_modules;
+mod image;
 mod kernel;
 mod kernel_source;
 mod packages;
@@ -34,9 +35,11 @@ use clap::ValueEnum;
 
 use crate::bindgen::Bindgen;
 use crate::context::Context;
+use crate::packages::Purpose;
 use crate::rust::Rust;
 
 pub use crate::command::quote;
+pub use crate::kernel_source::SERIES;
 pub use crate::qemu::Qemu;
 
 /// What to set up.
@@ -52,21 +55,27 @@ pub struct Options {
     pub kdir: Option<PathBuf>,
     /// Which kernel.
     pub variant: Variant,
+    /// The series of a stock kernel; else that which the module is written for.
+    pub series: Option<String>,
+    /// Whether this repository's module is built for the kernel: that takes CONFIG_RUST and compilers.
+    pub module: bool,
     /// Look for a newer kernel source and QEMU even if the cache has one.
     pub update: bool,
 }
 
 impl Options {
-    /// The standard kernel for a clone at `repository`; `KERNEL`, `KERNEL_SRC` and `KDIR` are
-    /// honoured.
+    /// The standard kernel for a clone at `repository`, to build the module for; `KERNEL`, `SERIES`,
+    /// `KERNEL_SRC` and `KDIR` are honoured.
     ///
     /// # Errors
     ///
-    /// `KERNEL` is none of [`Kernel`].
+    /// `KERNEL` is none of [`Kernel`], or `SERIES` names no series.
     pub fn new(repository: &Path) -> Result<Self> {
         let given = |name| env::var_os(name).filter(|value| !value.is_empty());
         let kernel = given("KERNEL").unwrap_or_else(|| "stock".into());
         let kernel = kernel.to_string_lossy();
+        let series = given("SERIES").map(|text| text.to_string_lossy().into_owned());
+        series.as_deref().map_or(Ok(()), image::check_series)?;
         Ok(Self {
             repository: repository.to_owned(),
             kernel: Kernel::from_str(&kernel, true)
@@ -74,8 +83,33 @@ impl Options {
             kernel_source: given("KERNEL_SRC").map(PathBuf::from),
             kdir: given("KDIR").map(PathBuf::from),
             variant: Variant::Standard,
+            series,
+            module: true,
             update: false,
         })
+    }
+
+    /// Whether the user has named a kernel other than the one that the module is tested on.
+    pub fn names_a_kernel(&self) -> bool {
+        let is_own = |series: &String| series == kernel_source::SERIES;
+        self.kdir.is_some() || !self.series.as_ref().is_none_or(is_own)
+    }
+
+    /// Fails if the options contradict each other.
+    fn check(&self) -> Result<()> {
+        let Some(series) = &self.series else {
+            return Ok(());
+        };
+        if self.variant == Variant::Standard && !self.is_stock() {
+            bail!("SERIES={series} names a stock kernel: give none of KERNEL=build, KERNEL_SRC=, KDIR=");
+        }
+        if self.module && series != kernel_source::SERIES {
+            bail!(
+                "SERIES={series}: the module is for Linux {}; the C driver is tested on any: DRIVER=c",
+                kernel_source::SERIES
+            );
+        }
+        Ok(())
     }
 
     /// Whether the kernel is one of Debian's own.
@@ -140,6 +174,22 @@ impl Variant {
     }
 }
 
+/// What the fragments want of a kernel that the module is built for, or not.
+fn wishes(fragments: &[PathBuf], module: bool) -> Result<Vec<String>> {
+    let mut texts = kernel::read_fragments(fragments)?;
+    if !module {
+        let of_rust = |line: &&str| line.starts_with("CONFIG_RUST");
+        for text in &mut texts {
+            *text = text
+                .lines()
+                .filter(|line| !of_rust(line))
+                .collect::<Vec<_>>()
+                .join("\n");
+        }
+    }
+    Ok(texts)
+}
+
 /// What [`ensure`] found or made.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -147,8 +197,9 @@ pub struct Machine {
     pub cache: PathBuf,
     /// Source of the kernel, where it is known.
     pub kernel_source: Option<PathBuf>,
-    /// The built kernel tree (`O=`), to be given to the module's build as `KDIR=`.
-    pub kdir: PathBuf,
+    /// The built kernel tree (`O=`), to be given to the module's build as `KDIR=`; none for an image
+    /// that is only booted.
+    pub kdir: Option<PathBuf>,
     /// The kernel image.
     pub bzimage: PathBuf,
     /// What `uname -r` says in the VM.
@@ -159,8 +210,8 @@ pub struct Machine {
     pub modules: Vec<PathBuf>,
     /// QEMU.
     pub qemu: Qemu,
-    /// What the rustc of the kernel and of the module says of its version.
-    pub rustc: String,
+    /// What the rustc of the kernel and of the module says of its version, if the module is built.
+    pub rustc: Option<String>,
     /// A statically linked busybox.
     pub busybox: PathBuf,
     /// Environment for `make KDIR=` of the module.
@@ -169,19 +220,38 @@ pub struct Machine {
     pub tools_disk: PathBuf,
 }
 
+impl Machine {
+    /// The built kernel tree.
+    ///
+    /// # Errors
+    ///
+    /// The kernel is an image that is only booted.
+    pub fn tree(&self) -> Result<&Path> {
+        let tree = self.kdir.as_deref();
+        tree.with_context(|| {
+            let release = &self.kernel_release;
+            format!("there is no tree of {release} to build for: it is only booted, with DRIVER=c")
+        })
+    }
+}
+
 /// Makes sure that all of the test machine is there; `say` gets each line meant for people.
 ///
 /// # Errors
 ///
 /// The first thing that could not be had, with the reason.
 pub fn ensure(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Machine> {
+    options.check()?;
     let mut cx = context(options, say)?;
+    if options.is_stock() && !options.module {
+        return on_image(options, &mut cx);
+    }
     if options.is_stock() {
         let (packages, fetched) = thread::scope(|scope| {
             // The distribution's packages and Debian's newer ones do not wait for each other.
             let mut beside = cx.beside();
             let fetching = scope.spawn(move || stock::fetch(&mut beside, options.kernel));
-            let packages = packages::ensure(&mut cx, false);
+            let packages = packages::ensure(&mut cx, Purpose::Build);
             let fetched = fetching.join();
             (packages, fetched.unwrap_or_else(|_| bail!("it panicked")))
         });
@@ -194,6 +264,27 @@ pub fn ensure(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Machine>
     on_tree(options, &mut cx)
 }
 
+/// The machine with a kernel of Debian's own that nothing is built for.
+fn on_image(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
+    packages::ensure(cx, Purpose::Run)?;
+    let series = options.series.as_deref().unwrap_or(kernel_source::SERIES);
+    let image = image::ensure(cx, options.kernel, series)?;
+    Ok(Machine {
+        cache: cx.cache.clone(),
+        kernel_source: None,
+        kdir: None,
+        bzimage: image.bzimage,
+        kernel_release: image.release,
+        c_driver: image.modules.c_driver,
+        modules: image.modules.of_tests,
+        qemu: own_qemu()?,
+        busybox: busybox::ensure(cx)?,
+        rustc: None,
+        make_env: Vec::new(),
+        tools_disk: tools_disk::ensure(cx)?,
+    })
+}
+
 /// The machine with a kernel of Debian's own.
 fn on_stock(cx: &mut Context<'_>, stock: stock::Stock) -> Result<Machine> {
     let busybox = busybox::ensure(cx)?;
@@ -202,14 +293,14 @@ fn on_stock(cx: &mut Context<'_>, stock: stock::Stock) -> Result<Machine> {
     Ok(Machine {
         cache: cx.cache.clone(),
         kernel_source: Some(ready.source),
-        kdir: ready.kdir,
+        kdir: Some(ready.kdir),
         bzimage: ready.bzimage,
         kernel_release: ready.release,
-        c_driver: Vec::new(),
-        modules: ready.modules,
+        c_driver: ready.modules.c_driver,
+        modules: ready.modules.of_tests,
         qemu: own_qemu()?,
         busybox,
-        rustc: ready.rustc,
+        rustc: Some(ready.rustc),
         make_env: vec![
             ("KERNEL_TOOLS".to_owned(), ready.tools.into()),
             ("RUST_LIB_SRC".to_owned(), ready.rust_src.into()),
@@ -218,78 +309,133 @@ fn on_stock(cx: &mut Context<'_>, stock: stock::Stock) -> Result<Machine> {
     })
 }
 
+/// The programs that build a kernel.
+struct Builders {
+    llvm: u32,
+    /// For a kernel with Rust, and the module.
+    rust: Option<(Rust, Bindgen)>,
+}
+
+impl Builders {
+    fn ensure(cx: &mut Context<'_>, module: bool) -> Result<Self> {
+        let llvm = packages::ensure(cx, Purpose::Llvm)?.llvm()?;
+        let rust = match module {
+            true => Some((rust::find(cx)?, bindgen::ensure(cx)?)),
+            false => None,
+        };
+        Ok(Self { llvm, rust })
+    }
+
+    /// The environment of make.
+    fn environment(&self) -> Result<Vec<(String, OsString)>> {
+        let Some((rust, bindgen)) = &self.rust else {
+            return Ok(Vec::new());
+        };
+        let old = env::var_os("PATH").unwrap_or_default();
+        let libclang = format!("/usr/lib/llvm-{}/lib", self.llvm);
+        Ok(vec![
+            ("PATH".to_owned(), path(rust, bindgen, &old)?),
+            ("LIBCLANG_PATH".to_owned(), libclang.into()),
+        ])
+    }
+
+    /// What they say of their versions.
+    fn versions(&self) -> Result<Vec<String>> {
+        let clang = kernel::clang_version(self.llvm)?;
+        Ok(match &self.rust {
+            Some((rust, bindgen)) => vec![rust.text.clone(), clang, bindgen.text.clone()],
+            None => vec![clang],
+        })
+    }
+}
+
 /// The machine with a kernel that is built, or that the user has built.
 fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
     let fragments = options.variant.fragments(&cx.repository);
-    let llvm = packages::ensure(cx, true)?.llvm()?;
-    let rust = rust::find(cx)?;
-    let bindgen = bindgen::ensure(cx)?;
-    let busybox = busybox::ensure(cx)?;
-    let tools_disk = tools_disk::ensure(cx)?;
-
-    let mut make_env = vec![
-        (
-            "PATH".to_owned(),
-            path(&rust, &bindgen, &env::var_os("PATH").unwrap_or_default())?,
-        ),
-        (
-            "LIBCLANG_PATH".to_owned(),
-            format!("/usr/lib/llvm-{llvm}/lib").into(),
-        ),
-    ];
-    let tree = match &options.kdir {
-        Some(kdir) => {
-            let tree = tree::open(kdir)?;
-            for line in config::unmet(&kernel::read_fragments(&fragments)?, &tree.config) {
+    let wishes = wishes(&fragments, options.module)?;
+    let is_given = options.kdir.is_some() && !options.module;
+    let builders = match is_given {
+        true => None,
+        false => Some(Builders::ensure(cx, options.module)?),
+    };
+    if is_given {
+        packages::ensure(cx, Purpose::Run)?;
+    }
+    let rust = builders
+        .as_ref()
+        .and_then(|builders| builders.rust.as_ref());
+    let mut make_env = match &builders {
+        Some(builders) => builders.environment()?,
+        None => Vec::new(),
+    };
+    let tree = match (&options.kdir, &builders) {
+        (Some(kdir), _) => {
+            let tree = tree::open(kdir, options.module)?;
+            for line in config::unmet(&wishes, &tree.config) {
                 cx.say(format!(
-                    "note: in KDIR, {line}; tests that need it will fail"
+                    "note: in KDIR, {line}; what needs it cannot be tested"
                 ));
             }
             let llvm = tree.llvm(|name| command::find_program(name).is_some());
             make_env.extend(llvm.map(|llvm| ("LLVM".to_owned(), llvm.into())));
             tree
         }
-        None => {
+        (None, Some(builders)) => {
             let source = match &options.kernel_source {
                 Some(tree) => kernel_source::given(tree)?,
                 None => kernel_source::ensure(cx)?,
             };
-            let rust_src = rust::ensure_sources(cx, &rust)?;
-            make_env.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
-            make_env.push(("LLVM".to_owned(), format!("-{llvm}").into()));
+            if let Some((rust, _)) = rust {
+                let rust_src = rust::ensure_sources(cx, rust)?;
+                make_env.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
+            }
+            make_env.push(("LLVM".to_owned(), format!("-{}", builders.llvm).into()));
             let inputs = kernel::Inputs {
                 variant: options.variant.name(),
                 source: &source,
-                fragments: &fragments,
-                tools: vec![
-                    rust.text.clone(),
-                    kernel::clang_version(llvm)?,
-                    bindgen.text.clone(),
-                ],
+                wishes: &wishes,
+                tools: builders.versions()?,
                 environment: &make_env,
             };
-            tree::open(&kernel::ensure(cx, &inputs)?)?
+            tree::open(&kernel::ensure(cx, &inputs)?, options.module)?
         }
+        (None, None) => bail!("there is neither a kernel nor what builds one"),
     };
-    tree.check_rustc(&rust)?;
+    if let Some((rust, _)) = rust {
+        tree.check_rustc(rust)?;
+    }
+    let modules = guest_modules::in_tree(cx, &tree.kdir)?;
     Ok(Machine {
         cache: cx.cache.clone(),
         kernel_source: tree.source,
-        kdir: tree.kdir,
+        kdir: Some(tree.kdir),
         bzimage: tree.bzimage,
         kernel_release: tree.release,
-        c_driver: tree.c_driver,
-        modules: Vec::new(),
+        c_driver: modules.c_driver,
+        modules: modules.of_tests,
         qemu: own_qemu()?,
-        busybox,
-        rustc: rust.text,
+        busybox: busybox::ensure(cx)?,
+        rustc: rust.map(|(rust, _)| rust.text.clone()),
         make_env,
-        tools_disk,
+        tools_disk: tools_disk::ensure(cx)?,
     })
 }
 
 fn own_qemu() -> Result<Qemu> {
     qemu::own().context("there is no QEMU although its package is installed")
+}
+
+/// Makes sure that there is the whole source of a kernel, with its own tools for tests.
+///
+/// # Errors
+///
+/// `KERNEL_SRC` is no kernel source, or Debian's mirror does not have it.
+pub fn ensure_kernel_source(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
+    let source = match &options.kernel_source {
+        Some(tree) => kernel_source::given(tree)?,
+        None => kernel_source::ensure(&mut context(options, say)?)?,
+    };
+    Ok(source.tree)
 }
 
 /// Makes sure that there is a QEMU with devices over vfio-user.

@@ -34,6 +34,12 @@ struct What {
     /// The kernel of most tests; else KERNEL, else Debian's own.
     #[arg(long, value_enum, conflicts_with_all = ["kernel_src", "kdir"])]
     kernel: Option<Kernel>,
+    /// The series of Debian's own kernel, like 6.12; else SERIES.
+    #[arg(long, conflicts_with_all = ["kernel_src", "kdir"])]
+    series: Option<String>,
+    /// Only to boot it with the C driver: nothing is built for it, and no Rust is needed.
+    #[arg(long)]
+    without_module: bool,
     /// Build this kernel source; else KERNEL_SRC.
     #[arg(long, value_name = "DIR")]
     kernel_src: Option<PathBuf>,
@@ -58,6 +64,8 @@ impl What {
             options.kernel_source = self.kernel_src;
             options.kdir = self.kdir;
         }
+        options.series = self.series.or(options.series);
+        options.module = !self.without_module;
         options.variant = self.variant;
         options.update = self.update;
         Ok(options)
@@ -89,10 +97,13 @@ fn main() -> ExitCode {
 
 fn tell(machine: &Machine) {
     println!(
-        "kernel  {} in {}",
+        "kernel  {}: {}",
         machine.kernel_release,
-        machine.kdir.display()
+        machine.bzimage.display()
     );
+    if let Some(kdir) = &machine.kdir {
+        println!("tree    {}", kdir.display());
+    }
     if let Some(source) = &machine.kernel_source {
         println!("source  {}", source.display());
     }
@@ -103,7 +114,9 @@ fn tell(machine: &Machine) {
 
 fn print_env(machine: &Machine) {
     let print = |name: &str, value: &str| println!("{name}={}", quote(value));
-    print("KDIR", &machine.kdir.to_string_lossy());
+    if let Some(kdir) = &machine.kdir {
+        print("KDIR", &kdir.to_string_lossy());
+    }
     print("KERNEL_RELEASE", &machine.kernel_release);
     print("BZIMAGE", &machine.bzimage.to_string_lossy());
     print("BUSYBOX", &machine.busybox.to_string_lossy());

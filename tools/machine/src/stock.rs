@@ -61,7 +61,7 @@ pub(crate) struct Ready {
     pub(crate) source: PathBuf,
     pub(crate) bzimage: PathBuf,
     pub(crate) release: String,
-    pub(crate) modules: Vec<PathBuf>,
+    pub(crate) modules: guest_modules::Modules,
     /// The directory of the compilers.
     pub(crate) tools: PathBuf,
     pub(crate) rust_src: PathBuf,
@@ -116,7 +116,7 @@ fn source_package() -> String {
 
 impl Kernel {
     /// Debian's name for the flavour, if it is a stock kernel.
-    fn flavour(self) -> Option<&'static str> {
+    pub(crate) fn flavour(self) -> Option<&'static str> {
         match self {
             Self::Stock => Some("amd64"),
             Self::Cloud => Some("cloud-amd64"),
@@ -317,7 +317,7 @@ impl Stock {
             kdir: self.root.join("build"),
             source: self.root.join("source"),
             bzimage: installed.join("vmlinuz"),
-            modules: guest_modules::ensure(cx, &installed, &target, &xz)?,
+            modules: guest_modules::unpacked(cx, &installed, &target, &xz)?,
             release: self.release,
             rustc,
             tools: self.toolchain.bin,

@@ -54,7 +54,7 @@ pub(crate) fn build(
     let status = make
         .arg("-C")
         .arg(&copy)
-        .arg(format!("KDIR={}", machine.kdir.display()))
+        .arg(format!("KDIR={}", machine.tree()?.display()))
         .arg("module")
         .envs(machine.make_env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())

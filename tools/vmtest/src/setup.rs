@@ -213,7 +213,11 @@ impl Setup {
             kernel: self.machine.kernel_release.clone(),
             qemu: self.machine.qemu.version.clone(),
             accel: self.accel.name().to_owned(),
-            rustc: self.machine.rustc.clone(),
+            rustc: self
+                .machine
+                .rustc
+                .clone()
+                .unwrap_or_else(|| "none".to_owned()),
             revision: said("git", &["describe", "--always", "--dirty"]),
             date: said("date", &["-u", "+%Y-%m-%d %H:%M"]),
         }

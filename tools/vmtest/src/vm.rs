@@ -122,7 +122,7 @@ impl Vm {
         let scripted = layout.scripted.iter().map(|device| device.start(dir));
         let scripted = scripted.collect::<Result<_>>()?;
         let races = match layout.kernel {
-            Variant::Kcsan => Some(Watch::new(&setup.on(layout.kernel)?.machine.kdir)?),
+            Variant::Kcsan => Some(Watch::new(setup.on(layout.kernel)?.machine.tree()?)?),
             _ => None,
         };
         let (qemu, qmp, channel) = start(&line, dir, &tag, 0)?;
