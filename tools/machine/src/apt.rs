@@ -19,11 +19,16 @@ use crate::command::{command, new_log, output, run_long, size};
 use crate::context::{create_dir, read, write, Context, Lock};
 use crate::Arch;
 
-/// The suites in which newer packages are looked for.
-const SUITES: &str = "trixie trixie-backports sid experimental";
+/// The suites in which packages are looked for; the oldest one has an older kernel.
+const SUITES: &str = "bookworm trixie trixie-backports sid experimental";
 
-/// Dependencies come from the release, unless only a newer suite has them.
+/// Dependencies come from the release, unless only a newer suite has them; what is older comes when it
+/// is asked for by its version.
 const PREFERENCES: &str = "\
+Package: *
+Pin: release n=bookworm
+Pin-Priority: 40
+
 Package: *
 Pin: release a=unstable
 Pin-Priority: 60
@@ -523,7 +528,7 @@ Signed-By:
         assert_eq!(
             mirror.stanza(),
             "Types: deb\nURIs: mirror+file:/etc/apt/mirrors/debian.list\n\
-             Suites: trixie trixie-backports sid experimental\nComponents: main\n\
+             Suites: bookworm trixie trixie-backports sid experimental\nComponents: main\n\
              Targets: Packages\ncheck-valid-until: no\nsigned-by: \n \
              -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n key\n"
         );

@@ -34,7 +34,8 @@ pub(crate) struct Inputs<'a> {
     /// The variant whose builds are much like those of this one.
     pub(crate) relative: &'a str,
     pub(crate) source: &'a Source,
-    pub(crate) fragments: &'a [PathBuf],
+    /// What its configuration is to have, a text for each fragment.
+    pub(crate) wishes: &'a [String],
     /// What the tools say of their versions: rustc, clang, bindgen.
     pub(crate) tools: Vec<String>,
     /// The environment of make.
@@ -48,8 +49,7 @@ pub(crate) fn read_fragments(paths: &[PathBuf]) -> Result<Vec<String>> {
 
 /// Builds the kernel if that is not done yet; gives the directory of the build.
 pub(crate) fn ensure(cx: &mut Context<'_>, inputs: &Inputs<'_>) -> Result<PathBuf> {
-    let fragments = read_fragments(inputs.fragments)?;
-    let key = key(&inputs.source.identity, &fragments, &inputs.tools);
+    let key = key(&inputs.source.identity, inputs.wishes, &inputs.tools);
     let name = format!("{}-{key}", inputs.variant);
     let all = cx.cache.join("kernel");
     let build = Build {
@@ -77,7 +77,7 @@ pub(crate) fn ensure(cx: &mut Context<'_>, inputs: &Inputs<'_>) -> Result<PathBu
     create_dir(&build.tree)?;
     write(&build.root.join("origin"), build.origin())?;
     if !build.is("configured") {
-        build.configure(cx, &fragments)?;
+        build.configure(cx)?;
     }
     build.make(cx, work)?;
     Ok(build.tree)
@@ -149,7 +149,7 @@ impl Build<'_> {
         Ok(true)
     }
 
-    fn configure(&self, cx: &mut Context<'_>, fragments: &[String]) -> Result<()> {
+    fn configure(&self, cx: &mut Context<'_>) -> Result<()> {
         cx.say(format!(
             "configuring the {} kernel in {}",
             self.inputs.variant,
@@ -158,13 +158,13 @@ impl Build<'_> {
         let configuring = "configuring the kernel";
         let steps = [
             self.make_command(&["allnoconfig"]),
-            self.merge_command(),
+            self.merge_command()?,
             self.make_command(&["olddefconfig"]),
         ];
         for mut step in steps {
             run_long(cx, &mut step, &self.log(), elapsed(configuring))?;
         }
-        let unmet = config::unmet(fragments, &read(&self.tree.join(".config"))?);
+        let unmet = config::unmet(self.inputs.wishes, &read(&self.tree.join(".config"))?);
         for line in &unmet {
             cx.say(format!("  {line}"));
         }
@@ -203,14 +203,18 @@ impl Build<'_> {
         make
     }
 
-    fn merge_command(&self) -> Command {
+    fn merge_command(&self) -> Result<Command> {
         let script = "scripts/kconfig/merge_config.sh";
         let mut merge = self.in_environment(self.inputs.source.tree.join(script));
         merge.args(["-m", "-O"]).arg(&self.tree);
         merge.arg(self.tree.join(".config"));
-        merge.args(self.inputs.fragments);
+        for (number, wish) in self.inputs.wishes.iter().enumerate() {
+            let fragment = self.root.join(format!("fragment-{number}.config"));
+            write(&fragment, wish)?;
+            merge.arg(fragment);
+        }
         merge.current_dir(&self.inputs.source.tree);
-        merge
+        Ok(merge)
     }
 
     fn in_environment(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {

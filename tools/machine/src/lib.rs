@@ -14,6 +14,7 @@ mod command;
 mod config;
 mod context;
 mod guest_modules;
+mod image;
 mod kernel;
 mod kernel_source;
 mod packages;
@@ -35,11 +36,12 @@ use clap::ValueEnum;
 
 use crate::bindgen::Bindgen;
 use crate::context::Context;
+use crate::packages::Purpose;
 use crate::rust::Rust;
 
 pub use crate::command::quote;
 pub use crate::qemu::Qemu;
-pub use crate::series::{Arch, Series};
+pub use crate::series::{Arch, Series, OLDEST};
 
 /// What to set up.
 #[derive(Clone, Debug)]
@@ -58,13 +60,15 @@ pub struct Options {
     pub kdir: Option<PathBuf>,
     /// Which kernel.
     pub variant: Variant,
+    /// Whether this repository's module is built for the kernel: that takes CONFIG_RUST and compilers.
+    pub module: bool,
     /// Look for a newer kernel source and QEMU even if the cache has one.
     pub update: bool,
 }
 
 impl Options {
-    /// The standard kernel for a clone at `repository`; `KERNEL`, `SERIES`, `ARCH`, `KERNEL_SRC` and
-    /// `KDIR` are honoured.
+    /// The standard kernel for a clone at `repository`, to build the module for; `KERNEL`, `SERIES`,
+    /// `ARCH`, `KERNEL_SRC` and `KDIR` are honoured.
     ///
     /// # Errors
     ///
@@ -81,8 +85,26 @@ impl Options {
             kernel_source: given("KERNEL_SRC").map(PathBuf::from),
             kdir: given("KDIR").map(PathBuf::from),
             variant: Variant::Standard,
+            module: true,
             update: false,
         })
+    }
+
+    /// Whether the user has named a kernel other than the one that the module is tested on.
+    pub fn names_a_kernel(&self) -> bool {
+        self.kdir.is_some() || self.series != Series::default()
+    }
+
+    /// Fails if the module is to be built for a series that it is not for.
+    fn check(&self) -> Result<()> {
+        let Self { series, module, .. } = self;
+        if *module && !series.has_module() {
+            bail!(
+                "SERIES={series}: the module is for Linux {OLDEST} and newer; the C driver is tested \
+                 on any: DRIVER=c"
+            );
+        }
+        Ok(())
     }
 
     /// Debian's kernel that is meant; none if it is another one.
@@ -197,6 +219,22 @@ impl Variant {
     }
 }
 
+/// What the fragments want of a kernel that the module is built for, or not.
+fn wishes(fragments: &[PathBuf], module: bool) -> Result<Vec<String>> {
+    let mut texts = kernel::read_fragments(fragments)?;
+    if !module {
+        let of_rust = |line: &&str| line.starts_with("CONFIG_RUST");
+        for text in &mut texts {
+            *text = text
+                .lines()
+                .filter(|line| !of_rust(line))
+                .collect::<Vec<_>>()
+                .join("\n");
+        }
+    }
+    Ok(texts)
+}
+
 /// What [`ensure`] found or made.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -206,8 +244,9 @@ pub struct Machine {
     pub arch: Arch,
     /// Source of the kernel, where it is known.
     pub kernel_source: Option<PathBuf>,
-    /// The built kernel tree (`O=`), to be given to the module's build as `KDIR=`.
-    pub kdir: PathBuf,
+    /// The built kernel tree (`O=`), to be given to the module's build as `KDIR=`; none for an image
+    /// that is only booted.
+    pub kdir: Option<PathBuf>,
     /// The kernel image.
     pub bzimage: PathBuf,
     /// What `uname -r` says in the VM.
@@ -218,8 +257,8 @@ pub struct Machine {
     pub modules: Vec<PathBuf>,
     /// QEMU.
     pub qemu: Qemu,
-    /// What the rustc of the kernel and of the module says of its version.
-    pub rustc: String,
+    /// What the rustc of the kernel and of the module says of its version, if the module is built.
+    pub rustc: Option<String>,
     /// A statically linked busybox.
     pub busybox: PathBuf,
     /// Environment for `make KDIR=` of the module.
@@ -228,19 +267,38 @@ pub struct Machine {
     pub tools_disk: PathBuf,
 }
 
+impl Machine {
+    /// The built kernel tree.
+    ///
+    /// # Errors
+    ///
+    /// The kernel is an image that is only booted.
+    pub fn tree(&self) -> Result<&Path> {
+        let tree = self.kdir.as_deref();
+        tree.with_context(|| {
+            let release = &self.kernel_release;
+            format!("there is no tree of {release} to build for: it is only booted, with DRIVER=c")
+        })
+    }
+}
+
 /// Makes sure that all of the test machine is there; `say` gets each line meant for people.
 ///
 /// # Errors
 ///
 /// The first thing that could not be had, with the reason.
 pub fn ensure(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Machine> {
+    options.check()?;
     let mut cx = context(options, say)?;
+    if let (Some(wanted), false) = (options.stock(true), options.module) {
+        return on_image(&wanted, &mut cx);
+    }
     if let Some(wanted) = options.stock(true) {
         let (packages, fetched) = thread::scope(|scope| {
             // The distribution's packages and Debian's newer ones do not wait for each other.
             let mut beside = cx.beside();
             let fetching = scope.spawn(move || stock::fetch(&mut beside, &wanted));
-            let packages = packages::ensure(&mut cx, false, options.arch);
+            let packages = packages::ensure(&mut cx, Purpose::Build, options.arch);
             let fetched = fetching.join();
             (packages, fetched.unwrap_or_else(|_| bail!("it panicked")))
         });
@@ -253,6 +311,28 @@ pub fn ensure(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Machine>
     on_tree(options, &mut cx)
 }
 
+/// The machine with a kernel of Debian's own that nothing is built for.
+fn on_image(wanted: &stock::Wanted, cx: &mut Context<'_>) -> Result<Machine> {
+    let arch = wanted.arch;
+    packages::ensure(cx, Purpose::Run, arch)?;
+    let image = image::ensure(cx, wanted)?;
+    Ok(Machine {
+        cache: cx.cache.clone(),
+        arch,
+        kernel_source: None,
+        kdir: None,
+        bzimage: image.bzimage,
+        kernel_release: image.release,
+        c_driver: image.modules.c_driver,
+        modules: image.modules.of_tests,
+        qemu: own_qemu(arch)?,
+        busybox: busybox::ensure(cx, arch)?,
+        rustc: None,
+        make_env: Vec::new(),
+        tools_disk: tools_disk::ensure(cx, arch)?,
+    })
+}
+
 /// The machine with a kernel of Debian's own.
 fn on_stock(arch: Arch, cx: &mut Context<'_>, stock: &stock::Stock) -> Result<Machine> {
     let busybox = busybox::ensure(cx, arch)?;
@@ -263,14 +343,14 @@ fn on_stock(arch: Arch, cx: &mut Context<'_>, stock: &stock::Stock) -> Result<Ma
         cache: cx.cache.clone(),
         arch,
         kernel_source: Some(tree.source),
-        kdir: tree.kdir,
+        kdir: Some(tree.kdir),
         bzimage: installed.bzimage,
         kernel_release: tree.release,
-        c_driver: Vec::new(),
-        modules: installed.modules,
+        c_driver: installed.modules.c_driver,
+        modules: installed.modules.of_tests,
         qemu: own_qemu(arch)?,
         busybox,
-        rustc: installed.rustc,
+        rustc: Some(installed.rustc),
         make_env: tree.make_env,
         tools_disk,
     })
@@ -312,82 +392,137 @@ pub fn ensure_stock_tree(
     }))
 }
 
+/// The programs that build a kernel.
+struct Builders {
+    llvm: u32,
+    /// For a kernel with Rust, and the module.
+    rust: Option<(Rust, Bindgen)>,
+}
+
+impl Builders {
+    fn ensure(cx: &mut Context<'_>, module: bool) -> Result<Self> {
+        let llvm = packages::ensure(cx, Purpose::Llvm, Arch::Amd64)?.llvm()?;
+        let rust = match module {
+            true => Some((rust::find(cx)?, bindgen::ensure(cx)?)),
+            false => None,
+        };
+        Ok(Self { llvm, rust })
+    }
+
+    /// The environment of make.
+    fn environment(&self) -> Result<Vec<(String, OsString)>> {
+        let Some((rust, bindgen)) = &self.rust else {
+            return Ok(Vec::new());
+        };
+        let old = env::var_os("PATH").unwrap_or_default();
+        let libclang = format!("/usr/lib/llvm-{}/lib", self.llvm);
+        Ok(vec![
+            ("PATH".to_owned(), path(rust, bindgen, &old)?),
+            ("LIBCLANG_PATH".to_owned(), libclang.into()),
+        ])
+    }
+
+    /// What they say of their versions.
+    fn versions(&self) -> Result<Vec<String>> {
+        let clang = kernel::clang_version(self.llvm)?;
+        Ok(match &self.rust {
+            Some((rust, bindgen)) => vec![rust.text.clone(), clang, bindgen.text.clone()],
+            None => vec![clang],
+        })
+    }
+}
+
 /// The machine with a kernel that is built, or that the user has built.
 fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
     options.check_built()?;
     let arch = options.arch;
     let fragments = options.variant.fragments(&cx.repository);
-    let llvm = packages::ensure(cx, true, arch)?.llvm()?;
-    let rust = rust::find(cx)?;
-    let bindgen = bindgen::ensure(cx)?;
-    let busybox = busybox::ensure(cx, arch)?;
-    let tools_disk = tools_disk::ensure(cx, arch)?;
-
-    let mut make_env = vec![
-        (
-            "PATH".to_owned(),
-            path(&rust, &bindgen, &env::var_os("PATH").unwrap_or_default())?,
-        ),
-        (
-            "LIBCLANG_PATH".to_owned(),
-            format!("/usr/lib/llvm-{llvm}/lib").into(),
-        ),
-    ];
-    let tree = match &options.kdir {
-        Some(kdir) => {
-            let tree = tree::open(kdir)?;
-            for line in config::unmet(&kernel::read_fragments(&fragments)?, &tree.config) {
+    let wishes = wishes(&fragments, options.module)?;
+    let is_given = options.kdir.is_some() && !options.module;
+    let builders = match is_given {
+        true => None,
+        false => Some(Builders::ensure(cx, options.module)?),
+    };
+    if is_given {
+        packages::ensure(cx, Purpose::Run, arch)?;
+    }
+    let rust = builders
+        .as_ref()
+        .and_then(|builders| builders.rust.as_ref());
+    let mut make_env = match &builders {
+        Some(builders) => builders.environment()?,
+        None => Vec::new(),
+    };
+    let tree = match (&options.kdir, &builders) {
+        (Some(kdir), _) => {
+            let tree = tree::open(kdir, options.module)?;
+            for line in config::unmet(&wishes, &tree.config) {
                 cx.say(format!(
-                    "note: in KDIR, {line}; tests that need it will fail"
+                    "note: in KDIR, {line}; what needs it cannot be tested"
                 ));
             }
             let llvm = tree.llvm(|name| command::find_program(name).is_some());
             make_env.extend(llvm.map(|llvm| ("LLVM".to_owned(), llvm.into())));
             tree
         }
-        None => {
+        (None, Some(builders)) => {
             let source = match &options.kernel_source {
                 Some(tree) => kernel_source::given(tree, &options.series)?,
                 None => kernel_source::ensure(cx, &options.series)?,
             };
-            let rust_src = rust::ensure_sources(cx, &rust)?;
-            make_env.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
-            make_env.push(("LLVM".to_owned(), format!("-{llvm}").into()));
+            if let Some((rust, _)) = rust {
+                let rust_src = rust::ensure_sources(cx, rust)?;
+                make_env.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
+            }
+            make_env.push(("LLVM".to_owned(), format!("-{}", builders.llvm).into()));
             let inputs = kernel::Inputs {
                 variant: options.variant.name(),
                 relative: options.variant.relative().name(),
                 source: &source,
-                fragments: &fragments,
-                tools: vec![
-                    rust.text.clone(),
-                    kernel::clang_version(llvm)?,
-                    bindgen.text.clone(),
-                ],
+                wishes: &wishes,
+                tools: builders.versions()?,
                 environment: &make_env,
             };
-            tree::open(&kernel::ensure(cx, &inputs)?)?
+            tree::open(&kernel::ensure(cx, &inputs)?, options.module)?
         }
+        (None, None) => bail!("there is neither a kernel nor what builds one"),
     };
-    tree.check_rustc(&rust)?;
+    if let Some((rust, _)) = rust {
+        tree.check_rustc(rust)?;
+    }
+    let modules = guest_modules::in_tree(cx, &tree.kdir)?;
     Ok(Machine {
         cache: cx.cache.clone(),
         arch,
         kernel_source: tree.source,
-        kdir: tree.kdir,
+        kdir: Some(tree.kdir),
         bzimage: tree.bzimage,
         kernel_release: tree.release,
-        c_driver: tree.c_driver,
-        modules: Vec::new(),
+        c_driver: modules.c_driver,
+        modules: modules.of_tests,
         qemu: own_qemu(arch)?,
-        busybox,
-        rustc: rust.text,
+        busybox: busybox::ensure(cx, arch)?,
+        rustc: rust.map(|(rust, _)| rust.text.clone()),
         make_env,
-        tools_disk,
+        tools_disk: tools_disk::ensure(cx, arch)?,
     })
 }
 
 fn own_qemu(arch: Arch) -> Result<Qemu> {
     qemu::own(arch).context("there is no QEMU although its package is installed")
+}
+
+/// Makes sure that there is the whole source of a kernel, with its own tools for tests.
+///
+/// # Errors
+///
+/// `KERNEL_SRC` is no kernel source, or Debian's mirror does not have it.
+pub fn ensure_kernel_source(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
+    let source = match &options.kernel_source {
+        Some(tree) => kernel_source::given(tree, &options.series)?,
+        None => kernel_source::ensure(&mut context(options, say)?, &options.series)?,
+    };
+    Ok(source.tree)
 }
 
 /// Makes sure that there is a QEMU with devices over vfio-user.

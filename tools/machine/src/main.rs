@@ -40,6 +40,9 @@ struct What {
     /// The architecture of the kernel; else ARCH, else amd64.
     #[arg(long, value_enum)]
     arch: Option<Arch>,
+    /// Only to boot it with the C driver: nothing is built for it, and no Rust is needed.
+    #[arg(long)]
+    without_module: bool,
     /// Build this kernel source; else KERNEL_SRC.
     #[arg(long, value_name = "DIR")]
     kernel_src: Option<PathBuf>,
@@ -70,6 +73,7 @@ impl What {
             options.kernel_source = self.kernel_src;
             options.kdir = self.kdir;
         }
+        options.module = !self.without_module;
         options.variant = self.variant;
         options.update = self.update;
         Ok(options)
@@ -101,10 +105,13 @@ fn main() -> ExitCode {
 
 fn tell(machine: &Machine) {
     println!(
-        "kernel  {} in {}",
+        "kernel  {}: {}",
         machine.kernel_release,
-        machine.kdir.display()
+        machine.bzimage.display()
     );
+    if let Some(kdir) = &machine.kdir {
+        println!("tree    {}", kdir.display());
+    }
     if let Some(source) = &machine.kernel_source {
         println!("source  {}", source.display());
     }
@@ -115,7 +122,9 @@ fn tell(machine: &Machine) {
 
 fn print_env(machine: &Machine) {
     let print = |name: &str, value: &str| println!("{name}={}", quote(value));
-    print("KDIR", &machine.kdir.to_string_lossy());
+    if let Some(kdir) = &machine.kdir {
+        print("KDIR", &kdir.to_string_lossy());
+    }
     print("KERNEL_RELEASE", &machine.kernel_release);
     print("BZIMAGE", &machine.bzimage.to_string_lossy());
     print("BUSYBOX", &machine.busybox.to_string_lossy());

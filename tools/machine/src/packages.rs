@@ -13,12 +13,13 @@ use crate::qemu;
 use crate::version::{at_least, upstream};
 use crate::Arch;
 
-/// What is needed besides LLVM: compilers, the kernel build's tools, the tests' programs.
-const PACKAGES: [&str; 14] = [
+/// What the tests need on any kernel.
+const TO_RUN: [&str; 4] = ["e2fsprogs", "fio", "tar", "xz-utils"];
+
+/// What is needed besides to build a kernel or a module: compilers, the kernel build's tools.
+const TO_BUILD: [&str; 10] = [
     "bc",
     "bison",
-    "e2fsprogs",
-    "fio",
     "flex",
     "gcc",
     "kmod",
@@ -27,8 +28,6 @@ const PACKAGES: [&str; 14] = [
     "libssl-dev",
     "make",
     "python3",
-    "tar",
-    "xz-utils",
 ];
 
 /// Packages of one LLVM, without their number.
@@ -57,6 +56,17 @@ impl Packages {
     }
 }
 
+/// What the packages are for, each with those before it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Purpose {
+    /// Tests on a kernel that is there.
+    Run,
+    /// The build of a module for a stock kernel, by the compilers of that.
+    Build,
+    /// The build of a kernel, by LLVM.
+    Llvm,
+}
+
 /// Packages that are needed.
 #[derive(Clone, Debug)]
 struct Need {
@@ -64,18 +74,27 @@ struct Need {
     llvm: bool,
 }
 
-/// Installs what is missing, after it was listed; LLVM is for the kernels that are built, QEMU for an
-/// architecture.
-pub(crate) fn ensure(cx: &mut Context<'_>, llvm: bool, arch: Arch) -> Result<Packages> {
+impl Need {
+    fn of(purpose: Purpose) -> Self {
+        let mut names = TO_RUN.to_vec();
+        if purpose >= Purpose::Build {
+            names.extend(TO_BUILD);
+        }
+        Self {
+            names,
+            llvm: purpose == Purpose::Llvm,
+        }
+    }
+}
+
+/// Installs what is missing, after it was listed; QEMU is for an architecture.
+pub(crate) fn ensure(cx: &mut Context<'_>, purpose: Purpose, arch: Arch) -> Result<Packages> {
     let architecture = output(command("dpkg").arg("--print-architecture"))
         .context("this set-up is for Debian machines")?;
     if architecture != "amd64" {
         bail!("this set-up is for amd64 machines, this one is {architecture}");
     }
-    let mut need = Need {
-        names: PACKAGES.to_vec(),
-        llvm,
-    };
+    let mut need = Need::of(purpose);
     if qemu::own(arch).is_none() {
         need.names.push(qemu::package(arch));
     }
@@ -384,7 +403,8 @@ mod tests {
     /// The answer of dpkg-query on a machine that has everything but `without`.
     fn dpkg(llvm: &[u32], without: &[&str]) -> Versions {
         let mut text = String::from("ii |sudo|1.9\nrc |clang-21|1:21\nun |clang-22|\n");
-        let names = PACKAGES.map(str::to_owned).into_iter();
+        let names = Need::of(Purpose::Build).names.into_iter();
+        let names = names.map(str::to_owned);
         for name in names.chain(llvm.iter().flat_map(|number| llvm_packages(*number))) {
             if !without.contains(&name.as_str()) {
                 text += &format!("ii |{name}|1.0-1\n");
@@ -394,10 +414,7 @@ mod tests {
     }
 
     fn need(llvm: bool) -> Need {
-        Need {
-            names: PACKAGES.to_vec(),
-            llvm,
-        }
+        Need::of(if llvm { Purpose::Llvm } else { Purpose::Build })
     }
 
     fn nothing_asked(_: &[String]) -> Result<Versions> {
@@ -424,6 +441,15 @@ mod tests {
                 missing: vec!["fio".to_owned()]
             }
         );
+    }
+
+    #[test]
+    fn a_kernel_that_is_there_needs_no_compiler() {
+        let need = Need::of(Purpose::Run);
+        let here = dpkg(&[], &["gcc", "bison", "libelf-dev"]);
+        let complete = plan(&need, &here, &mut nothing_asked).unwrap();
+        assert_eq!(complete, Plan::Complete { llvm: None });
+        assert!(!need.llvm && need.names.contains(&"fio"));
     }
 
     #[test]

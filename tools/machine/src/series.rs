@@ -7,10 +7,13 @@ use std::str::FromStr;
 
 use anyhow::{bail, Result};
 
-use crate::version::upstream;
+use crate::version::{at_least, upstream};
 
 /// The series that the module is written for.
 const NEWEST: &str = "7.3";
+
+/// The oldest series that it is for.
+pub const OLDEST: &str = "7.2";
 
 /// A series of the kernel, as `SERIES=` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +58,22 @@ impl fmt::Display for Series {
 }
 
 impl Series {
+    /// Whether the module is for it.
+    pub(crate) fn has_module(&self) -> bool {
+        match self {
+            Self::Numbered(number) => at_least(number, OLDEST),
+            Self::Next => true,
+        }
+    }
+
+    /// What the names of its packages have after `linux-image-` and the like, as far as that is known.
+    pub(crate) fn prefix(&self) -> &str {
+        match self {
+            Self::Numbered(number) => number,
+            Self::Next => "",
+        }
+    }
+
     /// Whether a kernel package of this version belongs to it.
     pub(crate) fn has(&self, debian: &str) -> bool {
         match self {
@@ -143,5 +162,7 @@ mod tests {
         assert!(series("7.3").has("7.3.4-1~bpo13+1") && series("7.3").has("7.3~rc7-1~exp1"));
         assert!(!series("7.3").has("7.30.1-1") && !series("7.3").has("7.2.13-1"));
         assert!(series("next").has("7.3~rc7-1~exp1") && !series("next").has("7.3.4-1"));
+        assert!(series("7.2").has_module() && series("7.10").has_module());
+        assert!(series("next").has_module() && !series("6.12").has_module());
     }
 }

@@ -86,7 +86,7 @@ pub(crate) struct Tree {
 /// What the VM takes from a stock kernel.
 pub(crate) struct Installed {
     pub(crate) bzimage: PathBuf,
-    pub(crate) modules: Vec<PathBuf>,
+    pub(crate) modules: guest_modules::Modules,
     /// What the rustc says of its version.
     pub(crate) rustc: String,
 }
@@ -384,7 +384,7 @@ impl Stock {
         let bin = &self.toolchain.bin;
         Ok(Installed {
             bzimage: installed.join("vmlinuz"),
-            modules: guest_modules::ensure(cx, &installed, &target, &bin.join("xz"))?,
+            modules: guest_modules::unpacked(cx, &installed, &target, &bin.join("xz"))?,
             rustc: output(command(bin.join("rustc")).arg("--version"))?,
         })
     }

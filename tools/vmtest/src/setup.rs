@@ -155,7 +155,7 @@ impl Setup {
                         (kernel.name(), vec![program])
                     }
                 };
-                let Machine { kdir, make_env, .. } = &machine;
+                let (kdir, make_env) = (machine.tree()?, &machine.make_env);
                 let built = module::build(&self.root, &self.logs, name, kdir, make_env)?;
                 place.insert(Other {
                     module: built.module,
@@ -228,7 +228,11 @@ impl Setup {
             kernel: self.machine.kernel_release.clone(),
             qemu: self.machine.qemu.version.clone(),
             accel: self.accel.name().to_owned(),
-            rustc: self.machine.rustc.clone(),
+            rustc: self
+                .machine
+                .rustc
+                .clone()
+                .unwrap_or_else(|| "none".to_owned()),
             revision: said("git", &["describe", "--always", "--dirty"]),
             date: said("date", &["-u", "+%Y-%m-%d %H:%M"]),
         }

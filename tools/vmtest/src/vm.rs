@@ -123,7 +123,7 @@ impl Vm {
         let scripted = scripted.collect::<Result<_>>()?;
         let of_kernel = setup.on(layout.kernel, layout.arch())?;
         let races = match layout.kernel {
-            Variant::Kcsan => Some(Watch::new(&of_kernel.machine.kdir)?),
+            Variant::Kcsan => Some(Watch::new(of_kernel.machine.tree()?)?),
             _ => None,
         };
         let (qemu, qmp, channel) = start(&line, dir, &tag, 0)?;
