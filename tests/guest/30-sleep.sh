@@ -184,6 +184,7 @@ kernel_is_silent() {
 # The kernel measures the TSC once, in the background, and says so about two seconds after the boot.
 tsc_is_calibrated() {
 	[ ! -e /tmp/calibrated ] || return 0
+	grep -q tsc /sys/devices/system/clocksource/clocksource0/available_clocksource || return 0
 	read -r uptime _ </proc/uptime
 	[ "${uptime%.*}" -ge 15 ] || dmesg | grep -q 'tsc: Refined' || return
 	touch /tmp/calibrated
@@ -194,10 +195,19 @@ go_to_sleep() {
 	await 20 kernel_is_silent && echo "$1" >/sys/power/state
 }
 
+# The platform has its part in hibernation, where it has one.
+choose_hibernation() {
+	if grep -q platform /sys/power/disk; then
+		echo platform >/sys/power/disk
+	else
+		echo shutdown >/sys/power/disk
+	fi
+}
+
 # $3 cycles to the state $1 (mem or disk), as far as the test level $2.
 pm_test_cycles() {
 	state=$1 level=$2 cycles=$3
-	[ "$state" = mem ] || echo platform >/sys/power/disk
+	[ "$state" = mem ] || choose_hibernation || return
 	echo "$level" >/sys/power/pm_test || return
 	read_stats
 	done=0
@@ -270,7 +280,7 @@ resume_image() {
 # A sleep to the state $1 that must be refused with the error $2. One that is not gets no further
 # than the devices.
 refused_sleep() {
-	[ "$1" = mem ] || echo platform >/sys/power/disk
+	[ "$1" = mem ] || choose_hibernation || return
 	echo devices >/sys/power/pm_test || return
 	# shellcheck disable=SC2116
 	said=$(echo "$1" 2>&1 >/sys/power/state)

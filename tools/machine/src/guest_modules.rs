@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The modules of a packaged kernel that the tests need, in the order in which they are loaded.
+//! The modules of a kernel that the tests need, in the order in which they are loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -27,48 +27,116 @@ const WANTED: [&str; 12] = [
     "virtio_scsi",
 ];
 
-/// The file that has their names, in order.
-const ORDER: &str = "order";
+/// What some of these need on older kernels without naming it: ext4 asks for an algorithm.
+const UNNAMED: &str = "crc32c_generic";
 
-/// Gives the modules in `target`, each after those that it needs; takes them from the installed
-/// kernel modules in `release` if they are not there yet. `xz` unpacks them.
-pub(crate) fn ensure(
+/// The transport driver in C.
+const C_DRIVER: &str = "virtio_pci";
+
+/// The files that have the names of each, in order.
+const ORDERS: [&str; 2] = ["order", "c-driver"];
+
+/// Modules of a kernel, each after those that it needs.
+pub(crate) struct Modules {
+    /// What the tests need.
+    pub(crate) of_tests: Vec<PathBuf>,
+    /// What the C driver needs besides; none if it is built in.
+    pub(crate) c_driver: Vec<PathBuf>,
+}
+
+/// Gives the modules of a packaged kernel, unpacked in `target` by `xz`; takes them from the installed
+/// ones of a release if they are not there yet.
+pub(crate) fn unpacked(
     cx: &mut Context<'_>,
     release: &Path,
     target: &Path,
     xz: &Path,
-) -> Result<Vec<PathBuf>> {
-    if !target.join(ORDER).exists() {
+) -> Result<Modules> {
+    if !ORDERS.iter().all(|order| target.join(order).exists()) {
         cx.fill(target, |cx, partial| take(cx, release, partial, xz))?;
     }
-    let order = read(&target.join(ORDER))?;
-    Ok(order.lines().map(|name| target.join(name)).collect())
+    let [of_tests, c_driver] = ORDERS.map(|order| {
+        let order = read(&target.join(order));
+        order.map(|text| text.lines().map(|name| target.join(name)).collect())
+    });
+    Ok(Modules {
+        of_tests: of_tests?,
+        c_driver: c_driver?,
+    })
 }
 
 fn take(cx: &mut Context<'_>, release: &Path, target: &Path, xz: &Path) -> Result<()> {
     create_dir(target)?;
     let mut packed = BTreeMap::new();
     find(&release.join("kernel"), &mut packed)?;
-    let built_in = read(&release.join("modules.builtin"))?;
-    let built_in = built_in.lines().filter_map(|line| name_of(Path::new(line)));
-    let built_in: BTreeSet<String> = built_in.collect();
+    let built_in = built_in(&read(&release.join("modules.builtin"))?);
+    let orders = orders(cx, &packed, &built_in, &mut |name, from| {
+        let to = target.join(format!("{name}.ko"));
+        unpack(from, &to, xz)?;
+        needs_of(&to)
+    })?;
+    for (names, file) in orders.iter().zip(ORDERS) {
+        let order: String = names.iter().map(|name| format!("{name}.ko\n")).collect();
+        write(&target.join(file), order)?;
+    }
+    Ok(())
+}
+
+/// Gives the modules of a built kernel tree, where they are.
+pub(crate) fn in_tree(cx: &mut Context<'_>, tree: &Path) -> Result<Modules> {
+    // A kernel without modules has no lists of them.
+    let list = |name: &str| fs::read_to_string(tree.join(name)).unwrap_or_default();
+    let order = list("modules.order");
+    let modules = order.lines().filter_map(|line| {
+        let path = tree.join(line).with_extension("ko");
+        Some((name_of(&path)?, path))
+    });
+    let modules: BTreeMap<_, _> = modules.filter(|(_, path)| path.exists()).collect();
+    let built_in = built_in(&list("modules.builtin"));
+    let [of_tests, c_driver] = orders(cx, &modules, &built_in, &mut |_, from| needs_of(from))?;
+    let paths = |names: Vec<String>| {
+        let found = names.iter().filter_map(|name| modules.get(name));
+        found.cloned().collect()
+    };
+    Ok(Modules {
+        of_tests: paths(of_tests),
+        c_driver: paths(c_driver),
+    })
+}
+
+/// The names in the text of a kernel's file `modules.builtin`.
+fn built_in(text: &str) -> BTreeSet<String> {
+    let names = text.lines().filter_map(|line| name_of(Path::new(line)));
+    names.collect()
+}
+
+/// The orders of what the tests need and of what the C driver needs besides.
+fn orders(
+    cx: &mut Context<'_>,
+    packed: &BTreeMap<String, PathBuf>,
+    built_in: &BTreeSet<String>,
+    unpack: &mut dyn FnMut(&str, &Path) -> Result<Vec<String>>,
+) -> Result<[Vec<String>; 2]> {
     let mut order = Vec::new();
+    add(UNNAMED, packed, built_in, &mut order, unpack)?;
     for name in WANTED {
-        let known = packed.contains_key(name) || built_in.contains(name);
-        if !known {
+        if !packed.contains_key(name) && !built_in.contains(name) {
             cx.say(format!(
-                "note: this kernel has no {name}; tests that need it will fail"
+                "note: this kernel has no module {name}; tests that need it are skipped"
             ));
         }
-        add(name, &packed, &built_in, &mut order, &mut |name, from| {
-            let to = target.join(format!("{name}.ko"));
-            unpack(from, &to, xz)?;
-            let module = fs::read(&to).with_context(|| format!("cannot read {}", to.display()))?;
-            needs(&module).with_context(|| format!("{} tells no needs", to.display()))
-        })?;
+        add(name, packed, built_in, &mut order, unpack)?;
     }
-    let order: String = order.iter().map(|name| format!("{name}.ko\n")).collect();
-    write(&target.join(ORDER), order)
+    let of_tests = order.len();
+    add(C_DRIVER, packed, built_in, &mut order, unpack)?;
+    let c_driver = order.split_off(of_tests);
+    Ok([order, c_driver])
+}
+
+/// What the module in a file needs.
+fn needs_of(path: &Path) -> Result<Vec<String>> {
+    let module = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    needs(&module).with_context(|| format!("{} tells no needs", path.display()))
 }
 
 /// Adds a module to `order`, after those that it needs; `unpack` unpacks one and tells its needs.
@@ -88,7 +156,7 @@ fn add(
     for need in unpack(name, from)?.iter().filter(|need| !need.is_empty()) {
         let need = need.replace('-', "_");
         if !packed.contains_key(&need) && !built_in.contains(&need) {
-            bail!("the kernel module {name} needs {need}, which the kernel's package lacks");
+            bail!("the kernel module {name} needs {need}, which the kernel lacks");
         }
         add(&need, packed, built_in, order, unpack)?;
     }
@@ -175,6 +243,42 @@ mod tests {
         assert_eq!(order("mbcache", &modules).unwrap(), [""; 0]);
         let error = order("nvme", &modules).unwrap_err().to_string();
         assert!(error.contains("needs nvme_core"), "{error}");
+    }
+
+    #[test]
+    fn the_c_driver_comes_after_what_the_tests_need() {
+        let tree = std::env::temp_dir().join(format!("machine-modules-{}", std::process::id()));
+        let module = |name: &str, needs: &str| {
+            let path = tree.join(format!("drivers/virtio/{name}.ko"));
+            fs::write(path, format!("ELF\0depends={needs}\0name={name}\0")).unwrap();
+        };
+        create_dir(&tree.join("drivers/virtio")).unwrap();
+        module("virtio_blk", "virtio");
+        module("virtio", "");
+        module("crc32c_generic", "");
+        module("virtio_pci", "virtio,virtio_pci_legacy_dev");
+        module("virtio_pci_legacy_dev", "");
+        let order = "drivers/virtio/virtio.o\ndrivers/virtio/virtio_pci.ko\n\
+                     drivers/virtio/virtio_blk.o\ndrivers/virtio/virtio_pci_legacy_dev.o\n\
+                     drivers/virtio/crc32c_generic.o\n\
+                     drivers/virtio/not_built.o\n";
+        write(&tree.join("modules.order"), order).unwrap();
+        write(&tree.join("modules.builtin"), "kernel/fs/ext4/ext4.ko\n").unwrap();
+        let said = std::sync::Mutex::new(String::new());
+        let say = |line: &str| said.lock().unwrap().push_str(line);
+        let mut cx = Context::new(tree.clone(), tree.clone(), false, &say);
+        let modules = in_tree(&mut cx, &tree).unwrap();
+        let names = |paths: &[PathBuf]| paths.iter().filter_map(|path| name_of(path)).collect();
+        let of_tests: Vec<String> = names(&modules.of_tests);
+        let c_driver: Vec<String> = names(&modules.c_driver);
+        assert_eq!(of_tests, ["crc32c_generic", "virtio", "virtio_blk"]);
+        assert_eq!(c_driver, ["virtio_pci_legacy_dev", "virtio_pci"]);
+        let said = said.lock().unwrap();
+        assert!(
+            said.contains("no module virtio_net;") && !said.contains("ext4"),
+            "{said}"
+        );
+        fs::remove_dir_all(tree).unwrap();
     }
 
     #[test]

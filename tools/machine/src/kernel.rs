@@ -31,8 +31,11 @@ const FIXED: [(&str, &str); 3] = [
 /// All that goes into a kernel.
 pub(crate) struct Inputs<'a> {
     pub(crate) variant: &'a str,
+    /// The variant whose builds are much like those of this one.
+    pub(crate) relative: &'a str,
     pub(crate) source: &'a Source,
-    pub(crate) fragments: &'a [PathBuf],
+    /// What its configuration is to have, a text for each fragment.
+    pub(crate) wishes: &'a [String],
     /// What the tools say of their versions: rustc, clang, bindgen.
     pub(crate) tools: Vec<String>,
     /// The environment of make.
@@ -46,8 +49,7 @@ pub(crate) fn read_fragments(paths: &[PathBuf]) -> Result<Vec<String>> {
 
 /// Builds the kernel if that is not done yet; gives the directory of the build.
 pub(crate) fn ensure(cx: &mut Context<'_>, inputs: &Inputs<'_>) -> Result<PathBuf> {
-    let fragments = read_fragments(inputs.fragments)?;
-    let key = key(&inputs.source.identity, &fragments, &inputs.tools);
+    let key = key(&inputs.source.identity, inputs.wishes, &inputs.tools);
     let name = format!("{}-{key}", inputs.variant);
     let all = cx.cache.join("kernel");
     let build = Build {
@@ -75,7 +77,7 @@ pub(crate) fn ensure(cx: &mut Context<'_>, inputs: &Inputs<'_>) -> Result<PathBu
     create_dir(&build.tree)?;
     write(&build.root.join("origin"), build.origin())?;
     if !build.is("configured") {
-        build.configure(cx, &fragments)?;
+        build.configure(cx)?;
     }
     build.make(cx, work)?;
     Ok(build.tree)
@@ -115,15 +117,18 @@ impl Build<'_> {
         format!("Linux {}\n{tools}\n", self.inputs.source.identity)
     }
 
-    /// Starts with a copy of a complete build of this variant whose configuration differs.
+    /// Starts with a copy of a complete build of this variant, or of its relative, whose configuration
+    /// differs.
     ///
-    /// Between variants, the configuration changes every file that is compiled.
+    /// Between most variants, the configuration changes every file that is compiled.
     /// Tells whether there is one. kbuild then makes anew what depends on the difference.
     fn inherit(&self, cx: &mut Context<'_>, all: &Path) -> Result<bool> {
         if self.inputs.source.may_change {
             return Ok(false);
         }
-        let Some(relative) = newest_of(all, self.inputs.variant, &self.origin()) else {
+        let origin = self.origin();
+        let of = |variant| newest_of(all, variant, &origin);
+        let Some(relative) = of(self.inputs.variant).or_else(|| of(self.inputs.relative)) else {
             return Ok(false);
         };
         cx.say(format!(
@@ -144,7 +149,7 @@ impl Build<'_> {
         Ok(true)
     }
 
-    fn configure(&self, cx: &mut Context<'_>, fragments: &[String]) -> Result<()> {
+    fn configure(&self, cx: &mut Context<'_>) -> Result<()> {
         cx.say(format!(
             "configuring the {} kernel in {}",
             self.inputs.variant,
@@ -153,13 +158,13 @@ impl Build<'_> {
         let configuring = "configuring the kernel";
         let steps = [
             self.make_command(&["allnoconfig"]),
-            self.merge_command(),
+            self.merge_command()?,
             self.make_command(&["olddefconfig"]),
         ];
         for mut step in steps {
             run_long(cx, &mut step, &self.log(), elapsed(configuring))?;
         }
-        let unmet = config::unmet(fragments, &read(&self.tree.join(".config"))?);
+        let unmet = config::unmet(self.inputs.wishes, &read(&self.tree.join(".config"))?);
         for line in &unmet {
             cx.say(format!("  {line}"));
         }
@@ -198,14 +203,18 @@ impl Build<'_> {
         make
     }
 
-    fn merge_command(&self) -> Command {
+    fn merge_command(&self) -> Result<Command> {
         let script = "scripts/kconfig/merge_config.sh";
         let mut merge = self.in_environment(self.inputs.source.tree.join(script));
         merge.args(["-m", "-O"]).arg(&self.tree);
         merge.arg(self.tree.join(".config"));
-        merge.args(self.inputs.fragments);
+        for (number, wish) in self.inputs.wishes.iter().enumerate() {
+            let fragment = self.root.join(format!("fragment-{number}.config"));
+            write(&fragment, wish)?;
+            merge.arg(fragment);
+        }
         merge.current_dir(&self.inputs.source.tree);
-        merge
+        Ok(merge)
     }
 
     fn in_environment(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {

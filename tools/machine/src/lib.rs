@@ -14,11 +14,13 @@ mod command;
 mod config;
 mod context;
 mod guest_modules;
+mod image;
 mod kernel;
 mod kernel_source;
 mod packages;
 mod qemu;
 mod rust;
+mod series;
 mod stock;
 mod toolchain;
 mod tools_disk;
@@ -34,10 +36,12 @@ use clap::ValueEnum;
 
 use crate::bindgen::Bindgen;
 use crate::context::Context;
+use crate::packages::Purpose;
 use crate::rust::Rust;
 
 pub use crate::command::quote;
 pub use crate::qemu::Qemu;
+pub use crate::series::{Arch, Series, OLDEST};
 
 /// What to set up.
 #[derive(Clone, Debug)]
@@ -46,45 +50,101 @@ pub struct Options {
     pub repository: PathBuf,
     /// The kernel of the standard variant.
     pub kernel: Kernel,
+    /// Its series.
+    pub series: Series,
+    /// Its architecture.
+    pub arch: Arch,
     /// A kernel source tree to build instead of the distribution's.
     pub kernel_source: Option<PathBuf>,
     /// A kernel tree that the user has built: no kernel is built then.
     pub kdir: Option<PathBuf>,
     /// Which kernel.
     pub variant: Variant,
+    /// Whether this repository's module is built for the kernel: that takes CONFIG_RUST and compilers.
+    pub module: bool,
     /// Look for a newer kernel source and QEMU even if the cache has one.
     pub update: bool,
 }
 
 impl Options {
-    /// The standard kernel for a clone at `repository`; `KERNEL`, `KERNEL_SRC` and `KDIR` are
-    /// honoured.
+    /// The standard kernel for a clone at `repository`, to build the module for; `KERNEL`, `SERIES`,
+    /// `ARCH`, `KERNEL_SRC` and `KDIR` are honoured.
     ///
     /// # Errors
     ///
-    /// `KERNEL` is none of [`Kernel`].
+    /// One of them has a value that it does not take.
     pub fn new(repository: &Path) -> Result<Self> {
         let given = |name| env::var_os(name).filter(|value| !value.is_empty());
-        let kernel = given("KERNEL").unwrap_or_else(|| "stock".into());
-        let kernel = kernel.to_string_lossy();
+        let series = given("SERIES").map(|text| text.to_string_lossy().parse());
         Ok(Self {
             repository: repository.to_owned(),
-            kernel: Kernel::from_str(&kernel, true)
-                .map_err(|_| anyhow!("KERNEL={kernel} is none of stock, cloud, rt, build"))?,
+            kernel: choice("KERNEL", given("KERNEL"))?.unwrap_or(Kernel::Stock),
+            series: series.transpose()?.unwrap_or_default(),
+            // The builds of kernels have their own names.
+            arch: choice("ARCH", given("ARCH").filter(|name| name != "x86"))?.unwrap_or_default(),
             kernel_source: given("KERNEL_SRC").map(PathBuf::from),
             kdir: given("KDIR").map(PathBuf::from),
             variant: Variant::Standard,
+            module: true,
             update: false,
         })
     }
 
-    /// Whether the kernel is one of Debian's own.
-    fn is_stock(&self) -> bool {
-        self.kernel != Kernel::Build
-            && self.variant == Variant::Standard
-            && self.kernel_source.is_none()
-            && self.kdir.is_none()
+    /// Whether the user has named a kernel other than the one that the module is tested on.
+    pub fn names_a_kernel(&self) -> bool {
+        self.kdir.is_some() || self.series != Series::default()
     }
+
+    /// Fails if the module is to be built for a series that it is not for.
+    fn check(&self) -> Result<()> {
+        let Self { series, module, .. } = self;
+        if *module && !series.has_module() {
+            bail!(
+                "SERIES={series}: the module is for Linux {OLDEST} and newer; the C driver is tested \
+                 on any: DRIVER=c"
+            );
+        }
+        Ok(())
+    }
+
+    /// Debian's kernel that is meant; none if it is another one.
+    fn stock(&self, runs: bool) -> Option<stock::Wanted> {
+        let is_stock = self.variant == Variant::Standard
+            && self.kernel_source.is_none()
+            && self.kdir.is_none();
+        let flavour = self.kernel.flavour(self.arch).filter(|_| is_stock)?;
+        Some(stock::Wanted {
+            series: self.series.clone(),
+            arch: self.arch,
+            flavour,
+            runs,
+        })
+    }
+
+    /// Fails if no kernel is built for the architecture, nor another one like this.
+    fn check_built(&self) -> Result<()> {
+        match (self.kernel, self.arch) {
+            (_, Arch::Arm64) => {
+                bail!("ARCH=arm64 has Debian's kernels only: stock, cloud, rt, 16k")
+            }
+            (Kernel::Pages16k, Arch::Amd64) => bail!("KERNEL=16k is for ARCH=arm64"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The value that a variable has.
+fn choice<T: ValueEnum>(name: &str, given: Option<OsString>) -> Result<Option<T>> {
+    let Some(given) = given else {
+        return Ok(None);
+    };
+    let given = given.to_string_lossy();
+    let chosen = T::from_str(&given, true).map_err(|_| {
+        let all = T::value_variants().iter().filter_map(T::to_possible_value);
+        let all: Vec<_> = all.map(|value| value.get_name().to_owned()).collect();
+        anyhow!("{name}={given} is none of {}", all.join(", "))
+    })?;
+    Ok(Some(chosen))
 }
 
 /// Where the kernel of the standard variant comes from.
@@ -96,6 +156,9 @@ pub enum Kernel {
     Cloud,
     /// Debian's own with real-time preemption.
     Rt,
+    /// Debian's own with pages of 16 KiB, for arm64.
+    #[value(name = "16k")]
+    Pages16k,
     /// Built from Debian's source.
     Build,
 }
@@ -111,6 +174,10 @@ pub enum Variant {
     DelayedRelease,
     /// Finds data races.
     Kcsan,
+    /// Has no message-signalled interrupts.
+    NoMsi,
+    /// Is for one processor.
+    NoSmp,
 }
 
 impl Variant {
@@ -121,6 +188,16 @@ impl Variant {
             Self::Debug => "debug",
             Self::DelayedRelease => "delayed-release",
             Self::Kcsan => "kcsan",
+            Self::NoMsi => "no-msi",
+            Self::NoSmp => "no-smp",
+        }
+    }
+
+    /// The variant whose build is one to start from, as most of its files are the same.
+    fn relative(self) -> Self {
+        match self {
+            Self::NoMsi => Self::Standard,
+            _ => self,
         }
     }
 
@@ -131,6 +208,8 @@ impl Variant {
             Self::Debug => &["debug.config"],
             Self::DelayedRelease => &["debug.config", "delayed-release.config"],
             Self::Kcsan => &["kcsan.config"],
+            Self::NoMsi => &["no-msi.config"],
+            Self::NoSmp => &["no-smp.config"],
         };
         ["base.config", "virtio.config", "pm.config"]
             .iter()
@@ -140,15 +219,34 @@ impl Variant {
     }
 }
 
+/// What the fragments want of a kernel that the module is built for, or not.
+fn wishes(fragments: &[PathBuf], module: bool) -> Result<Vec<String>> {
+    let mut texts = kernel::read_fragments(fragments)?;
+    if !module {
+        let of_rust = |line: &&str| line.starts_with("CONFIG_RUST");
+        for text in &mut texts {
+            *text = text
+                .lines()
+                .filter(|line| !of_rust(line))
+                .collect::<Vec<_>>()
+                .join("\n");
+        }
+    }
+    Ok(texts)
+}
+
 /// What [`ensure`] found or made.
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// The directory that holds everything that was made.
     pub cache: PathBuf,
+    /// The architecture of all but the compilers.
+    pub arch: Arch,
     /// Source of the kernel, where it is known.
     pub kernel_source: Option<PathBuf>,
-    /// The built kernel tree (`O=`), to be given to the module's build as `KDIR=`.
-    pub kdir: PathBuf,
+    /// The built kernel tree (`O=`), to be given to the module's build as `KDIR=`; none for an image
+    /// that is only booted.
+    pub kdir: Option<PathBuf>,
     /// The kernel image.
     pub bzimage: PathBuf,
     /// What `uname -r` says in the VM.
@@ -159,8 +257,8 @@ pub struct Machine {
     pub modules: Vec<PathBuf>,
     /// QEMU.
     pub qemu: Qemu,
-    /// What the rustc of the kernel and of the module says of its version.
-    pub rustc: String,
+    /// What the rustc of the kernel and of the module says of its version, if the module is built.
+    pub rustc: Option<String>,
     /// A statically linked busybox.
     pub busybox: PathBuf,
     /// Environment for `make KDIR=` of the module.
@@ -169,127 +267,262 @@ pub struct Machine {
     pub tools_disk: PathBuf,
 }
 
+impl Machine {
+    /// The built kernel tree.
+    ///
+    /// # Errors
+    ///
+    /// The kernel is an image that is only booted.
+    pub fn tree(&self) -> Result<&Path> {
+        let tree = self.kdir.as_deref();
+        tree.with_context(|| {
+            let release = &self.kernel_release;
+            format!("there is no tree of {release} to build for: it is only booted, with DRIVER=c")
+        })
+    }
+}
+
 /// Makes sure that all of the test machine is there; `say` gets each line meant for people.
 ///
 /// # Errors
 ///
 /// The first thing that could not be had, with the reason.
 pub fn ensure(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Machine> {
+    options.check()?;
     let mut cx = context(options, say)?;
-    if options.is_stock() {
+    if let (Some(wanted), false) = (options.stock(true), options.module) {
+        return on_image(&wanted, &mut cx);
+    }
+    if let Some(wanted) = options.stock(true) {
         let (packages, fetched) = thread::scope(|scope| {
             // The distribution's packages and Debian's newer ones do not wait for each other.
             let mut beside = cx.beside();
-            let fetching = scope.spawn(move || stock::fetch(&mut beside, options.kernel));
-            let packages = packages::ensure(&mut cx, false);
+            let fetching = scope.spawn(move || stock::fetch(&mut beside, &wanted));
+            let packages = packages::ensure(&mut cx, Purpose::Build, options.arch);
             let fetched = fetching.join();
             (packages, fetched.unwrap_or_else(|_| bail!("it panicked")))
         });
         packages?;
         if let Some(stock) = fetched.context("no stock kernel could be had")? {
-            return on_stock(&mut cx, stock);
+            return on_stock(options.arch, &mut cx, &stock);
         }
         cx.say("building the kernel instead");
     }
     on_tree(options, &mut cx)
 }
 
-/// The machine with a kernel of Debian's own.
-fn on_stock(cx: &mut Context<'_>, stock: stock::Stock) -> Result<Machine> {
-    let busybox = busybox::ensure(cx)?;
-    let tools_disk = tools_disk::ensure(cx)?;
-    let ready = stock.ensure(cx)?;
+/// The machine with a kernel of Debian's own that nothing is built for.
+fn on_image(wanted: &stock::Wanted, cx: &mut Context<'_>) -> Result<Machine> {
+    let arch = wanted.arch;
+    packages::ensure(cx, Purpose::Run, arch)?;
+    let image = image::ensure(cx, wanted)?;
     Ok(Machine {
         cache: cx.cache.clone(),
-        kernel_source: Some(ready.source),
-        kdir: ready.kdir,
-        bzimage: ready.bzimage,
-        kernel_release: ready.release,
-        c_driver: Vec::new(),
-        modules: ready.modules,
-        qemu: own_qemu()?,
+        arch,
+        kernel_source: None,
+        kdir: None,
+        bzimage: image.bzimage,
+        kernel_release: image.release,
+        c_driver: image.modules.c_driver,
+        modules: image.modules.of_tests,
+        qemu: own_qemu(arch)?,
+        busybox: busybox::ensure(cx, arch)?,
+        rustc: None,
+        make_env: Vec::new(),
+        tools_disk: tools_disk::ensure(cx, arch)?,
+    })
+}
+
+/// The machine with a kernel of Debian's own.
+fn on_stock(arch: Arch, cx: &mut Context<'_>, stock: &stock::Stock) -> Result<Machine> {
+    let busybox = busybox::ensure(cx, arch)?;
+    let tools_disk = tools_disk::ensure(cx, arch)?;
+    let tree = stock.tree(cx)?;
+    let installed = stock.installed(cx)?;
+    Ok(Machine {
+        cache: cx.cache.clone(),
+        arch,
+        kernel_source: Some(tree.source),
+        kdir: Some(tree.kdir),
+        bzimage: installed.bzimage,
+        kernel_release: tree.release,
+        c_driver: installed.modules.c_driver,
+        modules: installed.modules.of_tests,
+        qemu: own_qemu(arch)?,
         busybox,
-        rustc: ready.rustc,
-        make_env: vec![
-            ("KERNEL_TOOLS".to_owned(), ready.tools.into()),
-            ("RUST_LIB_SRC".to_owned(), ready.rust_src.into()),
-        ],
+        rustc: Some(installed.rustc),
+        make_env: tree.make_env,
         tools_disk,
     })
 }
 
+/// A tree to build the module for a kernel of Debian's own.
+pub struct StockTree {
+    /// What `uname -r` says.
+    pub release: String,
+    /// The tree, to be given to the module's build as `KDIR=`.
+    pub kdir: PathBuf,
+    /// Environment for `make KDIR=` of the module.
+    pub make_env: Vec<(String, OsString)>,
+}
+
+/// Makes sure that the module can be built for a kernel of Debian's own, which need not run.
+///
+/// None if the mirror does not have the kernel, or not all that the build needs.
+///
+/// # Errors
+///
+/// What the mirror has could not be had, or is not what the kernel was built from.
+pub fn ensure_stock_tree(
+    options: &Options,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Option<StockTree>> {
+    let mut cx = context(options, say)?;
+    let wanted = options
+        .stock(false)
+        .context("that is no kernel of Debian's own")?;
+    let Some(stock) = stock::fetch(&mut cx, &wanted)? else {
+        return Ok(None);
+    };
+    let tree = stock.tree(&mut cx)?;
+    Ok(Some(StockTree {
+        release: tree.release,
+        kdir: tree.kdir,
+        make_env: tree.make_env,
+    }))
+}
+
+/// The programs that build a kernel.
+struct Builders {
+    llvm: u32,
+    /// For a kernel with Rust, and the module.
+    rust: Option<(Rust, Bindgen)>,
+}
+
+impl Builders {
+    fn ensure(cx: &mut Context<'_>, module: bool) -> Result<Self> {
+        let llvm = packages::ensure(cx, Purpose::Llvm, Arch::Amd64)?.llvm()?;
+        let rust = match module {
+            true => Some((rust::find(cx)?, bindgen::ensure(cx)?)),
+            false => None,
+        };
+        Ok(Self { llvm, rust })
+    }
+
+    /// The environment of make.
+    fn environment(&self) -> Result<Vec<(String, OsString)>> {
+        let Some((rust, bindgen)) = &self.rust else {
+            return Ok(Vec::new());
+        };
+        let old = env::var_os("PATH").unwrap_or_default();
+        let libclang = format!("/usr/lib/llvm-{}/lib", self.llvm);
+        Ok(vec![
+            ("PATH".to_owned(), path(rust, bindgen, &old)?),
+            ("LIBCLANG_PATH".to_owned(), libclang.into()),
+        ])
+    }
+
+    /// What they say of their versions.
+    fn versions(&self) -> Result<Vec<String>> {
+        let clang = kernel::clang_version(self.llvm)?;
+        Ok(match &self.rust {
+            Some((rust, bindgen)) => vec![rust.text.clone(), clang, bindgen.text.clone()],
+            None => vec![clang],
+        })
+    }
+}
+
 /// The machine with a kernel that is built, or that the user has built.
 fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
+    options.check_built()?;
+    let arch = options.arch;
     let fragments = options.variant.fragments(&cx.repository);
-    let llvm = packages::ensure(cx, true)?.llvm()?;
-    let rust = rust::find(cx)?;
-    let bindgen = bindgen::ensure(cx)?;
-    let busybox = busybox::ensure(cx)?;
-    let tools_disk = tools_disk::ensure(cx)?;
-
-    let mut make_env = vec![
-        (
-            "PATH".to_owned(),
-            path(&rust, &bindgen, &env::var_os("PATH").unwrap_or_default())?,
-        ),
-        (
-            "LIBCLANG_PATH".to_owned(),
-            format!("/usr/lib/llvm-{llvm}/lib").into(),
-        ),
-    ];
-    let tree = match &options.kdir {
-        Some(kdir) => {
-            let tree = tree::open(kdir)?;
-            for line in config::unmet(&kernel::read_fragments(&fragments)?, &tree.config) {
+    let wishes = wishes(&fragments, options.module)?;
+    let is_given = options.kdir.is_some() && !options.module;
+    let builders = match is_given {
+        true => None,
+        false => Some(Builders::ensure(cx, options.module)?),
+    };
+    if is_given {
+        packages::ensure(cx, Purpose::Run, arch)?;
+    }
+    let rust = builders
+        .as_ref()
+        .and_then(|builders| builders.rust.as_ref());
+    let mut make_env = match &builders {
+        Some(builders) => builders.environment()?,
+        None => Vec::new(),
+    };
+    let tree = match (&options.kdir, &builders) {
+        (Some(kdir), _) => {
+            let tree = tree::open(kdir, options.module)?;
+            for line in config::unmet(&wishes, &tree.config) {
                 cx.say(format!(
-                    "note: in KDIR, {line}; tests that need it will fail"
+                    "note: in KDIR, {line}; what needs it cannot be tested"
                 ));
             }
             let llvm = tree.llvm(|name| command::find_program(name).is_some());
             make_env.extend(llvm.map(|llvm| ("LLVM".to_owned(), llvm.into())));
             tree
         }
-        None => {
+        (None, Some(builders)) => {
             let source = match &options.kernel_source {
-                Some(tree) => kernel_source::given(tree)?,
-                None => kernel_source::ensure(cx)?,
+                Some(tree) => kernel_source::given(tree, &options.series)?,
+                None => kernel_source::ensure(cx, &options.series)?,
             };
-            let rust_src = rust::ensure_sources(cx, &rust)?;
-            make_env.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
-            make_env.push(("LLVM".to_owned(), format!("-{llvm}").into()));
+            if let Some((rust, _)) = rust {
+                let rust_src = rust::ensure_sources(cx, rust)?;
+                make_env.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
+            }
+            make_env.push(("LLVM".to_owned(), format!("-{}", builders.llvm).into()));
             let inputs = kernel::Inputs {
                 variant: options.variant.name(),
+                relative: options.variant.relative().name(),
                 source: &source,
-                fragments: &fragments,
-                tools: vec![
-                    rust.text.clone(),
-                    kernel::clang_version(llvm)?,
-                    bindgen.text.clone(),
-                ],
+                wishes: &wishes,
+                tools: builders.versions()?,
                 environment: &make_env,
             };
-            tree::open(&kernel::ensure(cx, &inputs)?)?
+            tree::open(&kernel::ensure(cx, &inputs)?, options.module)?
         }
+        (None, None) => bail!("there is neither a kernel nor what builds one"),
     };
-    tree.check_rustc(&rust)?;
+    if let Some((rust, _)) = rust {
+        tree.check_rustc(rust)?;
+    }
+    let modules = guest_modules::in_tree(cx, &tree.kdir)?;
     Ok(Machine {
         cache: cx.cache.clone(),
+        arch,
         kernel_source: tree.source,
-        kdir: tree.kdir,
+        kdir: Some(tree.kdir),
         bzimage: tree.bzimage,
         kernel_release: tree.release,
-        c_driver: tree.c_driver,
-        modules: Vec::new(),
-        qemu: own_qemu()?,
-        busybox,
-        rustc: rust.text,
+        c_driver: modules.c_driver,
+        modules: modules.of_tests,
+        qemu: own_qemu(arch)?,
+        busybox: busybox::ensure(cx, arch)?,
+        rustc: rust.map(|(rust, _)| rust.text.clone()),
         make_env,
-        tools_disk,
+        tools_disk: tools_disk::ensure(cx, arch)?,
     })
 }
 
-fn own_qemu() -> Result<Qemu> {
-    qemu::own().context("there is no QEMU although its package is installed")
+fn own_qemu(arch: Arch) -> Result<Qemu> {
+    qemu::own(arch).context("there is no QEMU although its package is installed")
+}
+
+/// Makes sure that there is the whole source of a kernel, with its own tools for tests.
+///
+/// # Errors
+///
+/// `KERNEL_SRC` is no kernel source, or Debian's mirror does not have it.
+pub fn ensure_kernel_source(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
+    let source = match &options.kernel_source {
+        Some(tree) => kernel_source::given(tree, &options.series)?,
+        None => kernel_source::ensure(&mut context(options, say)?, &options.series)?,
+    };
+    Ok(source.tree)
 }
 
 /// Makes sure that there is a QEMU with devices over vfio-user and a reliable TCG.

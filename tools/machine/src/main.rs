@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use machine::{ensure, ensure_chromium, quote, Kernel, Machine, Options, Variant};
+use machine::{ensure, ensure_chromium, quote, Arch, Kernel, Machine, Options, Series, Variant};
 
 /// Sets up what the test VM needs: packages, kernel, QEMU, tools.
 #[derive(Parser)]
@@ -34,6 +34,15 @@ struct What {
     /// The kernel of most tests; else KERNEL, else Debian's own.
     #[arg(long, value_enum, conflicts_with_all = ["kernel_src", "kdir"])]
     kernel: Option<Kernel>,
+    /// The series of the kernel, like 7.3, or next; else SERIES, else the newest that is supported.
+    #[arg(long)]
+    series: Option<Series>,
+    /// The architecture of the kernel; else ARCH, else amd64.
+    #[arg(long, value_enum)]
+    arch: Option<Arch>,
+    /// Only to boot it with the C driver: nothing is built for it, and no Rust is needed.
+    #[arg(long)]
+    without_module: bool,
     /// Build this kernel source; else KERNEL_SRC.
     #[arg(long, value_name = "DIR")]
     kernel_src: Option<PathBuf>,
@@ -54,10 +63,17 @@ impl What {
         if let Some(kernel) = self.kernel {
             options.kernel = kernel;
         }
+        if let Some(series) = self.series {
+            options.series = series;
+        }
+        if let Some(arch) = self.arch {
+            options.arch = arch;
+        }
         if self.kernel_src.is_some() || self.kdir.is_some() {
             options.kernel_source = self.kernel_src;
             options.kdir = self.kdir;
         }
+        options.module = !self.without_module;
         options.variant = self.variant;
         options.update = self.update;
         Ok(options)
@@ -89,10 +105,13 @@ fn main() -> ExitCode {
 
 fn tell(machine: &Machine) {
     println!(
-        "kernel  {} in {}",
+        "kernel  {}: {}",
         machine.kernel_release,
-        machine.kdir.display()
+        machine.bzimage.display()
     );
+    if let Some(kdir) = &machine.kdir {
+        println!("tree    {}", kdir.display());
+    }
     if let Some(source) = &machine.kernel_source {
         println!("source  {}", source.display());
     }
@@ -103,7 +122,9 @@ fn tell(machine: &Machine) {
 
 fn print_env(machine: &Machine) {
     let print = |name: &str, value: &str| println!("{name}={}", quote(value));
-    print("KDIR", &machine.kdir.to_string_lossy());
+    if let Some(kdir) = &machine.kdir {
+        print("KDIR", &kdir.to_string_lossy());
+    }
     print("KERNEL_RELEASE", &machine.kernel_release);
     print("BZIMAGE", &machine.bzimage.to_string_lossy());
     print("BUSYBOX", &machine.busybox.to_string_lossy());

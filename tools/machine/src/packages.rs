@@ -11,14 +11,22 @@ use crate::command::{command, elapsed, find_program, line, new_log, output, run_
 use crate::context::Context;
 use crate::qemu;
 use crate::version::{at_least, upstream};
+use crate::Arch;
 
-/// What is needed besides LLVM: compilers, the kernel build's tools, the tests' programs.
-const PACKAGES: [&str; 16] = [
-    "bc",
-    "bison",
+/// What the tests need on any kernel.
+const TO_RUN: [&str; 6] = [
     "e2fsprogs",
     "ethtool",
     "fio",
+    "setserial",
+    "tar",
+    "xz-utils",
+];
+
+/// What is needed besides to build a kernel or a module: compilers, the kernel build's tools.
+const TO_BUILD: [&str; 10] = [
+    "bc",
+    "bison",
     "flex",
     "gcc",
     "kmod",
@@ -27,9 +35,6 @@ const PACKAGES: [&str; 16] = [
     "libssl-dev",
     "make",
     "python3",
-    "setserial",
-    "tar",
-    "xz-utils",
 ];
 
 /// Packages of one LLVM, without their number.
@@ -58,6 +63,17 @@ impl Packages {
     }
 }
 
+/// What the packages are for, each with those before it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Purpose {
+    /// Tests on a kernel that is there.
+    Run,
+    /// The build of a module for a stock kernel, by the compilers of that.
+    Build,
+    /// The build of a kernel, by LLVM.
+    Llvm,
+}
+
 /// Packages that are needed.
 #[derive(Clone, Debug)]
 struct Need {
@@ -65,19 +81,29 @@ struct Need {
     llvm: bool,
 }
 
-/// Installs what is missing, after it was listed; LLVM is for the kernels that are built.
-pub(crate) fn ensure(cx: &mut Context<'_>, llvm: bool) -> Result<Packages> {
+impl Need {
+    fn of(purpose: Purpose) -> Self {
+        let mut names = TO_RUN.to_vec();
+        if purpose >= Purpose::Build {
+            names.extend(TO_BUILD);
+        }
+        Self {
+            names,
+            llvm: purpose == Purpose::Llvm,
+        }
+    }
+}
+
+/// Installs what is missing, after it was listed; QEMU is for an architecture.
+pub(crate) fn ensure(cx: &mut Context<'_>, purpose: Purpose, arch: Arch) -> Result<Packages> {
     let architecture = output(command("dpkg").arg("--print-architecture"))
         .context("this set-up is for Debian machines")?;
     if architecture != "amd64" {
         bail!("this set-up is for amd64 machines, this one is {architecture}");
     }
-    let mut need = Need {
-        names: PACKAGES.to_vec(),
-        llvm,
-    };
-    if qemu::own().is_none() {
-        need.names.push(qemu::PACKAGE);
+    let mut need = Need::of(purpose);
+    if qemu::own(arch).is_none() {
+        need.names.push(qemu::package(arch));
     }
     let plan = plan(&need, &installed()?, &mut known)?;
     if let Plan::Complete { llvm } = plan {
@@ -384,7 +410,8 @@ mod tests {
     /// The answer of dpkg-query on a machine that has everything but `without`.
     fn dpkg(llvm: &[u32], without: &[&str]) -> Versions {
         let mut text = String::from("ii |sudo|1.9\nrc |clang-21|1:21\nun |clang-22|\n");
-        let names = PACKAGES.map(str::to_owned).into_iter();
+        let names = Need::of(Purpose::Build).names.into_iter();
+        let names = names.map(str::to_owned);
         for name in names.chain(llvm.iter().flat_map(|number| llvm_packages(*number))) {
             if !without.contains(&name.as_str()) {
                 text += &format!("ii |{name}|1.0-1\n");
@@ -394,10 +421,7 @@ mod tests {
     }
 
     fn need(llvm: bool) -> Need {
-        Need {
-            names: PACKAGES.to_vec(),
-            llvm,
-        }
+        Need::of(if llvm { Purpose::Llvm } else { Purpose::Build })
     }
 
     fn nothing_asked(_: &[String]) -> Result<Versions> {
@@ -424,6 +448,15 @@ mod tests {
                 missing: vec!["fio".to_owned()]
             }
         );
+    }
+
+    #[test]
+    fn a_kernel_that_is_there_needs_no_compiler() {
+        let need = Need::of(Purpose::Run);
+        let here = dpkg(&[], &["gcc", "bison", "libelf-dev"]);
+        let complete = plan(&need, &here, &mut nothing_asked).unwrap();
+        assert_eq!(complete, Plan::Complete { llvm: None });
+        assert!(!need.llvm && need.names.contains(&"fio"));
     }
 
     #[test]

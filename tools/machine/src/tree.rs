@@ -11,20 +11,18 @@ use crate::config;
 use crate::context::read;
 use crate::rust::Rust;
 
-/// What the module's build and the VM take from a tree.
-const NEEDED: [&str; 5] = [
+/// What the VM takes from a tree.
+const NEEDED: [&str; 3] = [
     "arch/x86/boot/bzImage",
-    "Module.symvers",
-    "rust/libkernel.rmeta",
     "include/config/kernel.release",
-    "drivers/virtio/virtio_pci.ko",
+    ".config",
 ];
 
-/// The modules of the C transport, in the order of insmod; not every configuration has the first.
-const C_DRIVER: [&str; 3] = [
-    "virtio_pci_modern_dev.ko",
-    "virtio_pci_legacy_dev.ko",
-    "virtio_pci.ko",
+/// What the module's build takes besides, and the comparison of the two drivers.
+const NEEDED_TO_BUILD: [&str; 3] = [
+    "Module.symvers",
+    "rust/libkernel.rmeta",
+    "drivers/virtio/virtio_pci.ko",
 ];
 
 /// A built kernel tree.
@@ -33,27 +31,25 @@ pub(crate) struct Tree {
     pub(crate) source: Option<PathBuf>,
     pub(crate) bzimage: PathBuf,
     pub(crate) release: String,
-    pub(crate) c_driver: Vec<PathBuf>,
     /// Its `.config`.
     pub(crate) config: String,
 }
 
-/// Opens the tree at `kdir` if it is complete.
-pub(crate) fn open(kdir: &Path) -> Result<Tree> {
-    let missing: Vec<_> = NEEDED
-        .into_iter()
-        .filter(|path| !kdir.join(path).exists())
-        .collect();
+/// Opens the tree at `kdir` if it is complete, for the module or to boot it only.
+pub(crate) fn open(kdir: &Path, module: bool) -> Result<Tree> {
+    let to_build = NEEDED_TO_BUILD.iter().filter(|_| module);
+    let missing = NEEDED.iter().chain(to_build).copied();
+    let missing: Vec<_> = missing.filter(|path| !kdir.join(path).exists()).collect();
+    let place = kdir.display();
     if !missing.is_empty() {
-        bail!(
-            "{} is no kernel tree built with Rust and CONFIG_VIRTIO_PCI=m: it lacks {}",
-            kdir.display(),
-            missing.join(", ")
-        );
+        let lacks = missing.join(", ");
+        if module {
+            bail!("{place} is no kernel tree built with Rust and CONFIG_VIRTIO_PCI=m: it lacks {lacks}");
+        }
+        bail!("{place} is no built kernel tree: it lacks {lacks}");
     }
     let kdir = fs::canonicalize(kdir)?;
-    let drivers = kdir.join("drivers/virtio");
-    Ok(Tree {
+    let tree = Tree {
         source: [kdir.join("source"), kdir.clone()]
             .iter()
             .find(|path| path.join("Kconfig").exists())
@@ -62,14 +58,16 @@ pub(crate) fn open(kdir: &Path) -> Result<Tree> {
         release: read(&kdir.join("include/config/kernel.release"))?
             .trim()
             .to_owned(),
-        c_driver: C_DRIVER
-            .iter()
-            .map(|name| drivers.join(name))
-            .filter(|path| path.exists())
-            .collect(),
         config: read(&kdir.join(".config"))?,
         kdir,
-    })
+    };
+    if !module && tree.option("VIRTIO_PCI_LEGACY") != "y" {
+        bail!(
+            "{} has no legacy virtio transport: set CONFIG_VIRTIO_PCI and CONFIG_VIRTIO_PCI_LEGACY",
+            tree.kdir.display()
+        );
+    }
+    Ok(tree)
 }
 
 impl Tree {
@@ -117,7 +115,6 @@ mod tests {
             source: None,
             bzimage: "/kdir/bzImage".into(),
             release: "7.3.4".into(),
-            c_driver: Vec::new(),
             config: config.to_owned(),
         }
     }
@@ -147,9 +144,31 @@ mod tests {
 
     #[test]
     fn an_unbuilt_tree_is_refused_by_what_it_lacks() {
-        let error = open(Path::new("/nowhere")).err().unwrap().to_string();
+        let error = |module| {
+            let opened = open(Path::new("/nowhere"), module);
+            opened.err().unwrap().to_string()
+        };
         for path in NEEDED {
-            assert!(error.contains(path), "{error}");
+            assert!(error(true).contains(path) && error(false).contains(path));
         }
+        for path in NEEDED_TO_BUILD {
+            assert!(error(true).contains(path) && !error(false).contains(path));
+        }
+    }
+
+    #[test]
+    fn a_tree_to_boot_needs_no_rust_but_the_legacy_transport() {
+        let kdir = std::env::temp_dir().join(format!("machine-tree-{}", std::process::id()));
+        for path in NEEDED {
+            let path = kdir.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "6.1.0\n").unwrap();
+        }
+        let error = open(&kdir, false).err().unwrap().to_string();
+        assert!(error.contains("CONFIG_VIRTIO_PCI_LEGACY"), "{error}");
+        fs::write(kdir.join(".config"), "CONFIG_VIRTIO_PCI_LEGACY=y\n").unwrap();
+        assert_eq!(open(&kdir, false).unwrap().release, "6.1.0");
+        assert!(open(&kdir, true).is_err());
+        fs::remove_dir_all(kdir).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use machine::{Machine, Qemu, Variant};
+use machine::{Arch, Kernel, Machine, Qemu, Variant};
 
 use crate::guest_program;
 use crate::layout::Layout;
@@ -81,7 +81,7 @@ pub(crate) struct Setup {
     /// Programs for the guest, beside busybox.
     pub(crate) programs: Vec<PathBuf>,
     /// The other kernels that were set up in this run.
-    others: Arc<Mutex<BTreeMap<Variant, Other>>>,
+    others: Arc<Mutex<BTreeMap<(Variant, Arch), Other>>>,
     /// The newer QEMU, once it was needed.
     newer_qemu: Arc<Mutex<Option<Qemu>>>,
     /// The driver under test.
@@ -129,22 +129,37 @@ impl Setup {
     }
 
     /// The same with another kernel, which is set up at its first use.
-    pub(crate) fn on(&self, kernel: Variant) -> Result<Self> {
+    pub(crate) fn on(&self, kernel: Variant, arch: Arch) -> Result<Self> {
         let mut other = self.clone();
-        if kernel == Variant::Standard {
+        if (kernel, arch) == (Variant::Standard, self.machine.arch) {
             return Ok(other);
         }
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = match others.entry(kernel) {
+        let made = match others.entry((kernel, arch)) {
             Entry::Occupied(made) => made.into_mut(),
             Entry::Vacant(place) => {
                 let mut options = machine::Options::new(&self.root)?;
                 options.kdir = None;
                 options.variant = kernel;
+                if arch != options.arch {
+                    // What the user gives is for the architecture that is under test.
+                    options.arch = arch;
+                    options.kernel = Kernel::Stock;
+                    options.kernel_source = None;
+                }
                 let machine = machine::ensure(&options, &|line| eprintln!("{line}"))?;
+                let (name, programs) = match kernel {
+                    Variant::Standard => (arch.debian(), Vec::new()),
+                    _ => {
+                        let program = guest_program::build(&self.root, "failnth")?;
+                        (kernel.name(), vec![program])
+                    }
+                };
+                let (kdir, make_env) = (machine.tree()?, &machine.make_env);
+                let built = module::build(&self.root, &self.logs, name, kdir, make_env)?;
                 place.insert(Other {
-                    module: module::build(&self.root, &self.logs, kernel, &machine)?,
-                    programs: vec![guest_program::build(&self.root, "failnth")?],
+                    module: built.module,
+                    programs,
                     machine,
                 })
             }
@@ -157,7 +172,7 @@ impl Setup {
 
     /// The same with the kernel and the programs of a machine.
     pub(crate) fn for_layout(&self, layout: &Layout) -> Result<Self> {
-        let mut other = self.on(layout.kernel)?;
+        let mut other = self.on(layout.kernel, layout.arch())?;
         for program in layout.programs {
             let program = guest_program::build(&self.root, program)?;
             other.programs.push(program);
@@ -169,7 +184,10 @@ impl Setup {
     /// several processors if TCG is not reliable with them.
     pub(crate) fn qemu(&self, layout: &Layout) -> Result<Qemu> {
         let own = &self.machine.qemu;
-        let is_reliable = layout.cpus == 1 || self.accel == Accel::Kvm || own.parallel_tcg;
+        let is_reliable = layout.cpus == 1
+            || layout.arch() != Arch::Amd64
+            || self.accel == Accel::Kvm
+            || own.parallel_tcg;
         if layout.scripted.is_empty() && is_reliable {
             return Ok(own.clone());
         }
@@ -216,7 +234,11 @@ impl Setup {
             kernel: self.machine.kernel_release.clone(),
             qemu: self.machine.qemu.version.clone(),
             accel: self.accel.name().to_owned(),
-            rustc: self.machine.rustc.clone(),
+            rustc: self
+                .machine
+                .rustc
+                .clone()
+                .unwrap_or_else(|| "none".to_owned()),
             revision: said("git", &["describe", "--always", "--dirty"]),
             date: said("date", &["-u", "+%Y-%m-%d %H:%M"]),
         }

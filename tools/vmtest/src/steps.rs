@@ -35,7 +35,7 @@ pub(crate) fn run<W: Write>(setup: &Setup, steps: &[Step], ktap: &mut Ktap<W>) -
             File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         let status = Command::new(program)
             .args(arguments)
-            .env("KDIR", &setup.machine.kdir)
+            .env("KDIR", setup.machine.tree()?)
             .envs(
                 setup
                     .machine
