@@ -4,7 +4,10 @@
 
 # Programs that are too big for the initramfs come on an NVMe disk.
 mount_tools() {
-	grep -q ' /tools ' /proc/mounts || mount -t ext4 -o ro /dev/nvme0n1 /tools
+	! grep -q ' /tools ' /proc/mounts || return 0
+	[ -e /sys/bus/pci/drivers/nvme ] || lacks "NVMe in this kernel, for the disk with fio"
+	has_word /proc/filesystems ext4 || lacks "ext4 in this kernel, for the disk with fio"
+	mount -t ext4 -o ro /dev/nvme0n1 /tools
 }
 
 # Sets $disk to the disk of the blk or scsi device in a slot, or to why there is none.

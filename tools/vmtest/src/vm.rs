@@ -32,6 +32,8 @@ const SLEEP: Duration = Duration::from_secs(180);
 const HOT_PLUG: Duration = Duration::from_secs(40);
 /// The taint of an out-of-tree and of an unsigned module.
 const ALLOWED_TAINT: u64 = 1 << 12 | 1 << 13;
+/// The status of a command for which this kernel lacks something (see lacks() in tests/guest).
+const LACKS: i32 = 77;
 /// The taint of KUnit tests that have run.
 const TEST_TAINT: u64 = 1 << 18;
 
@@ -645,10 +647,13 @@ impl Vm {
 
 /// What a command wrote, if it succeeded.
 pub(crate) fn succeeded(command: &str, answer: Answer) -> Outcome<String> {
-    if answer.status == 0 {
-        return Ok(answer.text);
-    }
     let Answer { status, text } = answer;
+    if status == 0 {
+        return Ok(text);
+    }
+    if let (LACKS, Some(what)) = (status, text.strip_prefix("lacks: ")) {
+        return Err(Failure::Lacks(what.trim().to_owned()));
+    }
     Err(Failure::Failed(format!(
         "{command}: status {status}\n{text}"
     )))

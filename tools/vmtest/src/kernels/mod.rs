@@ -81,7 +81,7 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<Count> {
     for source in &sources {
         build_all(setup, source, &chosen, &mut ktap, &mut table)?;
     }
-    let count = ktap.finish()?;
+    let count = setup.finish(ktap)?;
     println!("\n{table}");
     Ok(count)
 }
@@ -89,6 +89,11 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<Count> {
 /// How many results [`check`] gives.
 pub(crate) fn quick_count() -> usize {
     quick().count()
+}
+
+/// Names for them where there is no kernel's source.
+pub(crate) fn quick_names() -> impl Iterator<Item = String> {
+    quick().map(|variant| format!("builds, {}", variant.name))
 }
 
 fn quick() -> impl Iterator<Item = &'static Configuration> {
@@ -140,10 +145,10 @@ fn build_all<W: Write>(
         let name = format!("builds for {release}, {}", variant.name);
         match verdict.passed {
             Some(passed) => {
-                ktap.result(passed, &name)?;
                 if !passed {
                     ktap.note(&verdict.text)?;
                 }
+                ktap.result(passed, &name)?;
             }
             None => ktap.skip(&name, &verdict.text)?,
         }

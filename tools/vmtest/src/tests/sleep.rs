@@ -112,7 +112,7 @@ pub(crate) fn cells(cycles: Cycles) -> Vec<Cell> {
                 format!("{state}, pm_test {level}, {cheap} times"),
                 move |vm| {
                     under_load(vm, |vm| {
-                        let limit = Duration::from_secs(60) + Duration::from_secs(10) * cheap;
+                        let limit = Duration::from_secs(60) + Duration::from_secs(30) * cheap;
                         vm.ok_within(&format!("pm_test_cycles {state} {level} {cheap}"), limit)?;
                         Ok(())
                     })?;
