@@ -87,7 +87,9 @@ setup: cargo ## Set up the test machine: packages, kernel, QEMU
 	scripts/setup
 
 # Tests run on the kernel that the machine crate provides (KERNEL=), or on KDIR= if the user gives one.
-with-module = set -e; machine=$$(cargo run --release -q $(workspace) -p machine -- env); \
+# The C driver comes with the kernel.
+with-module = set -e; $(if $(filter c C,$(DRIVER)),,$(build-module))
+build-module = machine=$$(cargo run --release -q $(workspace) -p machine -- env); \
 	(set -a; eval "$$machine"; $(MAKE) module);
 vmtest = cargo run --release -q $(workspace) -p vmtest -- $@ $(ARGS)
 
@@ -137,6 +139,10 @@ PHONY += test-report
 test-report: cargo ## Test the report in Chromium, which is set up for it
 	cargo test -q $(workspace) -p report --test browser -- --ignored
 
+PHONY += test-ktap
+test-ktap: cargo ## Have the kernel's own kunit.py read what the tests write; fetches the kernel's source
+	cargo test -q $(workspace) -p vmtest parser -- --ignored
+
 PHONY += handshake
 handshake: cargo ## Draw docs/handshake.svg and docs/handshake-dark.svg from the recorded traces
 	@cargo run -q $(workspace) -p report -- picture --results tools/report/tests/results docs/handshake.svg
@@ -184,10 +190,11 @@ help: ## This list
 	@echo
 	@echo "  KDIR=DIR         built kernel tree with Rust [module: $(KDIR); tests: Debian's own]"
 	@echo "  KERNEL=NAME      kernel of the tests: stock, cloud, rt (Debian's own), build [stock]"
+	@echo "  SERIES=6.12      series of Debian's own kernel, with DRIVER=c [7.3]"
 	@echo "  KERNEL_SRC=DIR   kernel source that the tests build"
 	@echo "  ACCEL=kvm        KVM for the tests, if a probe guest answers [tcg]"
 	@echo "  LLVM=, CC=       compiler, as in the kernel's own build [the kernel's compiler]"
-	@echo "  DRIVER=c         test the C driver instead"
+	@echo "  DRIVER=c         test the C driver instead; no module is built (docs/your-kernel.md)"
 	@echo "  ARGS=...         more arguments for the test runner"
 
 .PHONY: $(PHONY)
