@@ -128,13 +128,15 @@ unbind_devices() {
 }
 
 # Loads the modules of a stock kernel: those that have parameters on the kernel's command line, with them.
-# Their files are in memory, which hibernation would save.
+# Their files are in memory, which hibernation would save; the one that a test loads again is small.
 load_kernel_modules() {
 	while read -r module; do
 		# shellcheck disable=SC2046
 		insmod "/modules/kernel/$module" $(parameters_of "$module") || return
 	done </modules/kernel/order
-	rm -f /modules/kernel/*.ko
+	for module in /modules/kernel/*.ko; do
+		[ "$module" = /modules/kernel/virtio_rng.ko ] || rm -f "$module"
+	done
 }
 
 # The parameters that the kernel's command line has for a module.

@@ -48,6 +48,46 @@ bind_virtio_driver() {
 	echo "$virtio" >"/sys/bus/virtio/drivers/$2/bind"
 }
 
+# The virtio device in a slot has this device status.
+has_status() {
+	find_virtio "$1" && [ $(($(cat "/sys/bus/virtio/devices/$virtio/status"))) -eq $(($2)) ]
+}
+
+# Has a serial port take the I/O ports of the device in a slot, or give them back.
+occupy_ports() {
+	local first rest
+	mount_tools || return
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	read -r first rest <"/sys/bus/pci/devices/$pci/resource"
+	# It may tell that there is no such chip; the ports are its own all the same.
+	setserial /dev/ttyS3 port "$(printf '0x%x' $((first)))" uart 16550A
+	grep "^ *$(printf '%04x' $((first))).*" -A 1 /proc/ioports | grep serial || {
+		cat /proc/ioports
+		return 1
+	}
+}
+
+# The device in a slot has no driver, since its ports are in use: EBUSY. The C driver is refused as well;
+# the kernel tells that.
+check_busy() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	[ ! -e "/sys/bus/pci/devices/$pci/driver" ] || { echo "$pci has a driver"; return 1; }
+	case $DRIVER in
+	rust) log_says "$1" 'not driven: failed to request BAR0: error -16' ;;
+	c) log_says "$1" 'probe with driver virtio-pci failed with error -16' ;;
+	esac
+}
+
+free_ports() {
+	setserial /dev/ttyS3 uart none
+}
+
+# Offers the device in a slot to its driver again.
+offer_device() {
+	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
+	echo "$pci" >/sys/bus/pci/drivers_probe
+}
+
 # After a reset without a driver, the device is acknowledged for the next one. The C driver does
 # not do that.
 check_acknowledged() {

@@ -216,7 +216,7 @@ pub struct Machine {
     pub busybox: PathBuf,
     /// Environment for `make KDIR=` of the module.
     pub make_env: Vec<(String, OsString)>,
-    /// An ext4 image with fio and its libraries.
+    /// An ext4 image with fio and other programs, and their libraries.
     pub tools_disk: PathBuf,
 }
 
@@ -438,13 +438,13 @@ pub fn ensure_kernel_source(options: &Options, say: &(dyn Fn(&str) + Sync)) -> R
     Ok(source.tree)
 }
 
-/// Makes sure that there is a QEMU with devices over vfio-user.
+/// Makes sure that there is a QEMU with devices over vfio-user and a reliable TCG.
 ///
 /// # Errors
 ///
 /// Debian's mirror does not have it, or it does not run here.
-pub fn ensure_vfio_user_qemu(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Qemu> {
-    qemu::ensure_vfio_user(&mut context(options, say)?)
+pub fn ensure_newer_qemu(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Qemu> {
+    qemu::ensure_newer(&mut context(options, say)?)
 }
 
 /// Makes sure that there is a headless Chromium, and gives the program that starts it.

@@ -13,7 +13,14 @@ use crate::qemu;
 use crate::version::{at_least, upstream};
 
 /// What the tests need on any kernel.
-const TO_RUN: [&str; 4] = ["e2fsprogs", "fio", "tar", "xz-utils"];
+const TO_RUN: [&str; 6] = [
+    "e2fsprogs",
+    "ethtool",
+    "fio",
+    "setserial",
+    "tar",
+    "xz-utils",
+];
 
 /// What is needed besides to build a kernel or a module: compilers, the kernel build's tools.
 const TO_BUILD: [&str; 10] = [

@@ -19,6 +19,11 @@ const LEAST: &str = "7.2";
 /// The oldest QEMU that has devices over vfio-user.
 const LEAST_VFIO_USER: &str = "10.1";
 
+/// The oldest QEMU whose TCG translates code that another processor patches at that moment without
+/// keeping what was there before: with older ones, a guest of several processors dies once in some
+/// hundred boots of a breakpoint that the kernel has already removed ("Oops: int3").
+const LEAST_PARALLEL_TCG: &str = "8.1";
+
 /// The package and its program.
 pub(crate) const PACKAGE: &str = "qemu-system-x86";
 const PROGRAM: &str = "qemu-system-x86_64";
@@ -35,6 +40,8 @@ pub struct Qemu {
     pub version: String,
     /// Whether its balloons have MSI-X.
     pub balloon_msix: bool,
+    /// Whether TCG runs a guest of several processors reliably.
+    pub parallel_tcg: bool,
 }
 
 /// The machine's own, if it is new enough.
@@ -47,8 +54,8 @@ fn own_of(least: &str) -> Option<Qemu> {
     check(vec![path.into_os_string()], least)
 }
 
-/// Makes sure that there is one with devices over vfio-user.
-pub(crate) fn ensure_vfio_user(cx: &mut Context<'_>) -> Result<Qemu> {
+/// Makes sure that there is one with devices over vfio-user and a reliable TCG.
+pub(crate) fn ensure_newer(cx: &mut Context<'_>) -> Result<Qemu> {
     if let Some(own) = own_of(LEAST_VFIO_USER) {
         return Ok(own);
     }
@@ -131,6 +138,7 @@ fn check(words: Vec<OsString>, least: &str) -> Option<Qemu> {
     let balloon = says(&["-device", "virtio-balloon-pci,help"])?;
     Some(Qemu {
         command: words,
+        parallel_tcg: at_least(&version, LEAST_PARALLEL_TCG),
         version,
         balloon_msix: balloon.contains(" vectors="),
     })

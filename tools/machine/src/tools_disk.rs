@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tools disk: an ext4 image with fio and every library that it needs.
+//! The tools disk: an ext4 image with programs for the guest and every library that they need.
 //!
-//! The guest mounts it anywhere and runs `bin/fio`, a script that starts the real program by the
-//! dynamic linker of the disk: nothing of it has to be at a fixed place.
+//! The guest mounts it anywhere and runs `bin/fio` and its like, a script that starts the real program
+//! by the dynamic linker of the disk: nothing of it has to be at a fixed place.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -18,21 +19,32 @@ use crate::context::{create_dir, digest, write, Context};
 /// The name of the dynamic linker, as `ldd` lists it and as the disk has it.
 const LINKER: &str = "ld-linux-x86-64.so.2";
 
-/// The script that starts fio.
+/// The programs, each of the package of that name.
+pub(crate) const PROGRAMS: [&str; 3] = ["ethtool", "fio", "setserial"];
+
+/// The script that starts a program.
 const WRAPPER: &str = "\
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Starts the fio of this disk by the dynamic linker and on the libraries of this disk.
+# Starts a program of this disk by the dynamic linker and on the libraries of this disk.
 disk=${0%/*}/..
-exec \"$disk/lib/ld-linux-x86-64.so.2\" --library-path \"$disk/lib\" \"$disk/bin/fio.real\" \"$@\"
+exec \"$disk/lib/ld-linux-x86-64.so.2\" --library-path \"$disk/lib\" \"$disk/bin/${0##*/}.real\" \"$@\"
 ";
 
-/// Makes the image if there is none for this fio and these libraries.
+/// Makes the image if there is none for these programs and their libraries.
 pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<PathBuf> {
-    let fio = find_program("fio").context("there is no fio although its package is installed")?;
-    let libraries = parse_ldd(&output(command("ldd").arg(&fio))?)?;
-    let root = cx.cache.join("tools");
-    let image = root.join(format!("tools-{}.ext4", key(&fio, &libraries)?));
+    let mut programs = Vec::new();
+    let mut libraries = BTreeSet::new();
+    for name in PROGRAMS {
+        let program = find_program(name)
+            .with_context(|| format!("there is no {name} although its package is installed"))?;
+        libraries.extend(parse_ldd(name, &output(command("ldd").arg(&program))?)?);
+        programs.push(program);
+    }
+    let libraries = Vec::from_iter(libraries);
+    let root = cx.cache.join("guest-tools");
+    let root = root.join(key(&programs, &libraries)?);
+    let image = root.join("tools.ext4");
     if image.exists() {
         return Ok(image);
     }
@@ -40,10 +52,10 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<PathBuf> {
     if image.exists() {
         return Ok(image);
     }
-    cx.say("making the tools disk: fio with its libraries (a few seconds)");
+    cx.say("making the tools disk: fio and others with their libraries (a few seconds)");
     cx.fill(&root, |_, partial| {
         let stage = partial.join("stage");
-        fill(&stage, &fio, &libraries)?;
+        fill(&stage, &programs, &libraries)?;
         let name = image.file_name().unwrap_or_default();
         make_image(&stage, &partial.join(name))?;
         crate::context::remove_dir(&stage)
@@ -51,13 +63,13 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<PathBuf> {
     Ok(image)
 }
 
-/// The libraries that `ldd` lists, the dynamic linker among them.
-fn parse_ldd(text: &str) -> Result<Vec<PathBuf>> {
+/// The libraries that `ldd` lists for a program, the dynamic linker among them.
+fn parse_ldd(program: &str, text: &str) -> Result<Vec<PathBuf>> {
     let mut libraries = Vec::new();
     for line in text.lines().map(str::trim) {
         let (name, path) = line.split_once(" => ").unwrap_or((line, line));
         if path.starts_with("not found") {
-            bail!("fio lacks the library {name}");
+            bail!("{program} lacks the library {name}");
         }
         let path = path.split_whitespace().next().unwrap_or_default();
         if path.starts_with('/') {
@@ -65,15 +77,15 @@ fn parse_ldd(text: &str) -> Result<Vec<PathBuf>> {
         }
     }
     if !libraries.iter().any(|path| path.ends_with(LINKER)) {
-        bail!("ldd lists no {LINKER} for fio");
+        bail!("ldd lists no {LINKER} for {program}");
     }
     Ok(libraries)
 }
 
 /// What tells one disk from another: size and time of each file that goes on it.
-fn key(fio: &Path, libraries: &[PathBuf]) -> Result<String> {
+fn key(programs: &[PathBuf], libraries: &[PathBuf]) -> Result<String> {
     let mut text = WRAPPER.to_owned();
-    for path in std::iter::once(fio).chain(libraries.iter().map(PathBuf::as_path)) {
+    for path in programs.iter().chain(libraries) {
         let data = fs::metadata(path).with_context(|| format!("no {}", path.display()))?;
         let time = data.modified()?.duration_since(UNIX_EPOCH)?.as_secs();
         text += &format!("{}|{}|{time}\n", path.display(), data.len());
@@ -81,17 +93,19 @@ fn key(fio: &Path, libraries: &[PathBuf]) -> Result<String> {
     Ok(digest(&text))
 }
 
-fn fill(stage: &Path, fio: &Path, libraries: &[PathBuf]) -> Result<()> {
+fn fill(stage: &Path, programs: &[PathBuf], libraries: &[PathBuf]) -> Result<()> {
     let (bin, lib) = (stage.join("bin"), stage.join("lib"));
     create_dir(&bin)?;
     create_dir(&lib)?;
-    copy(fio, &bin.join("fio.real"))?;
     for library in libraries {
         copy(library, &lib.join(library.file_name().unwrap_or_default()))?;
     }
-    let wrapper = bin.join("fio");
-    write(&wrapper, WRAPPER)?;
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
+    for (name, program) in PROGRAMS.iter().zip(programs) {
+        copy(program, &bin.join(format!("{name}.real")))?;
+        let wrapper = bin.join(name);
+        write(&wrapper, WRAPPER)?;
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
+    }
     Ok(())
 }
 
@@ -134,7 +148,7 @@ mod tests {
 
     #[test]
     fn libraries_of_ldd() {
-        let libraries = parse_ldd(LDD).unwrap();
+        let libraries = parse_ldd("fio", LDD).unwrap();
         assert_eq!(
             libraries,
             [
@@ -147,9 +161,9 @@ mod tests {
     #[test]
     fn a_missing_library_is_an_error() {
         let broken = format!("{LDD}\tlibrbd.so.1 => not found\n");
-        let error = parse_ldd(&broken).unwrap_err().to_string();
+        let error = parse_ldd("fio", &broken).unwrap_err().to_string();
         assert!(error.contains("librbd.so.1"), "{error}");
-        assert!(parse_ldd("\tstatically linked\n").is_err());
+        assert!(parse_ldd("fio", "\tstatically linked\n").is_err());
     }
 
     #[test]
@@ -159,11 +173,11 @@ mod tests {
         let (fio, library) = (root.join("fio"), root.join("library"));
         write(&fio, "fio").unwrap();
         write(&library, "1").unwrap();
-        let libraries = [library.clone()];
-        let before = key(&fio, &libraries).unwrap();
-        assert_eq!(before, key(&fio, &libraries).unwrap());
+        let (programs, libraries) = ([fio], [library.clone()]);
+        let before = key(&programs, &libraries).unwrap();
+        assert_eq!(before, key(&programs, &libraries).unwrap());
         write(&library, "12").unwrap();
-        assert_ne!(before, key(&fio, &libraries).unwrap());
+        assert_ne!(before, key(&programs, &libraries).unwrap());
         fs::remove_dir_all(root).unwrap();
     }
 }

@@ -19,7 +19,7 @@ use crate::log::Log;
 use crate::memory::Memory;
 use crate::models::{Kind, Model};
 use crate::oracle::{Circumstances, Oracle};
-use crate::pci::{Bar, ConfigSpace};
+use crate::pci::{Bar, ConfigSpace, Power};
 use crate::ring::{Layout, Ring};
 use virtio_check::rules::table;
 
@@ -43,8 +43,8 @@ pub struct Config {
     pub features: Option<u32>,
     /// The sizes of its virtqueues, if not its own choice.
     pub queue_sizes: Option<Vec<u16>>,
-    /// Whether it says that it keeps its state in D3.
-    pub keeps_state: bool,
+    /// What it says of D3.
+    pub power: Power,
     /// Whether each access of the driver is judged.
     pub strict: bool,
     /// A file that gets a line an access, for `virtio-check trace`.
@@ -61,7 +61,7 @@ impl Config {
             vectors,
             features: None,
             queue_sizes: None,
-            keeps_state: false,
+            power: Power::Unmanaged,
             strict: true,
             log: None,
         }
@@ -113,6 +113,8 @@ pub(crate) struct Function {
     /// The available rings at the reset that was written last, until the status is read.
     at_reset: Vec<(u64, Vec<u8>)>,
     accesses: usize,
+    /// Whether bus mastering was on when the driver wrote the reset of its last restore.
+    mastered_at_restore: Option<bool>,
 
     time: Time,
     pub(crate) sleeping: bool,
@@ -143,7 +145,7 @@ impl Function {
             vectors: config.vectors,
             features: config.features.unwrap_or(own),
             device_config: model.config(),
-            space: ConfigSpace::new(&config.kind, config.bar, config.vectors, config.keeps_state),
+            space: ConfigSpace::new(&config.kind, config.bar, config.vectors, config.power),
             memory: Memory::default(),
             interrupts: Interrupts::default(),
             queues: queues.collect(),
@@ -159,6 +161,7 @@ impl Function {
             compliant: true,
             at_reset: Vec::new(),
             accesses: 0,
+            mastered_at_restore: None,
             time: Time::Probe,
             sleeping: false,
             lies: Vec::new(),
@@ -290,6 +293,9 @@ impl Function {
             (true, false) => Time::Restore,
             (false, _) => Time::Probe,
         };
+        if self.time == Time::Restore {
+            self.mastered_at_restore = Some(self.space.is_master());
+        }
         self.compliant = true;
         self.at_reset = self.available();
     }
@@ -381,6 +387,11 @@ impl Function {
     /// The device status.
     pub(crate) fn status(&self) -> u8 {
         self.status
+    }
+
+    /// Whether bus mastering was on when the driver wrote the reset of its last restore.
+    pub(crate) fn mastered_at_restore(&self) -> Option<bool> {
+        self.mastered_at_restore
     }
 
     /// How many accesses there were.

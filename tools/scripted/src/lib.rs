@@ -30,5 +30,5 @@ mod server;
 pub use function::Config;
 pub use lie::{Deed, Lie, Target, Time, REGISTERS};
 pub use models::Kind;
-pub use pci::Bar;
+pub use pci::{Bar, Power};
 pub use server::Device;

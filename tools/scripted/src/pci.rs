@@ -28,6 +28,7 @@ const INTERRUPT_PIN: usize = 0x3d;
 const MSIX_ENABLE: u16 = 1 << 15;
 const MSIX_MASK_ALL: u16 = 1 << 14;
 const NO_SOFT_RESET: u16 = 1 << 3;
+const D3: u16 = 3;
 
 /// How BAR0, with the registers, is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,17 @@ impl Bar {
     }
 }
 
+/// What the function says of D3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// It has no power states.
+    Unmanaged,
+    /// It keeps its state in D3.
+    KeepsState,
+    /// It loses its state in D3, by which the PCI core can reset it.
+    LosesState,
+}
+
 /// The PCI configuration space of the function.
 pub(crate) struct ConfigSpace {
     bytes: [u8; CONFIG_LEN],
@@ -58,7 +70,7 @@ pub(crate) struct ConfigSpace {
 
 impl ConfigSpace {
     /// A function of this kind; without vectors there is no MSI-X capability.
-    pub(crate) fn new(kind: &Kind, bar: Bar, vectors: u16, keeps_state: bool) -> Self {
+    pub(crate) fn new(kind: &Kind, bar: Bar, vectors: u16, power: Power) -> Self {
         let mut space = Self {
             bytes: [0; CONFIG_LEN],
             vectors,
@@ -79,10 +91,12 @@ impl ConfigSpace {
             space.put(MSIX + 4, MSIX_BAR as u16);
             space.put(MSIX + 8, (PENDING_AT | MSIX_BAR) as u16);
         }
-        if keeps_state {
+        if power != Power::Unmanaged {
             space.link(&mut last, POWER, 0x01);
             space.put(POWER + 2, 3);
-            space.put(POWER + 4, NO_SOFT_RESET);
+            if power == Power::KeepsState {
+                space.put(POWER + 4, NO_SOFT_RESET);
+            }
         }
         space
     }
@@ -110,8 +124,10 @@ impl ConfigSpace {
         }
     }
 
-    /// Writes what can be written: the command, MSI-X control, the power state.
-    pub(crate) fn write(&mut self, offset: u64, data: &[u8]) {
+    /// Writes what can be written: the command, MSI-X control, the power state. Whether the function
+    /// comes back from D3 and has lost its state there.
+    pub(crate) fn write(&mut self, offset: u64, data: &[u8]) -> bool {
+        let was_in_d3 = self.is_in_d3();
         let at = usize::try_from(offset).unwrap_or(CONFIG_LEN);
         for (&byte, at) in data.iter().zip(at..) {
             let mask = match at {
@@ -126,6 +142,11 @@ impl ConfigSpace {
                 *old = *old & !mask | byte & mask;
             }
         }
+        was_in_d3 && !self.is_in_d3() && self.get(POWER + 4) & NO_SOFT_RESET == 0
+    }
+
+    fn is_in_d3(&self) -> bool {
+        self.bytes[POWER] != 0 && self.get(POWER + 4) & D3 == D3
     }
 
     /// Whether the function may access memory.
@@ -153,7 +174,7 @@ mod tests {
 
     #[test]
     fn only_what_may_change_changes() {
-        let mut space = ConfigSpace::new(&Kind::Rng, Bar::Ports(32), 2, true);
+        let mut space = ConfigSpace::new(&Kind::Rng, Bar::Ports(32), 2, Power::KeepsState);
         let before = space.bytes;
         space.write(0, &[0xff; 64]);
         let changed: Vec<_> = (0..64)
@@ -169,8 +190,22 @@ mod tests {
     }
 
     #[test]
+    fn only_a_function_that_loses_its_state_is_reset_by_d3() {
+        for (power, is_reset) in [
+            (Power::Unmanaged, false),
+            (Power::KeepsState, false),
+            (Power::LosesState, true),
+        ] {
+            let mut space = ConfigSpace::new(&Kind::Rng, Bar::Ports(32), 2, power);
+            assert!(!space.write(POWER as u64 + 4, &[0x03, 0x00]));
+            assert!(!space.write(0x04, &[0x07]));
+            assert_eq!(space.write(POWER as u64 + 4, &[0x00, 0x00]), is_reset);
+        }
+    }
+
+    #[test]
     fn the_identity_is_that_of_a_legacy_device() {
-        let space = ConfigSpace::new(&Kind::Console, Bar::Memory(4096), 0, false);
+        let space = ConfigSpace::new(&Kind::Console, Bar::Memory(4096), 0, Power::Unmanaged);
         let mut id = [0; 4];
         space.read(0, &mut id);
         assert_eq!(id, [0xf4, 0x1a, 0x23, 0x10]);

@@ -110,6 +110,11 @@ impl Device {
         lock(&self.function).space.is_master()
     }
 
+    /// Whether bus mastering was on when its driver wrote the reset of its last restore.
+    pub fn mastered_at_restore(&self) -> Option<bool> {
+        lock(&self.function).mastered_at_restore()
+    }
+
     /// How many interrupts it sent.
     pub fn interrupts(&self) -> u64 {
         lock(&self.function).interrupts.sent
@@ -191,7 +196,12 @@ impl ServerBackend for Backend {
     fn region_write(&mut self, region: u32, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut function = lock(&self.function);
         match region {
-            VFIO_PCI_CONFIG_REGION_INDEX => function.space.write(offset, data),
+            VFIO_PCI_CONFIG_REGION_INDEX => {
+                let is_reset = function.space.write(offset, data);
+                if is_reset {
+                    function.power_on();
+                }
+            }
             VFIO_PCI_BAR0_REGION_INDEX => {
                 let mut bytes = [0; 8];
                 bytes[..usize::from(width(data)?)].copy_from_slice(data);

@@ -47,7 +47,7 @@ const STEPS: [Step; 5] = [
 ];
 
 /// The tests that continuous integration has the time for.
-const CHECKED: [&str; 32] = [
+const CHECKED: [&str; 34] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
@@ -75,6 +75,8 @@ const CHECKED: [&str; 32] = [
     "debugfs",
     "lint",
     "short-configuration",
+    "bus-mastering",
+    "slow-reset",
     "strict-memory-msix",
     "strict-ports-intx",
     "kunit",

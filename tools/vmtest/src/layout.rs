@@ -210,6 +210,8 @@ pub(crate) struct Layout {
     balloon_msix: bool,
     /// Whether it has the disk with fio: QEMU cannot save the state of an NVMe controller.
     pub(crate) has_tools: bool,
+    /// Whether QEMU has a network namespace of its own, with a TAP device of several queues.
+    pub(crate) has_tap: bool,
     /// How many MiB of memory it has more than usual.
     pub(crate) more_memory: u32,
     /// Packages of the workspace whose programs it has, built when it is first booted.
@@ -233,6 +235,7 @@ impl Layout {
             pinned: false,
             balloon_msix: true,
             has_tools: true,
+            has_tap: false,
             more_memory: 0,
             programs: &[],
         }
@@ -463,6 +466,7 @@ mod tests {
             command: Vec::new(),
             version: "7.2.22".to_owned(),
             balloon_msix: false,
+            parallel_tcg: false,
         };
         let layout = Layout::new(Board::Pc, Interrupts::PerQueue, 1);
         assert_eq!(layout.policy(Kind::Balloon), "per-queue");

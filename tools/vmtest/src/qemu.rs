@@ -40,6 +40,20 @@ const FORCE_LEGACY: &str = "virtio_pci.force_legacy=1";
 /// Keeps the C driver of a stock kernel, which is built in, from the devices.
 const WITHOUT_C: &str = "initcall_blacklist=virtio_pci_driver_init";
 
+/// Starts a command in a network namespace of its own, with a TAP device of several queues that answers
+/// pings.
+const IN_NETWORK: [&str; 7] = [
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--net",
+    "sh",
+    "-c",
+    "ip tuntap add dev tap mode tap multi_queue && ip link set tap address 52:54:00:00:00:01 && \
+     ip address add 10.0.3.1/24 dev tap && \
+     ip link set tap up && exec \"$@\"",
+];
+
 /// How long QEMU may take to open its sockets.
 const START: Duration = Duration::from_secs(20);
 
@@ -60,6 +74,10 @@ pub(crate) fn command_line(
     let mut line = Vec::new();
     if layout.pinned {
         line.extend(["taskset", "--cpu-list", &first_processor()].map(OsString::from));
+    }
+    if layout.has_tap {
+        line.extend(IN_NETWORK.map(OsString::from));
+        line.push("sh".into());
     }
     line.extend_from_slice(&qemu.command);
     let name = dir.display();

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use scripted::{Bar, Config, Device, Kind};
+use scripted::{Bar, Config, Device, Kind, Power};
 
 /// What a scripted device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +32,8 @@ pub(crate) struct Scripted {
     pub(crate) bar: Bar,
     /// How many MSI-X vectors it has; without any, it has INTx only.
     pub(crate) vectors: u16,
-    /// Whether it says that it keeps its state in D3.
-    pub(crate) keeps_state: bool,
+    /// What it says of D3.
+    pub(crate) power: Power,
     /// Whether each access of the driver is judged.
     pub(crate) strict: bool,
 }
@@ -52,7 +52,7 @@ impl Scripted {
             model,
             bar: Bar::Ports(64),
             vectors,
-            keeps_state: false,
+            power: Power::Unmanaged,
             strict: true,
         }
     }
@@ -103,7 +103,7 @@ impl Scripted {
         };
         let config = Config {
             bar: self.bar,
-            keeps_state: self.keeps_state,
+            power: self.power,
             strict: self.strict,
             ..Config::new(self.name, kind, self.vectors)
         };

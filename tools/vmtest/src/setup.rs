@@ -112,8 +112,8 @@ pub(crate) struct Setup {
     pub(crate) programs: Vec<PathBuf>,
     /// The other kernels that were set up in this run.
     others: Arc<Mutex<BTreeMap<Variant, Other>>>,
-    /// The QEMU with devices over vfio-user, once it was needed.
-    vfio_user: Arc<Mutex<Option<Qemu>>>,
+    /// The newer QEMU, once it was needed.
+    newer_qemu: Arc<Mutex<Option<Qemu>>>,
     /// The driver under test.
     pub(crate) driver: Driver,
     /// The driver's module parameters, separated by commas.
@@ -156,7 +156,7 @@ impl Setup {
             machine,
             programs: Vec::new(),
             others: Arc::default(),
-            vfio_user: Arc::default(),
+            newer_qemu: Arc::default(),
             driver: wish.driver,
             parameters: wish.parameters,
             accel: Accel::Tcg,
@@ -242,20 +242,23 @@ impl Setup {
         Ok(other)
     }
 
-    /// The QEMU for a machine: a newer one for those with scripted devices.
+    /// The QEMU for a machine: a newer one for those with scripted devices, and for those with
+    /// several processors if TCG is not reliable with them.
     pub(crate) fn qemu(&self, layout: &Layout) -> Result<Qemu> {
-        if layout.scripted.is_empty() {
-            return Ok(self.machine.qemu.clone());
+        let own = &self.machine.qemu;
+        let is_reliable = layout.cpus == 1 || self.accel == Accel::Kvm || own.parallel_tcg;
+        if layout.scripted.is_empty() && is_reliable {
+            return Ok(own.clone());
         }
         let mut found = self
-            .vfio_user
+            .newer_qemu
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(qemu) = &*found {
             return Ok(qemu.clone());
         }
         let options = machine::Options::new(&self.root)?;
-        let qemu = machine::ensure_vfio_user_qemu(&options, &|line| eprintln!("{line}"))?;
+        let qemu = machine::ensure_newer_qemu(&options, &|line| eprintln!("{line}"))?;
         Ok(found.insert(qemu).clone())
     }
 

@@ -47,6 +47,7 @@ const NO_MEMORY: &[&str] = &[
     "failed to resume",
     "failed to thaw",
     "failed to restore",
+    "failed to recover after reset",
     "kmemleak: Cannot allocate a scan area",
     AWAKE,
     // An allocation that failed may be told with the stack of who wanted it. What is a fault has a line

@@ -20,15 +20,18 @@ pub(crate) mod harness;
 pub(crate) mod held;
 pub(crate) mod kexec;
 pub(crate) mod kunit;
+pub(crate) mod mastering;
 pub(crate) mod matrix;
 pub(crate) mod modes;
 pub(crate) mod moved;
+pub(crate) mod net_queues;
 pub(crate) mod odd;
 pub(crate) mod ports;
 pub(crate) mod processors;
 pub(crate) mod refusal;
 pub(crate) mod reset;
 pub(crate) mod sleep;
+pub(crate) mod slow_reset;
 pub(crate) mod strict;
 pub(crate) mod unfreezable;
 pub(crate) mod vectors;
@@ -61,12 +64,13 @@ fn standard(cycles: Cycles) -> Vec<Group> {
                 processors::all(),
                 vectors::all(),
                 affinity::all(),
+                net_queues::all(),
                 backends::all(cycles),
             ],
         ),
         group(
             "devices that are not driven, or are odd",
-            vec![refusal::all(), odd::all()],
+            vec![refusal::all(), odd::all(), slow_reset::all()],
         ),
         group(
             "sleep",
@@ -84,7 +88,13 @@ fn standard(cycles: Cycles) -> Vec<Group> {
         ),
         group(
             "devices that are reset, die or go",
-            vec![reset::all(), gone::all(), behind::all(), held::all()],
+            vec![
+                reset::all(),
+                mastering::all(),
+                gone::all(),
+                behind::all(),
+                held::all(),
+            ],
         ),
         group("another kernel takes over", vec![kexec::all()]),
         group("the specification", vec![strict::all()]),

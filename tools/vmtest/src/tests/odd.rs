@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use scripted::Bar;
+use scripted::{Bar, Power};
 
 use super::strict::check_breaches;
 use crate::failure::{Failure, Outcome};
@@ -28,7 +28,7 @@ const NO_BAR: Scripted = Scripted {
 /// One vector is for the configuration, and none is left for the virtqueue.
 const ONE_VECTOR: Scripted = Scripted::new("s-one", "12", Model::Disk(8), 1);
 const KEEPS_STATE: Scripted = Scripted {
-    keeps_state: true,
+    power: Power::KeepsState,
     ..Scripted::new("s-keeps", "13", Model::Disk(8), 2)
 };
 

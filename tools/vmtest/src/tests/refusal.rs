@@ -37,6 +37,14 @@ fn cells() -> Vec<Cell> {
             vm.ok(&format!("check_left_alone {TRANSITIONAL_SLOT} '{why}'"))?;
             vm.ok("unload_driver && load_driver").map(drop)
         }),
+        Cell::new("a device whose I/O ports are in use", |vm| {
+            let slot = Kind::Rng.slot();
+            vm.ok(&format!("ensure_unloaded && occupy_ports {slot}"))?;
+            vm.ok("load_driver")?;
+            vm.ok(&format!("check_busy {slot}"))?;
+            vm.ok(&format!("free_ports && offer_device {slot}"))?;
+            vm.ok(&format!("await 10 is_live {slot}")).map(drop)
+        }),
     ]
 }
 

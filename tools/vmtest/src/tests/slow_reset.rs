@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A device whose first reset takes seconds: the order in which modules are loaded does not matter, and
+//! other devices do not wait for it.
+
+use std::time::Duration;
+
+use scripted::Lie;
+
+use crate::failure::{Failure, Outcome};
+use crate::layout::{Board, Interrupts, Kind, Layout};
+use crate::runner::{Cell, Test};
+use crate::scripted_slot::{Model, Scripted};
+use crate::vm::{Vm, BOOT};
+
+const RNG: Scripted = Scripted {
+    strict: false,
+    ..Scripted::new("s-rng", "04", Model::Rng, 2)
+};
+/// The slot after that of the slow device, which is probed after it.
+const OTHER: Kind = Kind::Net;
+/// How often the status is read until the reset is seen complete: for seconds.
+const READS: usize = 220;
+
+fn lied(vm: &Vm) -> usize {
+    vm.scripted().iter().map(scripted::Device::lied).sum()
+}
+
+fn load_slow(vm: &mut Vm) -> Outcome {
+    let lie: Lie = format!("probe read STATUS-after-reset set 0xf x{READS}").parse()?;
+    vm.scripted().iter().for_each(|device| {
+        device.lie(std::slice::from_ref(&lie));
+    });
+    vm.ok("load_driver")?;
+    vm.ok(&format!(
+        "await 10 is_live {0} || is_live {0}",
+        OTHER.slot()
+    ))?;
+    if vm.layout().scripted.is_empty() || lied(vm) >= READS {
+        let text = "the device behind the slow one waited for it";
+        return Err(Failure::Failed(text.to_owned()));
+    }
+    Ok(())
+}
+
+fn ends_well(vm: &mut Vm) -> Outcome {
+    vm.ok(&format!("await 30 is_live {0} || is_live {0}", RNG.slot))?;
+    if lied(vm) < READS {
+        return Err(Failure::Failed("the reset was not waited for".to_owned()));
+    }
+    vm.ok(&format!("check_rng {}", RNG.slot))?;
+    vm.ok("unload_driver").map(drop)
+}
+
+/// The test of slow resets.
+pub(crate) fn all() -> Vec<Test> {
+    let before = Cell::new("the virtio driver is there before", |vm| {
+        vm.ok("ensure_unloaded")?;
+        load_slow(vm)?;
+        ends_well(vm)
+    });
+    let during = Cell::new(
+        "the virtio driver comes while the reset is waited for",
+        |vm| {
+            vm.ok("ensure_unloaded && rmmod virtio_rng")?;
+            load_slow(vm)?;
+            vm.ok("insmod /modules/kernel/virtio_rng.ko")?;
+            ends_well(vm)
+        },
+    );
+    let after = Cell::new("the virtio driver comes after the reset", |vm| {
+        vm.ok("ensure_unloaded && rmmod virtio_rng")?;
+        load_slow(vm)?;
+        vm.ok(&format!("await 30 has_status {} 0x01", RNG.slot))?;
+        vm.ok("insmod /modules/kernel/virtio_rng.ko")?;
+        ends_well(vm)
+    });
+    let mut layout = Layout::new(Board::Pc, Interrupts::PerQueue, 1).with_kinds(&[OTHER]);
+    layout.scripted = vec![RNG];
+    vec![Test {
+        name: "slow-reset".to_owned(),
+        about: "a first reset that takes seconds, and the order in which modules are loaded"
+            .to_owned(),
+        layout,
+        boot: BOOT,
+        limit: Duration::from_secs(300),
+        cells: vec![before, during, after],
+    }]
+}
