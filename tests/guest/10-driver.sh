@@ -41,6 +41,7 @@ kernel_log() {
 
 # What comes now is about the Rust driver.
 needs_rust_driver() {
+	# shellcheck disable=SC2153
 	[ "$DRIVER" = rust ] || lacks "virtio_pci_rs, which this is about"
 }
 
@@ -78,6 +79,7 @@ load_driver() {
 	last=$(tail -n 1 "/modules/$DRIVER/order")
 	while read -r module; do
 		parameters=$(parameters_of "$module")
+		# shellcheck disable=SC2153
 		[ "$module" != "$last" ] || parameters="$parameters $PARAMETERS"
 		# shellcheck disable=SC2086
 		insmod "/modules/$DRIVER/$module" $parameters || return
