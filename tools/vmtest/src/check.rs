@@ -157,6 +157,11 @@ fn compare_all<W: Write>(setup: &Setup, in_full: bool, ktap: &mut Ktap<W>) -> Re
 /// Everything: the host's steps, the harness, the tests in a size that fits, the comparison, and
 /// endurance of this size.
 pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
+    // Who tests the C driver tests a kernel that is there.
+    let setup = &match setup.driver {
+        Driver::Rust => setup.clone(),
+        Driver::C => setup.only_standard(),
+    };
     let tests: Vec<_> = tests::all(Cycles::FEW)
         .into_iter()
         .chain(tests::debugging())

@@ -124,8 +124,8 @@ pub(crate) struct Setup {
     pub(crate) logs: PathBuf,
     /// Whether each QEMU command is printed.
     pub(crate) verbose: bool,
-    /// Whether the user has named a kernel of another series, or a built one.
-    names_a_kernel: bool,
+    /// Whether tests run on the standard kernel alone, and no other one is built.
+    only_standard: bool,
     known: Arc<Known>,
     outputs: Outputs,
 }
@@ -162,7 +162,7 @@ impl Setup {
             accel: Accel::Tcg,
             logs: PathBuf::from("logs"),
             verbose: wish.verbose,
-            names_a_kernel: options.names_a_kernel(),
+            only_standard: wish.driver == Driver::C && options.names_a_kernel(),
             outputs,
         })
     }
@@ -185,9 +185,16 @@ impl Setup {
         known::series_of(&self.machine.kernel_release) == machine::SERIES
     }
 
-    /// Why a test on this kernel is not run: the user has named another one.
+    /// The same for tests on the standard kernel alone.
+    pub(crate) fn only_standard(&self) -> Self {
+        let mut other = self.clone();
+        other.only_standard = true;
+        other
+    }
+
+    /// Why a test on this kernel is not run.
     pub(crate) fn lacks_kernel(&self, kernel: Variant) -> Option<Failure> {
-        let other = self.driver == Driver::C && self.names_a_kernel && kernel != Variant::Standard;
+        let other = self.only_standard && kernel != Variant::Standard;
         other.then(|| {
             let name = kernel.name();
             let why = format!("it runs on the {name} kernel, which is built from Debian's source");
