@@ -16,8 +16,8 @@ await() {
 	done
 }
 
-# Ends the command: this kernel lacks something that it needs, which is a skip and no failure. A command
-# that goes on after that has no skip to tell.
+# Ends the command, which cannot be tried for the reason $1: a skip and no failure. A command that goes on
+# after that has no skip to tell.
 lacks() {
 	echo "lacks: $*" >/tmp/lacks
 	exit 77
@@ -42,7 +42,7 @@ kernel_log() {
 # What comes now is about the Rust driver.
 needs_rust_driver() {
 	# shellcheck disable=SC2153
-	[ "$DRIVER" = rust ] || lacks "virtio_pci_rs, which this is about"
+	[ "$DRIVER" = rust ] || lacks "it is about virtio_pci_rs"
 }
 
 # The log of the Rust driver says $2 of the device in slot $1.
@@ -234,7 +234,7 @@ needs_virtio_driver() {
 	0x0009) type=9pnet_virtio ;;
 	*) return 0 ;;
 	esac
-	[ -e "/sys/bus/virtio/drivers/$type" ] || lacks "the driver $type in this kernel"
+	[ -e "/sys/bus/virtio/drivers/$type" ] || lacks "this kernel has no $type"
 }
 
 # The names in /proc/interrupts of a virtio device.

@@ -196,13 +196,13 @@ go_to_sleep() {
 
 # This kernel can go to the state $1.
 needs_state() {
-	has_word /sys/power/state "$1" || lacks "the state $1 in /sys/power/state"
+	has_word /sys/power/state "$1" || lacks "this kernel has no $1 in /sys/power/state"
 }
 
 # This kernel can hibernate in the mode $1.
 needs_hibernation() {
 	needs_state disk
-	has_word /sys/power/disk "$1" || lacks "the mode $1 in /sys/power/disk"
+	has_word /sys/power/disk "$1" || lacks "this kernel has no $1 in /sys/power/disk"
 }
 
 # This kernel can go to the state $1, and as far as the test level $2. Older ones wait five seconds there
@@ -211,7 +211,7 @@ needs_pm_test() {
 	patience=/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout
 	[ -e /sys/module/hibernate/parameters/pm_test_delay ] || [ ! -e $patience ] || echo 120 >$patience
 	needs_state "$1"
-	has_word /sys/power/pm_test "$2" || lacks "the level $2 in /sys/power/pm_test"
+	has_word /sys/power/pm_test "$2" || lacks "this kernel has no $2 in /sys/power/pm_test"
 	[ "$1" = mem ] || needs_hibernation platform
 }
 
@@ -235,7 +235,7 @@ pm_test_cycles() {
 # One real suspend to memory; the host wakes the machine.
 suspend_to_memory() {
 	needs_state mem
-	has_word /sys/power/mem_sleep deep || lacks "deep in /sys/power/mem_sleep"
+	has_word /sys/power/mem_sleep deep || lacks "this kernel has no deep in /sys/power/mem_sleep"
 	echo deep >/sys/power/mem_sleep
 	read_stats
 	go_to_sleep mem && check_stats mem 1

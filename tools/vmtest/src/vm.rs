@@ -62,6 +62,8 @@ pub(crate) struct Vm {
     sleeps: evidence::Watch,
     /// What the cell has to tell beside its verdict.
     notes: Vec<String>,
+    /// The virtio drivers that the kernel has, once they were asked for.
+    virtio_drivers: Option<Vec<String>>,
 }
 
 /// Takes what makes results unmistakable from the kernel.
@@ -145,6 +147,7 @@ impl Vm {
             races,
             sleeps: evidence::Watch::default(),
             notes: Vec::new(),
+            virtio_drivers: None,
         };
         match vm
             .connect_port()
@@ -200,6 +203,33 @@ impl Vm {
     /// Runs a command in the guest that must succeed in ordinary time.
     pub(crate) fn ok(&mut self, command: &str) -> Outcome<String> {
         self.ok_within(command, COMMAND)
+    }
+
+    /// Those of the devices for which the kernel has a virtio driver.
+    ///
+    /// # Errors
+    ///
+    /// It has none for any of them.
+    pub(crate) fn driven(&mut self, kinds: &[Kind]) -> Outcome<Vec<Kind>> {
+        let drivers = match self.virtio_drivers.take() {
+            Some(drivers) => drivers,
+            None => {
+                let text = self.ok("ls /sys/bus/virtio/drivers")?;
+                text.lines().map(str::to_owned).collect()
+            }
+        };
+        let has = |kind: &&Kind| drivers.iter().any(|name| name == kind.virtio_driver());
+        let (driven, others): (Vec<Kind>, Vec<Kind>) = kinds.iter().partition(has);
+        self.virtio_drivers = Some(drivers);
+        let others: Vec<_> = others.iter().map(|kind| kind.virtio_driver()).collect();
+        let lack = format!("this kernel has no {}", others.join(", "));
+        if driven.is_empty() {
+            return Err(Failure::Lacks(lack));
+        }
+        if !others.is_empty() && !self.notes.contains(&lack) {
+            self.note(lack);
+        }
+        Ok(driven)
     }
 
     /// Writes a line into the kernel log, for whoever reads it.
