@@ -25,7 +25,10 @@ endif
 # The programs that built the kernel, if they are not in PATH.
 in-tools := $(if $(KERNEL_TOOLS),PATH='$(KERNEL_TOOLS)':"$$PATH")
 
-kbuild = $(in-tools) $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler)
+# Debian's name of the architecture is taken as well as the kernel's.
+kernel-arch := $(if $(ARCH),ARCH='$(patsubst amd64,x86,$(ARCH))')
+
+kbuild = $(in-tools) $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler) $(kernel-arch)
 workspace := --manifest-path tools/Cargo.toml
 
 PHONY := module
@@ -190,8 +193,9 @@ help: ## This list
 		while IFS=@ read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo "  KDIR=DIR         built kernel tree with Rust [module: $(KDIR); tests: Debian's own]"
-	@echo "  KERNEL=NAME      kernel of the tests: stock, cloud, rt (Debian's own), build [stock]"
-	@echo "  SERIES=6.12      series of Debian's own kernel, with DRIVER=c [7.3]"
+	@echo "  KERNEL=NAME      kernel of the tests: stock, cloud, rt, 16k (Debian's own), build [stock]"
+	@echo "  SERIES=NUMBER    its series, or next for Debian's newest pre-release [7.3]"
+	@echo "  ARCH=NAME        its architecture: amd64, arm64 [amd64]"
 	@echo "  KERNEL_SRC=DIR   kernel source that the tests build"
 	@echo "  ACCEL=kvm        KVM for the tests, if a probe guest answers [tcg]"
 	@echo "  LLVM=, CC=       compiler, as in the kernel's own build [the kernel's compiler]"

@@ -184,6 +184,7 @@ kernel_is_silent() {
 # The kernel measures the TSC once, in the background, and says so about two seconds after the boot.
 tsc_is_calibrated() {
 	[ ! -e /tmp/calibrated ] || return 0
+	grep -q tsc /sys/devices/system/clocksource/clocksource0/available_clocksource || return 0
 	read -r uptime _ </proc/uptime
 	[ "${uptime%.*}" -ge 15 ] || dmesg | grep -q 'tsc: Refined' || return
 	touch /tmp/calibrated
@@ -212,14 +213,22 @@ needs_pm_test() {
 	[ -e /sys/module/hibernate/parameters/pm_test_delay ] || [ ! -e $patience ] || echo 120 >$patience
 	needs_state "$1"
 	has_word /sys/power/pm_test "$2" || lacks "this kernel has no $2 in /sys/power/pm_test"
-	[ "$1" = mem ] || needs_hibernation platform
+}
+
+# The platform has its part in hibernation, where it has one.
+choose_hibernation() {
+	if grep -q platform /sys/power/disk; then
+		echo platform >/sys/power/disk
+	else
+		echo shutdown >/sys/power/disk
+	fi
 }
 
 # $3 cycles to the state $1 (mem or disk), as far as the test level $2.
 pm_test_cycles() {
 	state=$1 level=$2 cycles=$3
 	needs_pm_test "$state" "$level"
-	[ "$state" = mem ] || echo platform >/sys/power/disk
+	[ "$state" = mem ] || choose_hibernation || return
 	echo "$level" >/sys/power/pm_test || return
 	read_stats
 	done=0
@@ -301,7 +310,7 @@ resume_image() {
 # than the devices.
 refused_sleep() {
 	needs_pm_test "$1" devices
-	[ "$1" = mem ] || echo platform >/sys/power/disk
+	[ "$1" = mem ] || choose_hibernation || return
 	echo devices >/sys/power/pm_test || return
 	# shellcheck disable=SC2116
 	said=$(echo "$1" 2>&1 >/sys/power/state)

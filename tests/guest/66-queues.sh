@@ -54,11 +54,14 @@ pings_pass() {
 }
 
 pings_go_on() {
-	local before
+	local before pid
 	before=$(cat /tmp/pings)
 	await 20 pings_pass "$before" || {
 		echo "no answer after $before answers"
 		grep virtio /proc/interrupts
+		for pid in $(pgrep ping); do
+			echo "$pid: $(grep State "/proc/$pid/status") $(tr '\n' ' ' <"/proc/$pid/stack")"
+		done
 		return 1
 	}
 }

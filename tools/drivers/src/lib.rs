@@ -6,6 +6,7 @@
 //! which are kept in `fixtures/`, and [`page`] writes `docs/drivers.md` of them.
 
 pub mod catalogue;
+pub mod foreign;
 pub mod guest;
 mod initramfs;
 mod matrix;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use drivers::catalogue::Catalogue;
 use drivers::guest::guests;
 use drivers::run::{run, Places, Trace};
-use drivers::{page, picture, Matrix};
+use drivers::{foreign, page, picture, Matrix};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,6 +43,8 @@ enum Command {
         #[arg(long, value_name = "DIR", default_value = "docs")]
         output: PathBuf,
     },
+    /// Boots a guest that is not ours on legacy devices and judges its drivers.
+    Guest(foreign::Wish),
     /// Lists the drivers.
     List,
 }
@@ -67,6 +69,7 @@ fn start(command: Command) -> Result<bool> {
             names,
         } => run_all(&output, &Places { kernels, busybox }, &names),
         Command::Write { output } => write(&output).map(|()| true),
+        Command::Guest(wish) => foreign::run(&wish),
         Command::List => {
             for guest in guests() {
                 println!("{:20} {}", guest.full_name(), guest.package);

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use virtio_check::{rules, Level, Outcome, Rule};
 
 /// The sign of a cell.
-fn sign(cell: &Cell, rule: &Rule) -> &'static str {
+pub(crate) fn sign(cell: &Cell, rule: &Rule) -> &'static str {
     match (cell.outcome, rule.v1_4.level) {
         (Outcome::Breach | Outcome::Waived, Level::Must) => "**✗**",
         (Outcome::Breach | Outcome::Waived, Level::Should) => "✗",

@@ -174,7 +174,7 @@ fn kernel(series: &str, places: &Places, folder: &Path) -> Result<(String, (Path
     Ok((initramfs::release(&package)?, (image, initramfs)))
 }
 
-fn version_of_qemu(program: &str) -> Result<String> {
+pub(crate) fn version_of_qemu(program: &str) -> Result<String> {
     let text = output(Command::new(program).arg("--version"))?;
     let version = text
         .split_whitespace()

@@ -17,6 +17,7 @@ use anyhow::{bail, Context as _, Result};
 
 use crate::command::{command, new_log, output, run_long, size};
 use crate::context::{create_dir, read, write, Context, Lock};
+use crate::Arch;
 
 /// The suites in which packages are looked for; the oldest one has an older kernel.
 const SUITES: &str = "bookworm trixie trixie-backports sid experimental";
@@ -87,8 +88,17 @@ pub(crate) struct Apt {
 impl Apt {
     /// Sets the state up for the machine's mirror, and fetches the lists if they are old.
     pub(crate) fn open(cx: &mut Context<'_>) -> Result<Self> {
-        let lock = cx.lock("apt")?;
-        let root = cx.cache.join("apt");
+        Self::open_for(cx, Arch::Amd64)
+    }
+
+    /// The same for the packages of an architecture, which has a state of its own.
+    pub(crate) fn open_for(cx: &mut Context<'_>, arch: Arch) -> Result<Self> {
+        let name = match arch {
+            Arch::Amd64 => "apt".to_owned(),
+            Arch::Arm64 => format!("apt-{arch}"),
+        };
+        let lock = cx.lock(&name)?;
+        let root = cx.cache.join(&name);
         for directory in ["lists/partial", "archives/partial", "sources", "state"] {
             create_dir(&root.join(directory))?;
         }
@@ -100,16 +110,16 @@ impl Apt {
         let apt = Self {
             configuration: root.join("apt.conf"),
             archives: root.join("archives"),
-            log: cx.log("apt")?,
+            log: cx.log(&name)?,
             _lock: lock,
         };
-        write(&apt.configuration, configuration(&root))?;
+        write(&apt.configuration, configuration(&root, arch))?;
         let stamp = root.join("lists.stamp");
         let fresh = !cx.update && is_fresh(&stamp, &stanza);
-        if !fresh && !cx.lists_tried {
-            cx.lists_tried = true;
+        if !fresh && !cx.lists_tried.contains(&arch) {
+            cx.lists_tried.push(arch);
             cx.say(format!(
-                "fetching package lists of {SUITES} (about 40 MB, a minute or less)"
+                "fetching {arch} package lists of {SUITES} (about 40 MB, a minute or less)"
             ));
             new_log(&apt.log)?;
             match apt.run(cx, &["update"], &root.join("lists"), "fetching lists") {
@@ -287,7 +297,7 @@ fn is_fresh(stamp: &Path, sources: &str) -> bool {
 }
 
 /// The settings of the private state; they are read after those of the machine.
-fn configuration(root: &Path) -> String {
+fn configuration(root: &Path, arch: Arch) -> String {
     let root = root.display();
     format!(
         r##"#clear APT::Default-Release;
@@ -295,8 +305,8 @@ fn configuration(root: &Path) -> String {
 #clear APT::Architectures;
 #clear AptCli::Hooks;
 #clear DPkg;
-APT::Architecture "amd64";
-APT::Architectures {{ "amd64"; }};
+APT::Architecture "{arch}";
+APT::Architectures {{ "{arch}"; }};
 APT::Install-Recommends "false";
 APT::Install-Suggests "false";
 APT::Sandbox::User "root";

@@ -7,21 +7,25 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::apt::Apt;
-use crate::command::command;
+use crate::command::{command, output};
 use crate::context::Context;
+use crate::Arch;
 
 /// Where the distribution installs it.
 const INSTALLED: [&str; 2] = ["/usr/bin/busybox", "/bin/busybox"];
 
-/// Makes sure that there is one.
+/// Makes sure that there is one for an architecture.
 ///
 /// The packages busybox and busybox-static exclude each other, and many machines have the first.
-pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<PathBuf> {
-    let tree = cx.cache.join("busybox");
+pub(crate) fn ensure(cx: &mut Context<'_>, arch: Arch) -> Result<PathBuf> {
+    let (name, own) = match arch {
+        Arch::Amd64 => ("busybox".to_owned(), &INSTALLED[..]),
+        Arch::Arm64 => (format!("busybox-{arch}"), &[][..]),
+    };
+    let tree = cx.cache.join(&name);
     let unpacked = INSTALLED.map(|path| tree.join(path.trim_start_matches('/')));
     let there = || {
-        INSTALLED
-            .iter()
+        own.iter()
             .map(PathBuf::from)
             .chain(unpacked.clone())
             .find(|path| is_static(path))
@@ -29,11 +33,11 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<PathBuf> {
     if let Some(path) = there() {
         return Ok(path);
     }
-    let _lock = cx.lock("busybox")?;
+    let _lock = cx.lock(&name)?;
     if let Some(path) = there() {
         return Ok(path);
     }
-    let apt = Apt::open(cx)?;
+    let apt = Apt::open_for(cx, arch)?;
     let package = "busybox-static";
     let candidates = apt.versions(package)?;
     let candidate = candidates
@@ -48,14 +52,10 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<PathBuf> {
     there().with_context(|| format!("{package} in {} is not static", tree.display()))
 }
 
-/// Whether the program at `path` is there and needs no dynamic linker.
+/// Whether the program at `path`, of any architecture, is there and needs no dynamic linker.
 fn is_static(path: &Path) -> bool {
-    path.is_file()
-        && command("ldd").arg(path).output().is_ok_and(|result| {
-            let text = [result.stdout, result.stderr].concat();
-            let text = String::from_utf8_lossy(&text);
-            text.contains("not a dynamic executable") || text.contains("statically linked")
-        })
+    let headers = output(command("readelf").arg("-lW").arg(path));
+    path.is_file() && headers.is_ok_and(|text| text.contains("LOAD") && !text.contains("INTERP"))
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use anyhow::{Context as _, Result};
 use fs4::FileExt;
 use sha2::{Digest, Sha256};
 
+use crate::Arch;
+
 /// The surroundings of a step.
 pub(crate) struct Context<'a> {
     /// Root of the cache.
@@ -18,8 +20,8 @@ pub(crate) struct Context<'a> {
     pub(crate) repository: PathBuf,
     /// Whether to look for newer versions of what the cache has.
     pub(crate) update: bool,
-    /// Whether this run has tried to fetch package lists.
-    pub(crate) lists_tried: bool,
+    /// The architectures whose package lists this run has tried to fetch.
+    pub(crate) lists_tried: Vec<Arch>,
     say: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -34,7 +36,7 @@ impl<'a> Context<'a> {
             cache,
             repository,
             update,
-            lists_tried: false,
+            lists_tried: Vec::new(),
             say,
         }
     }
@@ -45,7 +47,7 @@ impl<'a> Context<'a> {
             cache: self.cache.clone(),
             repository: self.repository.clone(),
             update: self.update,
-            lists_tried: self.lists_tried,
+            lists_tried: self.lists_tried.clone(),
             say: self.say,
         }
     }

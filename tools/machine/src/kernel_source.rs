@@ -11,9 +11,7 @@ use crate::apt::{Apt, Candidate};
 use crate::command::{command, elapsed, output, run_long};
 use crate::context::{remove_dir, Context};
 use crate::version::{upstream, Version};
-
-/// The kernel series that the module is written for.
-pub const SERIES: &str = "7.3";
+use crate::Series;
 
 /// A kernel source tree.
 pub(crate) struct Source {
@@ -25,7 +23,7 @@ pub(crate) struct Source {
 }
 
 /// Finds the source that the user gave.
-pub(crate) fn given(tree: &Path) -> Result<Source> {
+pub(crate) fn given(tree: &Path, series: &Series) -> Result<Source> {
     let tree = fs::canonicalize(tree)
         .with_context(|| format!("KERNEL_SRC={} is not there", tree.display()))?;
     if !tree.join("scripts/kconfig/merge_config.sh").exists() {
@@ -38,9 +36,9 @@ pub(crate) fn given(tree: &Path) -> Result<Source> {
             .arg(&tree)
             .arg("kernelversion"),
     )?;
-    if version != SERIES && !version.starts_with(&format!("{SERIES}.")) {
+    if *series != Series::Next && !series.has(&version) {
         bail!(
-            "KERNEL_SRC={} is Linux {version}; the module is for {SERIES}",
+            "KERNEL_SRC={} is Linux {version}, and SERIES is {series}",
             tree.display()
         );
     }
@@ -52,20 +50,20 @@ pub(crate) fn given(tree: &Path) -> Result<Source> {
 }
 
 /// Makes sure that the distribution's source is in the cache.
-pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Source> {
+pub(crate) fn ensure(cx: &mut Context<'_>, series: &Series) -> Result<Source> {
     let root = cx.cache.join("source");
     if !cx.update {
-        if let Some(source) = newest_in(&root) {
+        if let Some(source) = newest_in(&root, series) {
             return Ok(source);
         }
     }
     let _lock = cx.lock("source")?;
-    if let (false, Some(source)) = (cx.update, newest_in(&root)) {
+    if let (false, Some(source)) = (cx.update, newest_in(&root, series)) {
         return Ok(source);
     }
     let apt = Apt::open(cx)?;
-    let package = format!("linux-source-{SERIES}");
-    let version = choose(&apt.versions(&package)?)?;
+    let package = format!("linux-source-{series}");
+    let version = choose(&apt.versions(&package)?, series)?;
     let tree = root.join(format!("linux-{version}"));
     if !tree.exists() {
         cx.say(format!(
@@ -76,7 +74,7 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Source> {
         })?;
         cx.say(format!("kernel source: {}", tree.display()));
     }
-    newest_in(&root).context("the kernel source vanished from the cache")
+    newest_in(&root, series).context("the kernel source vanished from the cache")
 }
 
 fn unpack(
@@ -98,7 +96,7 @@ fn unpack(
 }
 
 /// The newest release among the versions of the package; release candidates do not count.
-fn choose(candidates: &[Candidate]) -> Result<String> {
+fn choose(candidates: &[Candidate], series: &Series) -> Result<String> {
     let newest = candidates
         .iter()
         .rev()
@@ -110,20 +108,20 @@ fn choose(candidates: &[Candidate]) -> Result<String> {
     match newest {
         Some((_, candidate)) => Ok(candidate.version.clone()),
         None => bail!(
-            "Debian has no release of Linux {SERIES} now ({} pre-releases); give one by KERNEL_SRC=",
+            "Debian has no release of Linux {series} now ({} pre-releases); give one by KERNEL_SRC=",
             candidates.len()
         ),
     }
 }
 
-/// The newest complete source in the cache.
-fn newest_in(root: &Path) -> Option<Source> {
+/// The newest complete source of a series in the cache.
+fn newest_in(root: &Path, series: &Series) -> Option<Source> {
     let entries = fs::read_dir(root).ok()?.flatten();
     entries
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let debian = name.strip_prefix("linux-")?;
-            if debian.ends_with(".partial") {
+            if debian.ends_with(".partial") || !series.has(debian) {
                 return None;
             }
             let version: Version = upstream(debian).parse().ok()?;
@@ -152,31 +150,39 @@ mod tests {
     #[test]
     fn the_newest_release_is_taken() {
         let versions = ["7.3.10-1", "7.3.9-1~bpo13+1", "7.3~rc7-1~exp1"];
-        assert_eq!(choose(&candidates(&versions)).unwrap(), "7.3.10-1");
+        assert_eq!(
+            choose(&candidates(&versions), &Series::default()).unwrap(),
+            "7.3.10-1"
+        );
         let versions = ["7.3.4-2", "7.3.4-1~bpo13+1"];
-        assert_eq!(choose(&candidates(&versions)).unwrap(), "7.3.4-2");
+        assert_eq!(
+            choose(&candidates(&versions), &Series::default()).unwrap(),
+            "7.3.4-2"
+        );
     }
 
     #[test]
     fn a_release_candidate_is_no_release() {
-        let error = choose(&candidates(&["7.3~rc7-1~exp1"])).unwrap_err();
+        let error = choose(&candidates(&["7.3~rc7-1~exp1"]), &Series::default()).unwrap_err();
         assert!(error.to_string().contains("KERNEL_SRC="), "{error}");
     }
 
     #[test]
-    fn unfinished_sources_in_the_cache_do_not_count() {
+    fn unfinished_sources_and_other_series_in_the_cache_do_not_count() {
         let root = std::env::temp_dir().join(format!("machine-source-{}", std::process::id()));
         for name in [
             "linux-7.3.4-1",
             "linux-7.3.10-1~bpo13+1",
             "linux-7.3.12-1.partial",
+            "linux-7.2.13-1",
             "x",
         ] {
             fs::create_dir_all(root.join(name)).unwrap();
         }
-        let source = newest_in(&root).unwrap();
-        assert_eq!(source.identity, "7.3.10-1~bpo13+1");
+        let source = |series: &str| newest_in(&root, &series.parse().unwrap());
+        assert_eq!(source("7.3").unwrap().identity, "7.3.10-1~bpo13+1");
+        assert_eq!(source("7.2").unwrap().identity, "7.2.13-1");
         fs::remove_dir_all(&root).unwrap();
-        assert!(newest_in(&root).is_none());
+        assert!(source("7.3").is_none());
     }
 }

@@ -20,6 +20,7 @@ mod kernel_source;
 mod packages;
 mod qemu;
 mod rust;
+mod series;
 mod stock;
 mod toolchain;
 mod tools_disk;
@@ -39,8 +40,8 @@ use crate::packages::Purpose;
 use crate::rust::Rust;
 
 pub use crate::command::quote;
-pub use crate::kernel_source::SERIES;
 pub use crate::qemu::Qemu;
+pub use crate::series::{Arch, Series, OLDEST};
 
 /// What to set up.
 #[derive(Clone, Debug)]
@@ -49,14 +50,16 @@ pub struct Options {
     pub repository: PathBuf,
     /// The kernel of the standard variant.
     pub kernel: Kernel,
+    /// Its series.
+    pub series: Series,
+    /// Its architecture.
+    pub arch: Arch,
     /// A kernel source tree to build instead of the distribution's.
     pub kernel_source: Option<PathBuf>,
     /// A kernel tree that the user has built: no kernel is built then.
     pub kdir: Option<PathBuf>,
     /// Which kernel.
     pub variant: Variant,
-    /// The series of a stock kernel; else that which the module is written for.
-    pub series: Option<String>,
     /// Whether this repository's module is built for the kernel: that takes CONFIG_RUST and compilers.
     pub module: bool,
     /// Look for a newer kernel source and QEMU even if the cache has one.
@@ -65,25 +68,23 @@ pub struct Options {
 
 impl Options {
     /// The standard kernel for a clone at `repository`, to build the module for; `KERNEL`, `SERIES`,
-    /// `KERNEL_SRC` and `KDIR` are honoured.
+    /// `ARCH`, `KERNEL_SRC` and `KDIR` are honoured.
     ///
     /// # Errors
     ///
-    /// `KERNEL` is none of [`Kernel`], or `SERIES` names no series.
+    /// One of them has a value that it does not take.
     pub fn new(repository: &Path) -> Result<Self> {
         let given = |name| env::var_os(name).filter(|value| !value.is_empty());
-        let kernel = given("KERNEL").unwrap_or_else(|| "stock".into());
-        let kernel = kernel.to_string_lossy();
-        let series = given("SERIES").map(|text| text.to_string_lossy().into_owned());
-        series.as_deref().map_or(Ok(()), image::check_series)?;
+        let series = given("SERIES").map(|text| text.to_string_lossy().parse());
         Ok(Self {
             repository: repository.to_owned(),
-            kernel: Kernel::from_str(&kernel, true)
-                .map_err(|_| anyhow!("KERNEL={kernel} is none of stock, cloud, rt, build"))?,
+            kernel: choice("KERNEL", given("KERNEL"))?.unwrap_or(Kernel::Stock),
+            series: series.transpose()?.unwrap_or_default(),
+            // The builds of kernels have their own names.
+            arch: choice("ARCH", given("ARCH").filter(|name| name != "x86"))?.unwrap_or_default(),
             kernel_source: given("KERNEL_SRC").map(PathBuf::from),
             kdir: given("KDIR").map(PathBuf::from),
             variant: Variant::Standard,
-            series,
             module: true,
             update: false,
         })
@@ -91,34 +92,59 @@ impl Options {
 
     /// Whether the user has named a kernel other than the one that the module is tested on.
     pub fn names_a_kernel(&self) -> bool {
-        let is_own = |series: &String| series == kernel_source::SERIES;
-        self.kdir.is_some() || !self.series.as_ref().is_none_or(is_own)
+        self.kdir.is_some() || self.series != Series::default()
     }
 
-    /// Fails if the options contradict each other.
+    /// Fails if the module is to be built for a series that it is not for.
     fn check(&self) -> Result<()> {
-        let Some(series) = &self.series else {
-            return Ok(());
-        };
-        if self.variant == Variant::Standard && !self.is_stock() {
-            bail!("SERIES={series} names a stock kernel: give none of KERNEL=build, KERNEL_SRC=, KDIR=");
-        }
-        if self.module && series != kernel_source::SERIES {
+        let Self { series, module, .. } = self;
+        if *module && !series.has_module() {
             bail!(
-                "SERIES={series}: the module is for Linux {}; the C driver is tested on any: DRIVER=c",
-                kernel_source::SERIES
+                "SERIES={series}: the module is for Linux {OLDEST} and newer; the C driver is tested \
+                 on any: DRIVER=c"
             );
         }
         Ok(())
     }
 
-    /// Whether the kernel is one of Debian's own.
-    fn is_stock(&self) -> bool {
-        self.kernel != Kernel::Build
-            && self.variant == Variant::Standard
+    /// Debian's kernel that is meant; none if it is another one.
+    fn stock(&self, runs: bool) -> Option<stock::Wanted> {
+        let is_stock = self.variant == Variant::Standard
             && self.kernel_source.is_none()
-            && self.kdir.is_none()
+            && self.kdir.is_none();
+        let flavour = self.kernel.flavour(self.arch).filter(|_| is_stock)?;
+        Some(stock::Wanted {
+            series: self.series.clone(),
+            arch: self.arch,
+            flavour,
+            runs,
+        })
     }
+
+    /// Fails if no kernel is built for the architecture, nor another one like this.
+    fn check_built(&self) -> Result<()> {
+        match (self.kernel, self.arch) {
+            (_, Arch::Arm64) => {
+                bail!("ARCH=arm64 has Debian's kernels only: stock, cloud, rt, 16k")
+            }
+            (Kernel::Pages16k, Arch::Amd64) => bail!("KERNEL=16k is for ARCH=arm64"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The value that a variable has.
+fn choice<T: ValueEnum>(name: &str, given: Option<OsString>) -> Result<Option<T>> {
+    let Some(given) = given else {
+        return Ok(None);
+    };
+    let given = given.to_string_lossy();
+    let chosen = T::from_str(&given, true).map_err(|_| {
+        let all = T::value_variants().iter().filter_map(T::to_possible_value);
+        let all: Vec<_> = all.map(|value| value.get_name().to_owned()).collect();
+        anyhow!("{name}={given} is none of {}", all.join(", "))
+    })?;
+    Ok(Some(chosen))
 }
 
 /// Where the kernel of the standard variant comes from.
@@ -130,6 +156,9 @@ pub enum Kernel {
     Cloud,
     /// Debian's own with real-time preemption.
     Rt,
+    /// Debian's own with pages of 16 KiB, for arm64.
+    #[value(name = "16k")]
+    Pages16k,
     /// Built from Debian's source.
     Build,
 }
@@ -145,6 +174,10 @@ pub enum Variant {
     DelayedRelease,
     /// Finds data races.
     Kcsan,
+    /// Has no message-signalled interrupts.
+    NoMsi,
+    /// Is for one processor.
+    NoSmp,
 }
 
 impl Variant {
@@ -155,6 +188,16 @@ impl Variant {
             Self::Debug => "debug",
             Self::DelayedRelease => "delayed-release",
             Self::Kcsan => "kcsan",
+            Self::NoMsi => "no-msi",
+            Self::NoSmp => "no-smp",
+        }
+    }
+
+    /// The variant whose build is one to start from, as most of its files are the same.
+    fn relative(self) -> Self {
+        match self {
+            Self::NoMsi => Self::Standard,
+            _ => self,
         }
     }
 
@@ -165,6 +208,8 @@ impl Variant {
             Self::Debug => &["debug.config"],
             Self::DelayedRelease => &["debug.config", "delayed-release.config"],
             Self::Kcsan => &["kcsan.config"],
+            Self::NoMsi => &["no-msi.config"],
+            Self::NoSmp => &["no-smp.config"],
         };
         ["base.config", "virtio.config", "pm.config"]
             .iter()
@@ -195,6 +240,8 @@ fn wishes(fragments: &[PathBuf], module: bool) -> Result<Vec<String>> {
 pub struct Machine {
     /// The directory that holds everything that was made.
     pub cache: PathBuf,
+    /// The architecture of all but the compilers.
+    pub arch: Arch,
     /// Source of the kernel, where it is known.
     pub kernel_source: Option<PathBuf>,
     /// The built kernel tree (`O=`), to be given to the module's build as `KDIR=`; none for an image
@@ -243,21 +290,21 @@ impl Machine {
 pub fn ensure(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Machine> {
     options.check()?;
     let mut cx = context(options, say)?;
-    if options.is_stock() && !options.module {
-        return on_image(options, &mut cx);
+    if let (Some(wanted), false) = (options.stock(true), options.module) {
+        return on_image(&wanted, &mut cx);
     }
-    if options.is_stock() {
+    if let Some(wanted) = options.stock(true) {
         let (packages, fetched) = thread::scope(|scope| {
             // The distribution's packages and Debian's newer ones do not wait for each other.
             let mut beside = cx.beside();
-            let fetching = scope.spawn(move || stock::fetch(&mut beside, options.kernel));
-            let packages = packages::ensure(&mut cx, Purpose::Build);
+            let fetching = scope.spawn(move || stock::fetch(&mut beside, &wanted));
+            let packages = packages::ensure(&mut cx, Purpose::Build, options.arch);
             let fetched = fetching.join();
             (packages, fetched.unwrap_or_else(|_| bail!("it panicked")))
         });
         packages?;
         if let Some(stock) = fetched.context("no stock kernel could be had")? {
-            return on_stock(&mut cx, stock);
+            return on_stock(options.arch, &mut cx, &stock);
         }
         cx.say("building the kernel instead");
     }
@@ -265,48 +312,84 @@ pub fn ensure(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Machine>
 }
 
 /// The machine with a kernel of Debian's own that nothing is built for.
-fn on_image(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
-    packages::ensure(cx, Purpose::Run)?;
-    let series = options.series.as_deref().unwrap_or(kernel_source::SERIES);
-    let image = image::ensure(cx, options.kernel, series)?;
+fn on_image(wanted: &stock::Wanted, cx: &mut Context<'_>) -> Result<Machine> {
+    let arch = wanted.arch;
+    packages::ensure(cx, Purpose::Run, arch)?;
+    let image = image::ensure(cx, wanted)?;
     Ok(Machine {
         cache: cx.cache.clone(),
+        arch,
         kernel_source: None,
         kdir: None,
         bzimage: image.bzimage,
         kernel_release: image.release,
         c_driver: image.modules.c_driver,
         modules: image.modules.of_tests,
-        qemu: own_qemu()?,
-        busybox: busybox::ensure(cx)?,
+        qemu: own_qemu(arch)?,
+        busybox: busybox::ensure(cx, arch)?,
         rustc: None,
         make_env: Vec::new(),
-        tools_disk: tools_disk::ensure(cx)?,
+        tools_disk: tools_disk::ensure(cx, arch)?,
     })
 }
 
 /// The machine with a kernel of Debian's own.
-fn on_stock(cx: &mut Context<'_>, stock: stock::Stock) -> Result<Machine> {
-    let busybox = busybox::ensure(cx)?;
-    let tools_disk = tools_disk::ensure(cx)?;
-    let ready = stock.ensure(cx)?;
+fn on_stock(arch: Arch, cx: &mut Context<'_>, stock: &stock::Stock) -> Result<Machine> {
+    let busybox = busybox::ensure(cx, arch)?;
+    let tools_disk = tools_disk::ensure(cx, arch)?;
+    let tree = stock.tree(cx)?;
+    let installed = stock.installed(cx)?;
     Ok(Machine {
         cache: cx.cache.clone(),
-        kernel_source: Some(ready.source),
-        kdir: Some(ready.kdir),
-        bzimage: ready.bzimage,
-        kernel_release: ready.release,
-        c_driver: ready.modules.c_driver,
-        modules: ready.modules.of_tests,
-        qemu: own_qemu()?,
+        arch,
+        kernel_source: Some(tree.source),
+        kdir: Some(tree.kdir),
+        bzimage: installed.bzimage,
+        kernel_release: tree.release,
+        c_driver: installed.modules.c_driver,
+        modules: installed.modules.of_tests,
+        qemu: own_qemu(arch)?,
         busybox,
-        rustc: Some(ready.rustc),
-        make_env: vec![
-            ("KERNEL_TOOLS".to_owned(), ready.tools.into()),
-            ("RUST_LIB_SRC".to_owned(), ready.rust_src.into()),
-        ],
+        rustc: Some(installed.rustc),
+        make_env: tree.make_env,
         tools_disk,
     })
+}
+
+/// A tree to build the module for a kernel of Debian's own.
+pub struct StockTree {
+    /// What `uname -r` says.
+    pub release: String,
+    /// The tree, to be given to the module's build as `KDIR=`.
+    pub kdir: PathBuf,
+    /// Environment for `make KDIR=` of the module.
+    pub make_env: Vec<(String, OsString)>,
+}
+
+/// Makes sure that the module can be built for a kernel of Debian's own, which need not run.
+///
+/// None if the mirror does not have the kernel, or not all that the build needs.
+///
+/// # Errors
+///
+/// What the mirror has could not be had, or is not what the kernel was built from.
+pub fn ensure_stock_tree(
+    options: &Options,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Option<StockTree>> {
+    let mut cx = context(options, say)?;
+    let wanted = options
+        .stock(false)
+        .context("that is no kernel of Debian's own")?;
+    let Some(stock) = stock::fetch(&mut cx, &wanted)? else {
+        return Ok(None);
+    };
+    let tree = stock.tree(&mut cx)?;
+    Ok(Some(StockTree {
+        release: tree.release,
+        kdir: tree.kdir,
+        make_env: tree.make_env,
+    }))
 }
 
 /// The programs that build a kernel.
@@ -318,7 +401,7 @@ struct Builders {
 
 impl Builders {
     fn ensure(cx: &mut Context<'_>, module: bool) -> Result<Self> {
-        let llvm = packages::ensure(cx, Purpose::Llvm)?.llvm()?;
+        let llvm = packages::ensure(cx, Purpose::Llvm, Arch::Amd64)?.llvm()?;
         let rust = match module {
             true => Some((rust::find(cx)?, bindgen::ensure(cx)?)),
             false => None,
@@ -351,6 +434,8 @@ impl Builders {
 
 /// The machine with a kernel that is built, or that the user has built.
 fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
+    options.check_built()?;
+    let arch = options.arch;
     let fragments = options.variant.fragments(&cx.repository);
     let wishes = wishes(&fragments, options.module)?;
     let is_given = options.kdir.is_some() && !options.module;
@@ -359,7 +444,7 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
         false => Some(Builders::ensure(cx, options.module)?),
     };
     if is_given {
-        packages::ensure(cx, Purpose::Run)?;
+        packages::ensure(cx, Purpose::Run, arch)?;
     }
     let rust = builders
         .as_ref()
@@ -385,8 +470,8 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
         }
         (None, Some(builders)) => {
             let source = match &options.kernel_source {
-                Some(tree) => kernel_source::given(tree)?,
-                None => kernel_source::ensure(cx)?,
+                Some(tree) => kernel_source::given(tree, &options.series)?,
+                None => kernel_source::ensure(cx, &options.series)?,
             };
             if let Some((rust, _)) = rust {
                 let rust_src = rust::ensure_sources(cx, rust)?;
@@ -395,6 +480,7 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
             make_env.push(("LLVM".to_owned(), format!("-{}", builders.llvm).into()));
             let inputs = kernel::Inputs {
                 variant: options.variant.name(),
+                relative: options.variant.relative().name(),
                 source: &source,
                 wishes: &wishes,
                 tools: builders.versions()?,
@@ -410,22 +496,23 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
     let modules = guest_modules::in_tree(cx, &tree.kdir)?;
     Ok(Machine {
         cache: cx.cache.clone(),
+        arch,
         kernel_source: tree.source,
         kdir: Some(tree.kdir),
         bzimage: tree.bzimage,
         kernel_release: tree.release,
         c_driver: modules.c_driver,
         modules: modules.of_tests,
-        qemu: own_qemu()?,
-        busybox: busybox::ensure(cx)?,
+        qemu: own_qemu(arch)?,
+        busybox: busybox::ensure(cx, arch)?,
         rustc: rust.map(|(rust, _)| rust.text.clone()),
         make_env,
-        tools_disk: tools_disk::ensure(cx)?,
+        tools_disk: tools_disk::ensure(cx, arch)?,
     })
 }
 
-fn own_qemu() -> Result<Qemu> {
-    qemu::own().context("there is no QEMU although its package is installed")
+fn own_qemu(arch: Arch) -> Result<Qemu> {
+    qemu::own(arch).context("there is no QEMU although its package is installed")
 }
 
 /// Makes sure that there is the whole source of a kernel, with its own tools for tests.
@@ -435,8 +522,8 @@ fn own_qemu() -> Result<Qemu> {
 /// `KERNEL_SRC` is no kernel source, or Debian's mirror does not have it.
 pub fn ensure_kernel_source(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
     let source = match &options.kernel_source {
-        Some(tree) => kernel_source::given(tree)?,
-        None => kernel_source::ensure(&mut context(options, say)?)?,
+        Some(tree) => kernel_source::given(tree, &options.series)?,
+        None => kernel_source::ensure(&mut context(options, say)?, &options.series)?,
     };
     Ok(source.tree)
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use machine::{ensure, ensure_chromium, quote, Kernel, Machine, Options, Variant};
+use machine::{ensure, ensure_chromium, quote, Arch, Kernel, Machine, Options, Series, Variant};
 
 /// Sets up what the test VM needs: packages, kernel, QEMU, tools.
 #[derive(Parser)]
@@ -34,9 +34,12 @@ struct What {
     /// The kernel of most tests; else KERNEL, else Debian's own.
     #[arg(long, value_enum, conflicts_with_all = ["kernel_src", "kdir"])]
     kernel: Option<Kernel>,
-    /// The series of Debian's own kernel, like 6.12; else SERIES.
-    #[arg(long, conflicts_with_all = ["kernel_src", "kdir"])]
-    series: Option<String>,
+    /// The series of the kernel, like 7.3, or next; else SERIES, else the newest that is supported.
+    #[arg(long)]
+    series: Option<Series>,
+    /// The architecture of the kernel; else ARCH, else amd64.
+    #[arg(long, value_enum)]
+    arch: Option<Arch>,
     /// Only to boot it with the C driver: nothing is built for it, and no Rust is needed.
     #[arg(long)]
     without_module: bool,
@@ -60,11 +63,16 @@ impl What {
         if let Some(kernel) = self.kernel {
             options.kernel = kernel;
         }
+        if let Some(series) = self.series {
+            options.series = series;
+        }
+        if let Some(arch) = self.arch {
+            options.arch = arch;
+        }
         if self.kernel_src.is_some() || self.kdir.is_some() {
             options.kernel_source = self.kernel_src;
             options.kdir = self.kdir;
         }
-        options.series = self.series.or(options.series);
         options.module = !self.without_module;
         options.variant = self.variant;
         options.update = self.update;

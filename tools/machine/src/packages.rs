@@ -11,6 +11,7 @@ use crate::command::{command, elapsed, find_program, line, new_log, output, run_
 use crate::context::Context;
 use crate::qemu;
 use crate::version::{at_least, upstream};
+use crate::Arch;
 
 /// What the tests need on any kernel.
 const TO_RUN: [&str; 6] = [
@@ -94,16 +95,16 @@ impl Need {
     }
 }
 
-/// Installs what is missing, after it was listed.
-pub(crate) fn ensure(cx: &mut Context<'_>, purpose: Purpose) -> Result<Packages> {
+/// Installs what is missing, after it was listed; QEMU is for an architecture.
+pub(crate) fn ensure(cx: &mut Context<'_>, purpose: Purpose, arch: Arch) -> Result<Packages> {
     let architecture = output(command("dpkg").arg("--print-architecture"))
         .context("this set-up is for Debian machines")?;
     if architecture != "amd64" {
         bail!("this set-up is for amd64 machines, this one is {architecture}");
     }
     let mut need = Need::of(purpose);
-    if qemu::own().is_none() {
-        need.names.push(qemu::PACKAGE);
+    if qemu::own(arch).is_none() {
+        need.names.push(qemu::package(arch));
     }
     let plan = plan(&need, &installed()?, &mut known)?;
     if let Plan::Complete { llvm } = plan {

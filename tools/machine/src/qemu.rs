@@ -12,6 +12,7 @@ use crate::apt::{Apt, Candidate};
 use crate::command::{command, find_program, output};
 use crate::context::Context;
 use crate::version::{at_least, find_version, upstream, Version};
+use crate::Arch;
 
 /// The oldest QEMU that runs the tests.
 const LEAST: &str = "7.2";
@@ -24,8 +25,8 @@ const LEAST_VFIO_USER: &str = "10.1";
 /// hundred boots of a breakpoint that the kernel has already removed ("Oops: int3").
 const LEAST_PARALLEL_TCG: &str = "8.1";
 
-/// The package and its program.
-pub(crate) const PACKAGE: &str = "qemu-system-x86";
+/// The package for the host's architecture and its program.
+const PACKAGE: &str = "qemu-system-x86";
 const PROGRAM: &str = "qemu-system-x86_64";
 
 /// The suite that is preferred: its packages go with the libraries of a release.
@@ -44,19 +45,34 @@ pub struct Qemu {
     pub parallel_tcg: bool,
 }
 
-/// The machine's own, if it is new enough.
-pub(crate) fn own() -> Option<Qemu> {
-    own_of(LEAST)
+/// The package that has the QEMU for an architecture.
+pub(crate) fn package(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => PACKAGE,
+        Arch::Arm64 => "qemu-system-arm",
+    }
 }
 
-fn own_of(least: &str) -> Option<Qemu> {
-    let path = find_program(PROGRAM)?;
+fn program(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => PROGRAM,
+        Arch::Arm64 => "qemu-system-aarch64",
+    }
+}
+
+/// The machine's own for an architecture, if it is new enough.
+pub(crate) fn own(arch: Arch) -> Option<Qemu> {
+    own_of(arch, LEAST)
+}
+
+fn own_of(arch: Arch, least: &str) -> Option<Qemu> {
+    let path = find_program(program(arch))?;
     check(vec![path.into_os_string()], least)
 }
 
 /// Makes sure that there is one with devices over vfio-user and a reliable TCG.
 pub(crate) fn ensure_newer(cx: &mut Context<'_>) -> Result<Qemu> {
-    if let Some(own) = own_of(LEAST_VFIO_USER) {
+    if let Some(own) = own_of(Arch::Amd64, LEAST_VFIO_USER) {
         return Ok(own);
     }
     let root = cx.cache.join("qemu");

@@ -7,7 +7,9 @@
 //! symbols come out that the packaged kernel exports.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -19,25 +21,30 @@ use crate::command::{command, elapsed, output, run_long};
 use crate::config;
 use crate::context::{create_dir, digest, read, remove_dir, write, Context};
 use crate::guest_modules;
-use crate::kernel_source::SERIES;
+use crate::series::number_of;
 use crate::toolchain::{self, Toolchain};
 use crate::version::{upstream, Version};
-use crate::Kernel;
+use crate::{Arch, Kernel, Series};
 
 /// Options that follow from the programs of this machine, and change nothing that a module sees.
-const OF_THE_MACHINE: [&str; 5] = [
+const OF_THE_MACHINE: [&str; 7] = [
     "CC_CAN_LINK",
+    "COMPAT_VDSO",
     "MODULE_SIG_KEY_TYPE_MLDSA_44",
     "MODULE_SIG_KEY_TYPE_MLDSA_65",
     "MODULE_SIG_KEY_TYPE_MLDSA_87",
     "OPENSSL_SUPPORTS_ML_DSA",
+    "THUMB2_COMPAT_VDSO",
 ];
 
 /// Files of the source that are not unpacked: what only the image and its modules are made of.
-const NOT_UNPACKED: [&str; 10] = [
+const NOT_UNPACKED: [&str; 13] = [
     "*.dts*",
     "Documentation/*/*",
-    "arch/[!x]*/*.[chS]",
+    "arch/[!ax]*/*.[chS]",
+    "arch/alpha/*.[chS]",
+    "arch/arc/*.[chS]",
+    "arch/arm/*.[chS]",
     "drivers/*.c",
     "drivers/gpu/*.h",
     "fs/*.c",
@@ -47,24 +54,39 @@ const NOT_UNPACKED: [&str; 10] = [
     "tools/testing/*",
 ];
 
+/// Which stock kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) series: Series,
+    pub(crate) arch: Arch,
+    /// Debian's name of the flavour.
+    pub(crate) flavour: &'static str,
+    /// Whether its image and modules are needed, beside what a module is built with.
+    pub(crate) runs: bool,
+}
+
 /// A stock kernel in the cache.
 pub(crate) struct Stock {
     root: PathBuf,
     /// What `uname -r` says.
     release: String,
+    arch: Arch,
     toolchain: Toolchain,
 }
 
-/// What the VM and the module's build take from a stock kernel.
-pub(crate) struct Ready {
+/// What the module's build takes from a stock kernel.
+pub(crate) struct Tree {
     pub(crate) kdir: PathBuf,
     pub(crate) source: PathBuf,
-    pub(crate) bzimage: PathBuf,
     pub(crate) release: String,
+    /// The environment of make.
+    pub(crate) make_env: Vec<(String, OsString)>,
+}
+
+/// What the VM takes from a stock kernel.
+pub(crate) struct Installed {
+    pub(crate) bzimage: PathBuf,
     pub(crate) modules: guest_modules::Modules,
-    /// The directory of the compilers.
-    pub(crate) tools: PathBuf,
-    pub(crate) rust_src: PathBuf,
     /// What the rustc says of its version.
     pub(crate) rustc: String,
 }
@@ -90,14 +112,25 @@ impl Image {
         })
     }
 
-    /// The other packages of the same revision that are needed.
-    fn others(&self) -> [String; 4] {
-        let Self { release, .. } = self;
+    /// The package of what modules are built with.
+    fn headers(&self) -> String {
+        format!("linux-headers-{}", self.release)
+    }
+
+    /// The package of the source.
+    fn source(&self) -> String {
+        format!("linux-source-{}", number_of(&self.version))
+    }
+
+    /// The packages that are installed together with it.
+    fn installed(&self) -> [String; 3] {
+        let Self {
+            package, release, ..
+        } = self;
         [
+            package.clone(),
             format!("linux-base-{release}"),
-            format!("linux-headers-{release}"),
             format!("linux-modules-{release}"),
-            source_package(),
         ]
     }
 
@@ -110,18 +143,18 @@ impl Image {
     }
 }
 
-fn source_package() -> String {
-    format!("linux-source-{SERIES}")
-}
-
 impl Kernel {
-    /// Debian's name for the flavour, if it is a stock kernel.
-    pub(crate) fn flavour(self) -> Option<&'static str> {
-        match self {
-            Self::Stock => Some("amd64"),
-            Self::Cloud => Some("cloud-amd64"),
-            Self::Rt => Some("rt-amd64"),
-            Self::Build => None,
+    /// Debian's name for the flavour, if there is one of this architecture.
+    pub(crate) fn flavour(self, arch: Arch) -> Option<&'static str> {
+        match (self, arch) {
+            (Self::Stock, Arch::Amd64) => Some("amd64"),
+            (Self::Stock, Arch::Arm64) => Some("arm64"),
+            (Self::Cloud, Arch::Amd64) => Some("cloud-amd64"),
+            (Self::Cloud, Arch::Arm64) => Some("cloud-arm64"),
+            (Self::Rt, Arch::Amd64) => Some("rt-amd64"),
+            (Self::Rt, Arch::Arm64) => Some("rt-arm64"),
+            (Self::Pages16k, Arch::Arm64) => Some("arm64-16k"),
+            (Self::Pages16k, Arch::Amd64) | (Self::Build, _) => None,
         }
     }
 }
@@ -129,43 +162,44 @@ impl Kernel {
 /// Makes sure that a stock kernel, its source and its compilers are unpacked in the cache.
 ///
 /// None if the mirror lacks a part of each, after a line for each that says so.
-pub(crate) fn fetch(cx: &mut Context<'_>, kernel: Kernel) -> Result<Option<Stock>> {
-    let Some(flavour) = kernel.flavour() else {
-        return Ok(None);
-    };
+pub(crate) fn fetch(cx: &mut Context<'_>, wanted: &Wanted) -> Result<Option<Stock>> {
     let all = cx.cache.join("stock");
-    if let (false, Some(stock)) = (cx.update, newest_in(&all, flavour)) {
+    if let (false, Some(stock)) = (cx.update, newest_in(&all, wanted)) {
         return Ok(Some(stock));
     }
     let _lock = cx.lock("stock")?;
-    if let (false, Some(stock)) = (cx.update, newest_in(&all, flavour)) {
+    if let (false, Some(stock)) = (cx.update, newest_in(&all, wanted)) {
         return Ok(Some(stock));
     }
-    let apt = Apt::open(cx)?;
-    for image in images(&apt, flavour)? {
-        if let Some(stock) = fetch_image(cx, &apt, &image, &all)? {
+    let apt = Apt::open_for(cx, wanted.arch)?;
+    for image in images(&apt, wanted)? {
+        if let Some(stock) = fetch_image(cx, &apt, &image, wanted)? {
             return Ok(Some(stock));
         }
     }
+    let Wanted {
+        series, flavour, ..
+    } = wanted;
     cx.say(format!(
-        "Debian's mirror has no kernel {flavour} of Linux {SERIES} with all that a module needs"
+        "Debian's mirror has no kernel {flavour} of Linux {series} with all that a module needs"
     ));
     Ok(None)
 }
 
-/// The images of a flavour, the best first.
-fn images(apt: &Apt, flavour: &str) -> Result<Vec<Image>> {
-    let mut names = apt.names(&format!("linux-binary-{SERIES}"))?;
-    names.extend(apt.names(&format!("linux-binary-unsigned-{SERIES}"))?);
+/// The images that are wanted, the best first.
+fn images(apt: &Apt, wanted: &Wanted) -> Result<Vec<Image>> {
+    let names = apt.names("linux-binary-")?;
     if names.is_empty() {
         return Ok(Vec::new());
     }
     let versions = apt.versions_of(&names)?;
     let images = versions.iter().flat_map(|(package, candidates)| {
-        let of = |candidate| Image::of(package, candidate, flavour);
+        let of = |candidate| Image::of(package, candidate, wanted.flavour);
         candidates.iter().filter_map(of)
     });
-    let mut images: Vec<_> = images.collect();
+    let mut images: Vec<_> = images
+        .filter(|image| wanted.series.has(&image.version))
+        .collect();
     images.sort_by(|a, b| b.rank().cmp(&a.rank()));
     images.dedup_by(|a, b| a.release == b.release && a.version == b.version);
     Ok(images)
@@ -175,45 +209,55 @@ fn fetch_image(
     cx: &mut Context<'_>,
     apt: &Apt,
     image: &Image,
-    all: &Path,
+    wanted: &Wanted,
 ) -> Result<Option<Stock>> {
     let Image {
         package,
         release,
         version,
     } = image;
-    let others = image.others();
-    let known = apt.versions_of(&others)?;
+    let (headers, source) = (image.headers(), image.source());
+    let mut needed = vec![headers.clone(), source.clone()];
+    if wanted.runs {
+        needed.extend(image.installed());
+    }
+    let known = apt.versions_of(&needed)?;
     let has = |name: &str| {
         let mut candidates = known.get(name).into_iter().flatten();
         candidates.any(|candidate| candidate.version == *version)
     };
-    if let Some(lacks) = others.iter().find(|name| !has(name)) {
+    if let Some(lacks) = needed.iter().find(|name| !has(name)) {
         cx.say(format!(
             "Debian's mirror has {package} {version}, but no {lacks} of this revision; looking on"
         ));
         return Ok(None);
     }
-    let root = all.join(format!("{release}_{version}"));
-    let wanted = |name: &str| format!("{name}={version}");
-    let [base, headers, modules, source] = &others;
+    let root = cx.cache.join("stock").join(format!("{release}_{version}"));
+    let of_version = |name: &str| format!("{name}={version}");
     let packages = root.join("packages");
-    if !packages.exists() {
+    if wanted.runs && !packages.exists() {
         cx.say(format!(
             "fetching Debian's kernel {release} with its modules (about 125 MB)"
         ));
-        let names = [package, base, headers, modules].map(|name| wanted(name));
+        let names = image.installed().map(|name| of_version(&name));
         cx.timed("kernel", |cx| {
             cx.fill(&packages, |cx, partial| {
                 apt.unpack_all(cx, "the kernel", &names, partial)
             })
         })?;
     }
-    let config = read(&packages.join(format!("usr/src/{headers}/.config")))?;
-    let Some(toolchain) = toolchain::ensure(cx, apt, &config)? else {
+    let unpacked = root.join("headers");
+    if !unpacked.exists() {
+        cx.fill(&unpacked, |cx, partial| {
+            apt.unpack(cx, &headers, version, partial)
+        })?;
+    }
+    let config = read(&unpacked.join(format!("usr/src/{headers}/.config")))?;
+    let Some(toolchain) = toolchain::ensure(cx, wanted.arch, apt, &config)? else {
         return Ok(None);
     };
-    let tree = root.join("source");
+    // Flavours and architectures have one source.
+    let tree = cx.cache.join("stock-source").join(version);
     if !tree.exists() {
         cx.say(format!(
             "fetching {source} {version} (about 170 MB) and unpacking a part of it (300 MB)"
@@ -221,9 +265,13 @@ fn fetch_image(
         cx.timed("source", |cx| {
             cx.fill(&tree, |cx, partial| {
                 let xz = toolchain.bin.join("xz");
-                unpack_source(cx, apt, &wanted(source), &xz, partial)
+                unpack_source(cx, apt, &source, version, &xz, partial)
             })
         })?;
+    }
+    let link = root.join("source");
+    if !link.exists() {
+        symlink(&tree, &link).with_context(|| format!("cannot make {}", link.display()))?;
     }
     let bin = toolchain.bin.to_string_lossy();
     write(&root.join("toolchain"), bin.as_ref())?;
@@ -233,21 +281,22 @@ fn fetch_image(
     Ok(Some(Stock {
         root,
         release: release.clone(),
+        arch: wanted.arch,
         toolchain,
     }))
 }
 
-/// Unpacks the source in a package, given as `NAME=VERSION`, as far as modules need it.
+/// Unpacks the source in a package, as far as modules need it.
 fn unpack_source(
     cx: &mut Context<'_>,
     apt: &Apt,
-    package: &str,
+    name: &str,
+    version: &str,
     xz: &Path,
     target: &Path,
 ) -> Result<()> {
     let files = target.join("package");
-    let name = source_package();
-    apt.unpack_all(cx, &name, &[package.to_owned()], &files)?;
+    apt.unpack(cx, name, version, &files)?;
     let archive = files.join(format!("usr/src/{name}.tar.xz"));
     let log = cx.log("stock-source")?;
     let mut tar = command("tar");
@@ -261,16 +310,17 @@ fn unpack_source(
     remove_dir(&files)
 }
 
-/// The newest kernel of a flavour that was fetched completely.
-fn newest_in(all: &Path, flavour: &str) -> Option<Stock> {
+/// The newest kernel of those that are wanted that was fetched completely.
+fn newest_in(all: &Path, wanted: &Wanted) -> Option<Stock> {
     let entries = fs::read_dir(all).ok()?.flatten();
     let found = entries.filter_map(|entry| {
         let root = entry.path();
         let name = entry.file_name().into_string().ok()?;
         let (release, version) = name.split_once('_')?;
         let (_, own) = release.split_once('-')?;
-        let ours = name.starts_with(SERIES) && own == flavour;
-        if !ours || !root.join("fetched").exists() {
+        let ours = wanted.series.has(version) && own == wanted.flavour;
+        let runs = root.join("packages").exists();
+        if !ours || wanted.runs && !runs || !root.join("fetched").exists() {
             return None;
         }
         let path = |file: &str| fs::read_to_string(root.join(file)).map(PathBuf::from);
@@ -281,6 +331,7 @@ fn newest_in(all: &Path, flavour: &str) -> Option<Stock> {
         let version: Option<Version> = upstream(version).parse().ok();
         let stock = Stock {
             release: release.to_owned(),
+            arch: wanted.arch,
             toolchain,
             root,
         };
@@ -293,12 +344,12 @@ fn newest_in(all: &Path, flavour: &str) -> Option<Stock> {
 
 impl Stock {
     fn headers(&self) -> PathBuf {
-        let place = format!("packages/usr/src/linux-headers-{}", self.release);
+        let place = format!("headers/usr/src/linux-headers-{}", self.release);
         self.root.join(place)
     }
 
     /// Makes what the packages lack, if that is not done yet.
-    pub(crate) fn ensure(self, cx: &mut Context<'_>) -> Result<Ready> {
+    pub(crate) fn tree(&self, cx: &mut Context<'_>) -> Result<Tree> {
         let complete = self.root.join("complete");
         if !complete.exists() {
             let name = self.root.file_name().unwrap_or_default().to_string_lossy();
@@ -308,20 +359,33 @@ impl Stock {
                 write(&complete, "")?;
             }
         }
+        let Toolchain { bin, rust_src } = &self.toolchain;
+        let mut make_env: Vec<(String, OsString)> = vec![
+            ("ARCH".to_owned(), self.arch.kernel().into()),
+            ("KERNEL_TOOLS".to_owned(), bin.into()),
+            ("RUST_LIB_SRC".to_owned(), rust_src.into()),
+        ];
+        if let Some(prefix) = toolchain::prefix(self.arch) {
+            make_env.push(("CROSS_COMPILE".to_owned(), prefix.into()));
+        }
+        Ok(Tree {
+            kdir: self.root.join("build"),
+            source: self.root.join("source"),
+            release: self.release.clone(),
+            make_env,
+        })
+    }
+
+    /// Takes the image and the modules out of the packages.
+    pub(crate) fn installed(&self, cx: &mut Context<'_>) -> Result<Installed> {
         let installed = format!("packages/usr/lib/modules/{}", self.release);
         let installed = self.root.join(installed);
         let target = self.root.join("modules");
-        let xz = self.toolchain.bin.join("xz");
-        let rustc = output(command(self.toolchain.bin.join("rustc")).arg("--version"))?;
-        Ok(Ready {
-            kdir: self.root.join("build"),
-            source: self.root.join("source"),
+        let bin = &self.toolchain.bin;
+        Ok(Installed {
             bzimage: installed.join("vmlinuz"),
-            modules: guest_modules::unpacked(cx, &installed, &target, &xz)?,
-            release: self.release,
-            rustc,
-            tools: self.toolchain.bin,
-            rust_src: self.toolchain.rust_src,
+            modules: guest_modules::unpacked(cx, &installed, &target, &bin.join("xz"))?,
+            rustc: output(command(bin.join("rustc")).arg("--version"))?,
         })
     }
 
@@ -375,7 +439,11 @@ impl Stock {
         make.env("PATH", path);
         make.arg("-C").arg(self.root.join("source"));
         make.arg(format!("O={}", self.root.join("build").display()));
-        make.args(["ARCH=x86", &format!("CC={compiler}")]);
+        make.arg(format!("ARCH={}", self.arch.kernel()));
+        make.arg(format!("CC={compiler}"));
+        if let Some(prefix) = toolchain::prefix(self.arch) {
+            make.arg(format!("CROSS_COMPILE={prefix}"));
+        }
         let rust_src = self.toolchain.rust_src.display();
         make.arg(format!("RUST_LIB_SRC={rust_src}"));
         make.arg(format!("KERNELRELEASE={}", self.release));

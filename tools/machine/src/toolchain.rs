@@ -17,26 +17,31 @@ use crate::command::{command, output, quote};
 use crate::config;
 use crate::context::{create_dir, write, Context};
 use crate::version::{find_version, upstream};
+use crate::Arch;
 
-/// Programs in `usr/bin`; those of binutils are found by names without an architecture.
-const PROGRAMS: [(&str, &str); 17] = [
-    ("addr2line", "x86_64-linux-gnu-addr2line"),
-    ("ar", "x86_64-linux-gnu-ar"),
-    ("as", "x86_64-linux-gnu-as"),
-    ("bindgen", "bindgen"),
-    ("clippy-driver", "clippy-driver"),
-    ("ld", "x86_64-linux-gnu-ld.bfd"),
-    ("ld.bfd", "x86_64-linux-gnu-ld.bfd"),
-    ("nm", "x86_64-linux-gnu-nm"),
-    ("objcopy", "x86_64-linux-gnu-objcopy"),
-    ("objdump", "x86_64-linux-gnu-objdump"),
-    ("pahole", "pahole"),
-    ("readelf", "x86_64-linux-gnu-readelf"),
-    ("rustc", "rustc"),
-    ("rustdoc", "rustdoc"),
-    ("size", "x86_64-linux-gnu-size"),
-    ("strip", "x86_64-linux-gnu-strip"),
-    ("xz", "xz"),
+/// Programs of binutils; their files have an architecture before their names.
+const BINUTILS: [(&str, &str); 11] = [
+    ("addr2line", "addr2line"),
+    ("ar", "ar"),
+    ("as", "as"),
+    ("ld", "ld.bfd"),
+    ("ld.bfd", "ld.bfd"),
+    ("nm", "nm"),
+    ("objcopy", "objcopy"),
+    ("objdump", "objdump"),
+    ("readelf", "readelf"),
+    ("size", "size"),
+    ("strip", "strip"),
+];
+
+/// Other programs in `usr/bin`.
+const PROGRAMS: [&str; 6] = [
+    "bindgen",
+    "clippy-driver",
+    "pahole",
+    "rustc",
+    "rustdoc",
+    "xz",
 ];
 
 /// Programs that gcc starts, beside those of binutils.
@@ -98,28 +103,53 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// What the names of binutils begin with that are not of the host's architecture.
+pub(crate) fn prefix(arch: Arch) -> Option<String> {
+    (arch != Arch::Amd64).then(|| format!("{}-", arch.triple()))
+}
+
 /// The program of the compiler that built the kernel of this `.config`.
 pub(crate) fn compiler(config: &str) -> Result<&str> {
     Ok(Wanted::of(config)?.gcc())
 }
 
-/// Makes sure that the toolchain is there that built the kernel of this `.config`.
+/// Makes sure that the toolchain is there that built the kernel of this `.config`; for another
+/// architecture, the cross compiler of the same version.
 ///
-/// None if the mirror does not have it, after a line that says so.
-pub(crate) fn ensure(cx: &mut Context<'_>, apt: &Apt, config: &str) -> Result<Option<Toolchain>> {
+/// `apt` has the packages of that architecture. None if the mirror does not have the compilers, after a
+/// line that says so.
+pub(crate) fn ensure(
+    cx: &mut Context<'_>,
+    arch: Arch,
+    apt: &Apt,
+    config: &str,
+) -> Result<Option<Toolchain>> {
     let wanted = Wanted::of(config)?;
     let number = wanted.gcc_number()?;
     let gcc_package = wanted.gcc_package().unwrap_or("of no version");
     let rustc_version = find_version(wanted.rustc_text).unwrap_or("of no version");
-    let tree = cx
-        .cache
-        .join(format!("toolchain/gcc-{gcc_package}_rustc-{rustc_version}"));
+    let target = match prefix(arch) {
+        None => String::new(),
+        Some(_) => format!("{arch}-"),
+    };
+    let tree = cx.cache.join(format!(
+        "toolchain/{target}gcc-{gcc_package}_rustc-{rustc_version}"
+    ));
     let toolchain = Toolchain {
         bin: tree.join("bin"),
         rust_src: tree.join(format!("root/usr/src/rustc-{rustc_version}/library")),
     };
     if !tree.exists() {
-        let gcc = format!("gcc-{number}-x86-64-linux-gnu");
+        // The compilers run here.
+        let of_host;
+        let apt = match arch {
+            Arch::Amd64 => apt,
+            Arch::Arm64 => {
+                of_host = Apt::open(cx)?;
+                &of_host
+            }
+        };
+        let gcc = format!("gcc-{number}-{}", arch.triple().replace('_', "-"));
         let names = [&gcc, "rustc", "bindgen", "rust-src", "rust-clippy"].map(str::to_owned);
         let versions = apt.versions_of(&names)?;
         let of = |name: &str, fits: &dyn Fn(&str) -> bool| {
@@ -128,7 +158,11 @@ pub(crate) fn ensure(cx: &mut Context<'_>, apt: &Apt, config: &str) -> Result<Op
                 .find(|candidate| fits(&candidate.version))
                 .cloned()
         };
-        let Some(gcc_found) = of(&gcc, &|version| version == gcc_package) else {
+        let is_gcc = |version: &str| {
+            let more = version.strip_prefix(gcc_package);
+            more.is_some_and(|more| more.is_empty() || more.starts_with("cross"))
+        };
+        let Some(gcc_found) = of(&gcc, &is_gcc) else {
             cx.say(format!(
                 "Debian's mirror has no {gcc} {gcc_package} any more"
             ));
@@ -145,7 +179,7 @@ pub(crate) fn ensure(cx: &mut Context<'_>, apt: &Apt, config: &str) -> Result<Op
              (about 210 MB), and unpacking them (about 700 MB)"
         ));
         let closure = [
-            format!("{gcc}={gcc_package}"),
+            format!("{gcc}={}", gcc_found.version),
             format!("rustc={}", rustc.version),
             format!("libclang1-{}", wanted.llvm),
             "pahole".to_owned(),
@@ -162,7 +196,7 @@ pub(crate) fn ensure(cx: &mut Context<'_>, apt: &Apt, config: &str) -> Result<Op
                 let root = partial.join("root");
                 apt.unpack_closure(cx, "the compilers", &closure, &gcc_found.suite, &root)?;
                 apt.unpack_all(cx, "Rust's sources", &alone, &root)?;
-                scripts(partial, &tree, wanted.gcc(), number)
+                scripts(partial, &tree, arch, wanted.gcc(), number)
             })
         })?;
     }
@@ -183,35 +217,51 @@ pub(crate) fn ensure(cx: &mut Context<'_>, apt: &Apt, config: &str) -> Result<Op
 }
 
 /// Writes the scripts for the programs unpacked in `partial`, which will be `tree`.
-fn scripts(partial: &Path, tree: &Path, gcc: &str, number: &str) -> Result<()> {
-    let bin = partial.join("bin");
-    create_dir(&bin)?;
+fn scripts(partial: &Path, tree: &Path, arch: Arch, gcc: &str, number: &str) -> Result<()> {
     let usr = tree.join("root/usr");
     let word = |path: PathBuf| quote(&path.to_string_lossy());
-    let libraries = usr.join("lib/x86_64-linux-gnu");
+    let libraries = usr.join("lib").join(Arch::Amd64.triple());
     let start = format!(
         "#!/bin/sh\n\
          # SPDX-License-Identifier: GPL-2.0\n\
          export LIBCLANG_PATH={libraries}\n\
          exec {} --library-path {libraries}",
-        word(usr.join("lib64/ld-linux-x86-64.so.2")),
+        word(usr.join("lib64").join(Arch::Amd64.linker())),
         libraries = word(libraries.clone()),
     );
-    let script = |name: &str, program: PathBuf, more: &str| {
-        let path = bin.join(name);
+    let script = |path: PathBuf, program: PathBuf, more: &str| {
         write(&path, format!("{start} {}{more} \"$@\"\n", word(program)))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
             .with_context(|| format!("cannot make {} a program", path.display()))
     };
-    for (name, program) in PROGRAMS {
-        script(name, usr.join("bin").join(program), "")?;
+    let bin = partial.join("bin");
+    create_dir(&bin)?;
+    // The host's own gcc finds its assembler in PATH: what is for another architecture has that in its
+    // name there, and the cross compiler has its own directory.
+    let (prefix, parts) = match prefix(arch) {
+        None => (String::new(), "bin"),
+        Some(prefix) => (prefix, "parts"),
+    };
+    let own = partial.join(parts);
+    create_dir(&own)?;
+    for (name, program) in BINUTILS {
+        let program = usr.join(format!("bin/{}-{program}", arch.triple()));
+        script(own.join(name), program.clone(), "")?;
+        script(bin.join(format!("{prefix}{name}")), program, "")?;
     }
+    for name in PROGRAMS {
+        script(bin.join(name), usr.join("bin").join(name), "")?;
+    }
+    let place = match arch {
+        Arch::Amd64 => "libexec/gcc",
+        Arch::Arm64 => "libexec/gcc-cross",
+    };
     for part in PARTS_OF_GCC {
-        let place = format!("libexec/gcc/x86_64-linux-gnu/{number}");
-        script(part, usr.join(place).join(part), "")?;
+        let directory = usr.join(place).join(arch.triple()).join(number);
+        script(own.join(part), directory.join(part), "")?;
     }
-    let own = format!(" -B {}/", word(tree.join("bin")));
-    script(gcc, usr.join("bin").join(gcc), &own)
+    let finds = format!(" -B {}/", word(tree.join(parts)));
+    script(bin.join(gcc), usr.join("bin").join(gcc), &finds)
 }
 
 #[cfg(test)]

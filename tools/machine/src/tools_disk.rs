@@ -5,7 +5,7 @@
 //! The guest mounts it anywhere and runs `bin/fio` and its like, a script that starts the real program
 //! by the dynamic linker of the disk: nothing of it has to be at a fixed place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,26 +13,68 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::{bail, Context as _, Result};
 
+use crate::apt::Apt;
 use crate::command::{command, find_program, output, size};
 use crate::context::{create_dir, digest, write, Context};
-
-/// The name of the dynamic linker, as `ldd` lists it and as the disk has it.
-const LINKER: &str = "ld-linux-x86-64.so.2";
+use crate::Arch;
 
 /// The programs, each of the package of that name.
-pub(crate) const PROGRAMS: [&str; 3] = ["ethtool", "fio", "setserial"];
+const PROGRAMS: [&str; 3] = ["ethtool", "fio", "setserial"];
 
-/// The script that starts a program.
-const WRAPPER: &str = "\
+/// The suite whose programs run on other architectures.
+const SUITE: &str = "trixie";
+
+/// The script that starts the program of its own name by a dynamic linker.
+fn wrapper(linker: &str) -> String {
+    format!(
+        "\
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Starts a program of this disk by the dynamic linker and on the libraries of this disk.
-disk=${0%/*}/..
-exec \"$disk/lib/ld-linux-x86-64.so.2\" --library-path \"$disk/lib\" \"$disk/bin/${0##*/}.real\" \"$@\"
-";
+disk=${{0%/*}}/..
+exec \"$disk/lib/{linker}\" --library-path \"$disk/lib\" \"$disk/bin/${{0##*/}}.real\" \"$@\"
+"
+    )
+}
 
-/// Makes the image if there is none for these programs and their libraries.
-pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<PathBuf> {
+/// What goes on a disk.
+struct Content {
+    arch: Arch,
+    /// As in [`PROGRAMS`].
+    programs: Vec<PathBuf>,
+    /// All that they need, the dynamic linker among them.
+    libraries: Vec<PathBuf>,
+}
+
+/// Makes the image for an architecture if there is none for these programs and their libraries.
+pub(crate) fn ensure(cx: &mut Context<'_>, arch: Arch) -> Result<PathBuf> {
+    let content = match arch {
+        Arch::Amd64 => of_machine()?,
+        Arch::Arm64 => of_packages(cx, arch)?,
+    };
+    let root = cx.cache.join("guest-tools");
+    let root = root.join(format!("{arch}-{}", content.key()?));
+    let image = root.join("tools.ext4");
+    if image.exists() {
+        return Ok(image);
+    }
+    let _lock = cx.lock("guest-tools")?;
+    if image.exists() {
+        return Ok(image);
+    }
+    cx.say("making the tools disk: fio and others with their libraries (a few seconds)");
+    cx.fill(&root, |_, partial| {
+        let stage = partial.join("stage");
+        content.fill(&stage)?;
+        let name = image.file_name().unwrap_or_default();
+        make_image(&stage, &partial.join(name))?;
+        crate::context::remove_dir(&stage)
+    })?;
+    Ok(image)
+}
+
+/// The programs of this machine.
+fn of_machine() -> Result<Content> {
     let mut programs = Vec::new();
     let mut libraries = BTreeSet::new();
     for name in PROGRAMS {
@@ -41,26 +83,99 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<PathBuf> {
         libraries.extend(parse_ldd(name, &output(command("ldd").arg(&program))?)?);
         programs.push(program);
     }
-    let libraries = Vec::from_iter(libraries);
-    let root = cx.cache.join("guest-tools");
-    let root = root.join(key(&programs, &libraries)?);
-    let image = root.join("tools.ext4");
-    if image.exists() {
-        return Ok(image);
+    Ok(Content {
+        arch: Arch::Amd64,
+        programs,
+        libraries: libraries.into_iter().collect(),
+    })
+}
+
+/// The programs of another architecture, unpacked with all that they depend on.
+fn of_packages(cx: &mut Context<'_>, arch: Arch) -> Result<Content> {
+    let name = format!("guest-programs-{arch}");
+    let tree = cx.cache.join(&name);
+    if !tree.exists() {
+        let _lock = cx.lock(&name)?;
+        if !tree.exists() {
+            cx.say(format!(
+                "fetching fio and others for {arch} with their libraries (about 40 MB)"
+            ));
+            let apt = Apt::open_for(cx, arch)?;
+            cx.fill(&tree, |cx, partial| {
+                let packages = PROGRAMS.map(str::to_owned);
+                apt.unpack_closure(cx, "the guest's programs", &packages, SUITE, partial)
+            })?;
+        }
     }
-    let _lock = cx.lock("tools")?;
-    if image.exists() {
-        return Ok(image);
+    let mut files = BTreeMap::new();
+    for directory in ["lib", "usr/lib"] {
+        find(&tree.join(directory), &mut files);
     }
-    cx.say("making the tools disk: fio and others with their libraries (a few seconds)");
-    cx.fill(&root, |_, partial| {
-        let stage = partial.join("stage");
-        fill(&stage, &programs, &libraries)?;
-        let name = image.file_name().unwrap_or_default();
-        make_image(&stage, &partial.join(name))?;
-        crate::context::remove_dir(&stage)
-    })?;
-    Ok(image)
+    let mut programs = Vec::new();
+    let mut libraries = BTreeSet::new();
+    for name in PROGRAMS {
+        let places = ["usr/bin", "usr/sbin", "bin", "sbin"];
+        let mut places = places.map(|place| tree.join(place).join(name)).into_iter();
+        let program = places
+            .find(|path| path.is_file())
+            .with_context(|| format!("the package {name} for {arch} has no program {name}"))?;
+        let needed = closure(&program, arch.linker(), &files, &mut |path| {
+            Ok(parse_needed(&output(
+                command("readelf").arg("-dW").arg(path),
+            )?))
+        })?;
+        libraries.extend(needed);
+        programs.push(program);
+    }
+    Ok(Content {
+        arch,
+        programs,
+        libraries: libraries.into_iter().collect(),
+    })
+}
+
+/// Finds the files below a directory, by their names; the targets of links under the links' names.
+fn find(directory: &Path, files: &mut BTreeMap<String, PathBuf>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_file() {
+            files.insert(entry.file_name().to_string_lossy().into_owned(), path);
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            find(&path, files);
+        }
+    }
+}
+
+/// The libraries that a program needs, and that they need, among `files`; `needs` reads the needs of one.
+fn closure(
+    program: &Path,
+    linker: &str,
+    files: &BTreeMap<String, PathBuf>,
+    needs: &mut dyn FnMut(&Path) -> Result<Vec<String>>,
+) -> Result<Vec<PathBuf>> {
+    let mut found = BTreeMap::new();
+    let mut wanted = needs(program)?;
+    wanted.push(linker.to_owned());
+    while let Some(name) = wanted.pop() {
+        if found.contains_key(&name) {
+            continue;
+        }
+        let path = files.get(&name);
+        let path =
+            path.with_context(|| format!("{} lacks the library {name}", program.display()))?;
+        wanted.extend(needs(path)?);
+        found.insert(name, path.clone());
+    }
+    Ok(found.into_values().collect())
+}
+
+/// The libraries that `readelf -d` lists.
+fn parse_needed(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| line.contains("(NEEDED)"));
+    lines
+        .filter_map(|line| line.split_once('[')?.1.split_once(']'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }
 
 /// The libraries that `ldd` lists for a program, the dynamic linker among them.
@@ -76,37 +191,40 @@ fn parse_ldd(program: &str, text: &str) -> Result<Vec<PathBuf>> {
             libraries.push(PathBuf::from(path));
         }
     }
-    if !libraries.iter().any(|path| path.ends_with(LINKER)) {
-        bail!("ldd lists no {LINKER} for {program}");
+    let linker = Arch::Amd64.linker();
+    if !libraries.iter().any(|path| path.ends_with(linker)) {
+        bail!("ldd lists no {linker} for {program}");
     }
     Ok(libraries)
 }
 
-/// What tells one disk from another: size and time of each file that goes on it.
-fn key(programs: &[PathBuf], libraries: &[PathBuf]) -> Result<String> {
-    let mut text = WRAPPER.to_owned();
-    for path in programs.iter().chain(libraries) {
-        let data = fs::metadata(path).with_context(|| format!("no {}", path.display()))?;
-        let time = data.modified()?.duration_since(UNIX_EPOCH)?.as_secs();
-        text += &format!("{}|{}|{time}\n", path.display(), data.len());
+impl Content {
+    /// What tells one disk from another: size and time of each file that goes on it.
+    fn key(&self) -> Result<String> {
+        let mut text = wrapper(self.arch.linker());
+        for path in self.programs.iter().chain(&self.libraries) {
+            let data = fs::metadata(path).with_context(|| format!("no {}", path.display()))?;
+            let time = data.modified()?.duration_since(UNIX_EPOCH)?.as_secs();
+            text += &format!("{}|{}|{time}\n", path.display(), data.len());
+        }
+        Ok(digest(&text))
     }
-    Ok(digest(&text))
-}
 
-fn fill(stage: &Path, programs: &[PathBuf], libraries: &[PathBuf]) -> Result<()> {
-    let (bin, lib) = (stage.join("bin"), stage.join("lib"));
-    create_dir(&bin)?;
-    create_dir(&lib)?;
-    for library in libraries {
-        copy(library, &lib.join(library.file_name().unwrap_or_default()))?;
+    fn fill(&self, stage: &Path) -> Result<()> {
+        let (bin, lib) = (stage.join("bin"), stage.join("lib"));
+        create_dir(&bin)?;
+        create_dir(&lib)?;
+        for library in &self.libraries {
+            copy(library, &lib.join(library.file_name().unwrap_or_default()))?;
+        }
+        for (name, program) in PROGRAMS.iter().zip(&self.programs) {
+            copy(program, &bin.join(format!("{name}.real")))?;
+            let script = bin.join(name);
+            write(&script, wrapper(self.arch.linker()))?;
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(())
     }
-    for (name, program) in PROGRAMS.iter().zip(programs) {
-        copy(program, &bin.join(format!("{name}.real")))?;
-        let wrapper = bin.join(name);
-        write(&wrapper, WRAPPER)?;
-        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
-    }
-    Ok(())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -173,11 +291,42 @@ mod tests {
         let (fio, library) = (root.join("fio"), root.join("library"));
         write(&fio, "fio").unwrap();
         write(&library, "1").unwrap();
-        let (programs, libraries) = ([fio], [library.clone()]);
-        let before = key(&programs, &libraries).unwrap();
-        assert_eq!(before, key(&programs, &libraries).unwrap());
+        let content = Content {
+            arch: Arch::Amd64,
+            programs: vec![fio],
+            libraries: vec![library.clone()],
+        };
+        let before = content.key().unwrap();
+        assert_eq!(before, content.key().unwrap());
         write(&library, "12").unwrap();
-        assert_ne!(before, key(&programs, &libraries).unwrap());
+        assert_ne!(before, content.key().unwrap());
         fs::remove_dir_all(root).unwrap();
+    }
+    const READELF: &str = "Dynamic section at offset 0x1 contains 2 entries:\n \
+                           0x0000000000000001 (NEEDED)   Shared library: [libaio.so.1]\n \
+                           0x000000000000000e (SONAME)   Library soname: [fio]\n";
+
+    #[test]
+    fn libraries_of_libraries_are_taken_too() {
+        let needs = |name: &str| match name {
+            "fio" => parse_needed(READELF),
+            "libaio.so.1" => vec!["libc.so.6".to_owned()],
+            "libc.so.6" => vec!["ld.so.1".to_owned()],
+            _ => Vec::new(),
+        };
+        let closure = |names: &[&str]| {
+            let files = names
+                .iter()
+                .map(|name| ((*name).to_owned(), PathBuf::from(name)));
+            closure(Path::new("fio"), "ld.so.1", &files.collect(), &mut |path| {
+                Ok(needs(&path.to_string_lossy()))
+            })
+        };
+        let all = ["ld.so.1", "libaio.so.1", "libc.so.6"];
+        assert_eq!(closure(&all).unwrap(), all.map(PathBuf::from));
+        let error = closure(&["ld.so.1", "libaio.so.1"])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("libc.so.6"), "{error}");
     }
 }

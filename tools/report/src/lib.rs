@@ -5,7 +5,6 @@
 mod charts;
 pub mod docs;
 pub mod facts;
-pub mod ground;
 pub mod html;
 pub mod markdown;
 pub mod section;

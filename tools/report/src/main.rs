@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use report::ground::{self, Ground};
 use report::{docs, facts, write};
+use virtio_check::ground::Ground;
 
 /// The repository, which the Makefile starts the program in.
 const ROOT: &str = "";
@@ -66,8 +66,8 @@ fn main() -> ExitCode {
             phase,
             ground,
             output,
-        } => draw(&results, &interrupts, &device, &phase)
-            .and_then(|file| save(&output, &ground::resolve(&file, ground))),
+        } => draw(&results, &interrupts, &device, &phase, ground)
+            .and_then(|file| save(&output, &file)),
         Command::Docs => write_docs(),
     };
     match done {
@@ -88,9 +88,15 @@ fn write_report(results: &Path, output: &Path) -> Result<()> {
 }
 
 /// The picture of one phase.
-fn draw(results: &Path, interrupts: &str, device: &str, phase: &str) -> Result<String> {
+fn draw(
+    results: &Path,
+    interrupts: &str,
+    device: &str,
+    phase: &str,
+    ground: Ground,
+) -> Result<String> {
     let facts = facts::gather(Path::new(ROOT), results)?;
-    Ok(facts.handshake(interrupts, device, phase)?.file())
+    Ok(facts.handshake(interrupts, device, phase)?.file(ground))
 }
 
 fn save(path: &Path, text: &str) -> Result<()> {

@@ -8,7 +8,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::facts::Facts;
-use crate::ground::{resolve, Ground};
 use crate::section::Block;
 use crate::{html, markdown, sections};
 
@@ -37,8 +36,7 @@ pub fn report(facts: &Facts, folder: &Path) -> Result<()> {
     )?;
     for block in sections.iter().flat_map(|section| &section.blocks) {
         if let Block::Picture(picture) = block {
-            let file = resolve(&picture.file, Ground::Light);
-            save(&format!("{}.svg", picture.name), &file)?;
+            save(&format!("{}.svg", picture.name), &picture.file)?;
         }
     }
     Ok(())

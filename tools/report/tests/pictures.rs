@@ -7,7 +7,7 @@ mod common;
 use std::path::PathBuf;
 
 use common::facts;
-use report::ground::{resolve, Ground};
+use virtio_check::ground::Ground;
 
 /// How often a text is in another.
 fn count(text: &str, part: &str) -> usize {
@@ -24,20 +24,24 @@ fn lanes(svg: &str) -> Vec<&str> {
 #[test]
 fn the_pictures_in_docs_are_what_the_tool_draws() {
     let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-    let file = facts().handshake("msix", "blk", "restore").unwrap().file();
+    let facts = facts();
+    let picture = facts.handshake("msix", "blk", "restore").unwrap();
     for (name, ground) in [
         ("handshake.svg", Ground::Light),
         ("handshake-dark.svg", Ground::Dark),
     ] {
         let committed = std::fs::read_to_string(docs.join(name)).unwrap();
-        let is_same = committed == resolve(&file, ground);
+        let is_same = committed == picture.file(ground);
         assert!(is_same, "docs/{name} is not up to date: make handshake");
     }
 }
 
 #[test]
 fn each_access_is_a_box_with_a_tool_tip() {
-    let svg = facts().handshake("msix", "blk", "restore").unwrap().file();
+    let svg = facts()
+        .handshake("msix", "blk", "restore")
+        .unwrap()
+        .file(Ground::Light);
     let boxes: Vec<usize> = lanes(&svg)
         .iter()
         .map(|lane| count(lane, " bytes\nphase: restore") + count(lane, " byte\nphase: restore"))
@@ -60,7 +64,7 @@ fn only_the_old_order_is_pointed_at() {
             let svg = facts()
                 .handshake(interrupts, device, "restore")
                 .unwrap()
-                .file();
+                .file(Ground::Light);
             let pointers: Vec<usize> = lanes(&svg)
                 .iter()
                 .map(|lane| count(lane, "class=\"hs-pointer\""))
@@ -76,10 +80,16 @@ fn what_the_virtio_drivers_break_is_not_pointed_at() {
     let facts = facts();
     let known = facts.comparisons[0].report.rust_breaches.iter();
     assert!(known.filter(|b| b.device == "balloon").count() > 0);
-    let svg = facts.handshake("msix", "balloon", "probe").unwrap().file();
+    let svg = facts
+        .handshake("msix", "balloon", "probe")
+        .unwrap()
+        .file(Ground::Light);
     assert!(!svg.contains("hs-pointer\""));
     // The C driver alone sets 9p live without its virtqueue.
-    let svg = facts.handshake("msix", "9p", "restore").unwrap().file();
+    let svg = facts
+        .handshake("msix", "9p", "restore")
+        .unwrap()
+        .file(Ground::Light);
     assert!(lanes(&svg)[0].contains("class=\"hs-pointer\""));
     assert!(!lanes(&svg)[1].contains("class=\"hs-pointer\""));
 }

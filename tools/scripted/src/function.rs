@@ -45,8 +45,13 @@ pub struct Config {
     pub queue_sizes: Option<Vec<u16>>,
     /// What it says of D3.
     pub power: Power,
+    /// Whether it has the PCI device id that the specification lists for its type, by which firmware
+    /// knows it; else it has one that only drivers of all virtio devices take.
+    pub listed_id: bool,
     /// Whether each access of the driver is judged.
     pub strict: bool,
+    /// Whether a driver that breaks a rule is served all the same.
+    pub lenient: bool,
     /// A file that gets a line an access, for `virtio-check trace`.
     pub log: Option<PathBuf>,
 }
@@ -62,7 +67,9 @@ impl Config {
             features: None,
             queue_sizes: None,
             power: Power::Unmanaged,
+            listed_id: false,
             strict: true,
+            lenient: false,
             log: None,
         }
     }
@@ -108,6 +115,7 @@ pub(crate) struct Function {
 
     oracle: Option<Oracle>,
     log: Option<Log>,
+    lenient: bool,
     /// No rule was broken since the reset.
     compliant: bool,
     /// The available rings at the reset that was written last, until the status is read.
@@ -145,7 +153,7 @@ impl Function {
             vectors: config.vectors,
             features: config.features.unwrap_or(own),
             device_config: model.config(),
-            space: ConfigSpace::new(&config.kind, config.bar, config.vectors, config.power),
+            space: ConfigSpace::new(config),
             memory: Memory::default(),
             interrupts: Interrupts::default(),
             queues: queues.collect(),
@@ -158,6 +166,7 @@ impl Function {
             isr: 0,
             oracle: config.strict.then(|| Oracle::new(&config.name)),
             log: config.log.as_deref().map(Log::create).transpose()?,
+            lenient: config.lenient,
             compliant: true,
             at_reset: Vec::new(),
             accesses: 0,

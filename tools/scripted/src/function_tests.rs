@@ -36,14 +36,29 @@ struct Bench {
 impl Bench {
     /// A source of random numbers with a little memory, and bus mastering on.
     fn new() -> Self {
+        Self::of(&Config::new("rng", Kind::Rng, 0))
+    }
+
+    fn of(config: &Config) -> Self {
         let (sender, work) = mpsc::channel();
-        let config = Config::new("rng", Kind::Rng, 0);
-        let mut function = Function::new(&config, sender).unwrap();
+        let mut function = Function::new(config, sender).unwrap();
         let memory = tempfile::tempfile().unwrap();
         memory.set_len(1 << 20).unwrap();
         function.memory.map(0, 1 << 20, memory, 0).unwrap();
         function.space.write(4, &[0x07]);
         Self { function, work }
+    }
+
+    /// The order of before 2014.
+    fn restore_as_before_2014(&mut self) {
+        self.function.write(STATUS, 1, 0);
+        self.function.read(STATUS, 1);
+        self.function.read(HOST_FEATURES, 4);
+        self.function.write(GUEST_FEATURES, 4, 0);
+        self.give_ring(PFN);
+        for status in [1, 3, 7] {
+            self.function.write(STATUS, 1, status);
+        }
     }
 
     fn lie(&mut self, lies: &[&str]) {
@@ -108,20 +123,23 @@ fn a_driver_that_keeps_to_the_rules_is_served() {
 #[test]
 fn a_driver_that_breaks_a_rule_is_not_served_until_it_resets_the_device() {
     let mut bench = Bench::new();
-    // The order of before 2014.
-    bench.function.write(STATUS, 1, 0);
-    bench.function.read(STATUS, 1);
-    bench.function.read(HOST_FEATURES, 4);
-    bench.function.write(GUEST_FEATURES, 4, 0);
-    bench.give_ring(PFN);
-    for status in [1, 3, 7] {
-        bench.function.write(STATUS, 1, status);
-    }
+    bench.restore_as_before_2014();
     assert_eq!(bench.request(BUFFER), 0);
     assert_eq!(bench.broken()[0], "driver-before-features");
     bench.go_live();
     assert_eq!(bench.request(BUFFER), 1);
     assert_eq!(bench.broken(), [""; 0]);
+}
+
+#[test]
+fn a_lenient_device_judges_and_serves() {
+    let mut bench = Bench::of(&Config {
+        lenient: true,
+        ..Config::new("rng", Kind::Rng, 0)
+    });
+    bench.restore_as_before_2014();
+    assert_eq!(bench.request(BUFFER), 1);
+    assert_eq!(bench.broken()[0], "driver-before-features");
 }
 
 #[test]

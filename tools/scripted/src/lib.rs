@@ -28,7 +28,7 @@ mod ring;
 mod server;
 
 pub use function::Config;
-pub use lie::{Deed, Lie, Target, Time, REGISTERS};
+pub use lie::{Deed, Lie, Target, Time};
 pub use models::Kind;
 pub use pci::{Bar, Power};
 pub use server::Device;

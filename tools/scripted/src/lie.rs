@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{bail, ensure, Context, Error, Result};
-use virtio_check::access::Register;
+use virtio_check::access::{number, Register};
 
 /// What the driver is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,20 +112,6 @@ impl Lie {
     }
 }
 
-/// The registers by their names.
-pub const REGISTERS: [Register; 10] = [
-    Register::HostFeatures,
-    Register::GuestFeatures,
-    Register::QueuePfn,
-    Register::QueueNum,
-    Register::QueueSel,
-    Register::QueueNotify,
-    Register::Status,
-    Register::Isr,
-    Register::ConfigVector,
-    Register::QueueVector,
-];
-
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -141,18 +127,12 @@ impl FromStr for Target {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "STATUS-after-reset" => return Ok(Self::StatusAfterReset),
-            "config" => return Ok(Self::Config),
-            "any" => return Ok(Self::Any),
-            _ => {}
-        }
-        if let Some(offset) = text.strip_prefix("config+") {
-            return Ok(Self::Register(Register::Config(offset.parse()?)));
-        }
-        let named = REGISTERS.into_iter().find(|r| r.to_string() == text);
-        let register = named.with_context(|| format!("{text} is no register"))?;
-        Ok(Self::Register(register))
+        Ok(match text {
+            "STATUS-after-reset" => Self::StatusAfterReset,
+            "config" => Self::Config,
+            "any" => Self::Any,
+            _ => Self::Register(text.parse()?),
+        })
     }
 }
 
@@ -177,14 +157,6 @@ impl fmt::Display for Lie {
             None => Ok(()),
         }
     }
-}
-
-fn number(text: &str) -> Result<u64> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    parsed.with_context(|| format!("{text} is no number"))
 }
 
 impl FromStr for Lie {

@@ -2,7 +2,7 @@
 
 //! The PCI configuration space of the function.
 
-use crate::models::Kind;
+use crate::function::Config;
 
 /// The PCI vendor of virtio devices.
 const VENDOR: u16 = 0x1af4;
@@ -69,15 +69,27 @@ pub(crate) struct ConfigSpace {
 }
 
 impl ConfigSpace {
-    /// A function of this kind; without vectors there is no MSI-X capability.
-    pub(crate) fn new(kind: &Kind, bar: Bar, vectors: u16, power: Power) -> Self {
+    /// A function that is as it is to be; without vectors there is no MSI-X capability.
+    pub(crate) fn new(config: &Config) -> Self {
+        let Config {
+            kind,
+            bar,
+            vectors,
+            power,
+            ..
+        } = config;
+        let (bar, vectors, power) = (*bar, *vectors, *power);
         let mut space = Self {
             bytes: [0; CONFIG_LEN],
             vectors,
         };
         let device_type = kind.device_type();
         space.put(0x00, VENDOR);
-        space.put(0x02, DEVICE + device_type);
+        let id = match config.listed_id {
+            true => kind.listed_id(),
+            false => DEVICE + device_type,
+        };
+        space.put(0x02, id);
         space.put(0x0a, 0x00ff);
         space.bytes[0x0b] = 0xff;
         space.put(0x10, u16::from(matches!(bar, Bar::Ports(_))));
@@ -171,10 +183,14 @@ impl ConfigSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::Kind;
 
     #[test]
     fn only_what_may_change_changes() {
-        let mut space = ConfigSpace::new(&Kind::Rng, Bar::Ports(32), 2, Power::KeepsState);
+        let mut space = ConfigSpace::new(&Config {
+            power: Power::KeepsState,
+            ..Config::new("rng", Kind::Rng, 2)
+        });
         let before = space.bytes;
         space.write(0, &[0xff; 64]);
         let changed: Vec<_> = (0..64)
@@ -196,7 +212,10 @@ mod tests {
             (Power::KeepsState, false),
             (Power::LosesState, true),
         ] {
-            let mut space = ConfigSpace::new(&Kind::Rng, Bar::Ports(32), 2, power);
+            let mut space = ConfigSpace::new(&Config {
+                power,
+                ..Config::new("rng", Kind::Rng, 2)
+            });
             assert!(!space.write(POWER as u64 + 4, &[0x03, 0x00]));
             assert!(!space.write(0x04, &[0x07]));
             assert_eq!(space.write(POWER as u64 + 4, &[0x00, 0x00]), is_reset);
@@ -205,10 +224,19 @@ mod tests {
 
     #[test]
     fn the_identity_is_that_of_a_legacy_device() {
-        let space = ConfigSpace::new(&Kind::Console, Bar::Memory(4096), 0, Power::Unmanaged);
-        let mut id = [0; 4];
-        space.read(0, &mut id);
-        assert_eq!(id, [0xf4, 0x1a, 0x23, 0x10]);
+        let mut config = Config {
+            bar: Bar::Memory(4096),
+            ..Config::new("console", Kind::Console, 0)
+        };
+        let id = |config: &Config| {
+            let mut id = [0; 4];
+            ConfigSpace::new(config).read(0, &mut id);
+            id
+        };
+        assert_eq!(id(&config), [0xf4, 0x1a, 0x23, 0x10]);
+        config.listed_id = true;
+        assert_eq!(id(&config), [0xf4, 0x1a, 0x03, 0x10]);
+        let space = ConfigSpace::new(&config);
         assert_eq!(space.get(0x2e), 3);
         assert_eq!(space.bytes[0x10] & 1, 0);
         assert_eq!(space.get(STATUS), 0);

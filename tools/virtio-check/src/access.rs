@@ -2,8 +2,10 @@
 
 //! A register access with its meaning.
 
+use anyhow::{Context, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// The vector that stands for none.
 pub const NO_VECTOR: u16 = 0xffff;
@@ -49,6 +51,20 @@ pub enum Register {
 }
 
 impl Register {
+    /// The registers with a name of their own.
+    pub const NAMED: [Self; 10] = [
+        Self::HostFeatures,
+        Self::GuestFeatures,
+        Self::QueuePfn,
+        Self::QueueNum,
+        Self::QueueSel,
+        Self::QueueNotify,
+        Self::Status,
+        Self::Isr,
+        Self::ConfigVector,
+        Self::QueueVector,
+    ];
+
     /// The register at an offset of the BAR.
     pub fn at(offset: u64, vectors: bool) -> Register {
         let offset = u16::try_from(offset).unwrap_or(u16::MAX);
@@ -109,6 +125,35 @@ impl fmt::Display for Register {
             Register::Inside(offset) => write!(f, "inside+{offset}"),
         }
     }
+}
+
+impl FromStr for Register {
+    type Err = Error;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self> {
+        if let Some(offset) = text.strip_prefix("config+") {
+            return Ok(Self::Config(offset.parse()?));
+        }
+        if let Some(offset) = text.strip_prefix("inside+") {
+            return Ok(Self::Inside(offset.parse()?));
+        }
+        let named = Self::NAMED.into_iter().find(|r| r.to_string() == text);
+        named.with_context(|| format!("{text} is no register"))
+    }
+}
+
+/// A number: hexadecimal if it begins with `0x`.
+///
+/// # Errors
+///
+/// It is none, or does not fit.
+pub fn number(text: &str) -> Result<u64> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.with_context(|| format!("{text} is no number"))
 }
 
 /// One access to one device.
@@ -182,5 +227,21 @@ impl fmt::Display for Access {
             write!(f, " ×{}", self.times)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_register_is_read_as_it_is_written() {
+        let others = [Register::Config(8), Register::Inside(21)];
+        for register in Register::NAMED.into_iter().chain(others) {
+            assert_eq!(register.to_string().parse::<Register>().unwrap(), register);
+        }
+        for text in ["", "NOTHING", "config+", "config+x", "inside+-1"] {
+            assert!(text.parse::<Register>().is_err(), "{text}");
+        }
     }
 }

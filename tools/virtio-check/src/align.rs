@@ -7,7 +7,7 @@ use crate::compare::Row;
 use crate::intended;
 use crate::phase::Phase;
 use crate::steps::{Located, Step};
-use similar::{capture_diff_slices, Algorithm, DiffOp};
+use diff::Result::{Both, Left, Right};
 
 /// The id of a difference, what C does and what Rust does.
 pub(crate) type Found = (Option<&'static str>, String, String);
@@ -27,20 +27,15 @@ impl Aligned<'_> {
         let keys = |steps: &[Located]| -> Vec<_> { steps.iter().map(|s| s.step.key()).collect() };
         let (c_keys, rust_keys) = (keys(c), keys(rust));
         let mut rows = Vec::new();
-        for op in capture_diff_slices(Algorithm::Myers, &c_keys, &rust_keys) {
-            let (c_range, rust_range) = (op.old_range(), op.new_range());
-            if let DiffOp::Equal { .. } = op {
-                for (c_step, rust_step) in c[c_range].iter().zip(&rust[rust_range]) {
-                    rows.push(both(&c_step.step, &rust_step.step, found));
-                }
-                continue;
+        let (mut c_at, mut rust_at) = (0, 0);
+        for side in diff::slice(&c_keys, &rust_keys) {
+            match side {
+                Both(..) => rows.push(both(&c[c_at].step, &rust[rust_at].step, found)),
+                Left(_) => rows.push(only_c(c, c_at, found)),
+                Right(_) => rows.push(self.only_rust(&rust[rust_at].step, found)),
             }
-            for at in c_range {
-                rows.push(only_c(c, at, found));
-            }
-            for at in rust_range {
-                rows.push(self.only_rust(&rust[at].step, found));
-            }
+            c_at += usize::from(!matches!(side, Right(_)));
+            rust_at += usize::from(!matches!(side, Left(_)));
         }
         rows
     }

@@ -9,11 +9,10 @@ use crate::decode::Decoder;
 use crate::judge::{Judge, Verdict};
 use crate::phase::Phase;
 use crate::places::{Places, Survey};
-use crate::read::{Event, Reader};
+use crate::read::{Event, Reader, TraceFile};
 use crate::run::DeviceInfo;
 use anyhow::{bail, Context, Result};
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 /// A trace that was judged.
@@ -34,19 +33,12 @@ impl Lane {
     ///
     /// The file cannot be read, a line of it is wrong, or no register access is in it.
     pub fn read(name: &str, path: &Path, devices: &[DeviceInfo]) -> Result<Lane> {
-        let mut file = match path.to_str() {
-            Some("-") => {
-                let mut spool = tempfile::tempfile().context("cannot make a temporary file")?;
-                io::copy(&mut io::stdin().lock(), &mut spool).context("cannot read the trace")?;
-                spool
-            }
-            _ => File::open(path).with_context(|| format!("cannot open {}", path.display()))?,
+        let file = TraceFile::open(path)?;
+        let judge = || -> Result<Lane> {
+            let survey = Survey::of(file.begin()?)?;
+            Lane::judge(name, file.begin()?, devices, &survey)
         };
-        let again = |file: &mut File| file.rewind().context("cannot read the trace again");
-        again(&mut file)?;
-        let survey = survey(&file).with_context(|| path.display().to_string())?;
-        again(&mut file)?;
-        Lane::judge(name, &file, devices, &survey).with_context(|| path.display().to_string())
+        judge().with_context(|| path.display().to_string())
     }
 
     /// Judges a trace that is in memory.
@@ -55,7 +47,7 @@ impl Lane {
     ///
     /// A line of it is wrong, or no register access is in it.
     pub fn of(name: &str, trace: &[u8], devices: &[DeviceInfo]) -> Result<Lane> {
-        let survey = survey(trace)?;
+        let survey = Survey::of(trace)?;
         Lane::judge(name, trace, devices, &survey)
     }
 
@@ -123,14 +115,6 @@ impl Lane {
             verdicts,
         })
     }
-}
-
-fn survey(input: impl Read) -> Result<Survey> {
-    let mut survey = Survey::default();
-    for event in Reader::new(BufReader::new(input))? {
-        survey.see(&event?);
-    }
-    Ok(survey)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod config;
 pub mod cost;
 mod cut;
 mod decode;
+pub mod ground;
 pub mod intended;
 mod judge;
 mod lane;

@@ -6,6 +6,7 @@ use anyhow::{bail, Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use virtio_check::ground::Ground;
 use virtio_check::pictures::{self, Named};
 use virtio_check::{
     check, compare, output, pre_2014, rules, DeviceInfo, Lane, Level, Measure, Run, Version,
@@ -65,6 +66,9 @@ enum Command {
         /// Where the pictures go.
         #[arg(long, value_name = "DIR", default_value = "target/trace")]
         output: PathBuf,
+        /// The colours.
+        #[arg(long, value_enum, default_value_t)]
+        ground: Ground,
         /// Traces, a lane each; NAME=FILE names the lane.
         #[arg(required = true)]
         files: Vec<String>,
@@ -204,8 +208,9 @@ fn run(command: Command) -> Result<bool> {
         Command::Picture {
             devices,
             output,
+            ground,
             files,
-        } => draw(&devices.devices, &output, &files)?,
+        } => draw(&devices.devices, &output, ground, &files)?,
         Command::Diff {
             devices,
             json,
@@ -293,7 +298,7 @@ fn named(files: &[String]) -> Vec<(String, &Path)> {
 }
 
 /// Writes the pictures and prints their names.
-fn draw(devices: &[DeviceInfo], output: &Path, files: &[String]) -> Result<()> {
+fn draw(devices: &[DeviceInfo], output: &Path, ground: Ground, files: &[String]) -> Result<()> {
     let load = |(name, path): (String, &Path)| -> Result<Named> {
         let run = Run::load(path, devices)?;
         Ok(Named { name, run })
@@ -306,7 +311,7 @@ fn draw(devices: &[DeviceInfo], output: &Path, files: &[String]) -> Result<()> {
     std::fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
     for (device, picture) in pictures {
         let path = output.join(format!("{device}.svg"));
-        std::fs::write(&path, picture.file())
+        std::fs::write(&path, picture.file(ground))
             .with_context(|| format!("cannot write {}", path.display()))?;
         println!("{}", path.display());
     }

@@ -7,9 +7,9 @@
 //! the device configuration, `inside+21?0/1` begins inside of a register. `[msix]` enables MSI-X, and
 //! `[freeze]` and `[restore]` begin these phases.
 
-use crate::access::{Access, Register};
+use crate::access::{number, Access, Register};
 use crate::phase::Phase;
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result};
 
 /// A word of the notation.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,19 +21,6 @@ pub enum Word {
     /// A phase begins.
     Phase(Phase),
 }
-
-const REGISTERS: [Register; 10] = [
-    Register::HostFeatures,
-    Register::GuestFeatures,
-    Register::QueuePfn,
-    Register::QueueNum,
-    Register::QueueSel,
-    Register::QueueNotify,
-    Register::Status,
-    Register::Isr,
-    Register::ConfigVector,
-    Register::QueueVector,
-];
 
 /// Reads words that are separated by spaces; each access gets its place as its line.
 ///
@@ -61,7 +48,7 @@ fn parse_word(line: usize, word: &str) -> Result<Word> {
         Some((value, size)) => (value, Some(size.parse().context("width")?)),
         None => (&rest[1..], None),
     };
-    let register = register(name)?;
+    let register: Register = name.parse()?;
     Ok(Word::Access(Access {
         line,
         time: None,
@@ -72,26 +59,6 @@ fn parse_word(line: usize, word: &str) -> Result<Word> {
         value: number(value)?,
         times: 1,
     }))
-}
-
-fn register(name: &str) -> Result<Register> {
-    if let Some(offset) = name.strip_prefix("config+") {
-        return Ok(Register::Config(offset.parse()?));
-    }
-    if let Some(offset) = name.strip_prefix("inside+") {
-        return Ok(Register::Inside(offset.parse()?));
-    }
-    match REGISTERS.into_iter().find(|r| r.to_string() == name) {
-        Some(register) => Ok(register),
-        None => bail!("unknown register"),
-    }
-}
-
-fn number(text: &str) -> Result<u64> {
-    Ok(match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16)?,
-        None => text.parse()?,
-    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! The SVG is written as markup and not by a plotting library: those that have a backend for SVG
 //! (plotters) cannot put a `<title>`, the tool-tip, into a mark.
 
+use crate::ground::{style, Ground};
 use crate::marks::{self, Mark, Span, Stage};
 use crate::{Breach, DeviceState, DeviceTrace, Phase};
 use maud::{html, Markup, PreEscaped, Render};
@@ -26,6 +27,8 @@ const HEAD: usize = 26;
 const AXIS: usize = 24;
 /// About the width of a character of the small text.
 const CHARACTER: usize = 6;
+/// No more than the width of a character of the words to a breach, which are bold.
+const BOLD: usize = 8;
 
 /// One driver's accesses to a device.
 pub struct Lane<'a> {
@@ -144,7 +147,7 @@ fn rows_of_words(lanes: &[Lane<'_>], panels: &[Panel]) -> usize {
 /// Where the words to a breach begin and end, beside the mark at `at`.
 fn words_at(at: usize, text: &str) -> (usize, usize) {
     let begin = at * CELL + CELL / 2 + 8;
-    (begin, begin + text.chars().count() * CHARACTER + 30)
+    (begin, begin + text.chars().count() * BOLD + 30)
 }
 
 fn row<'a>(lane: &Lane<'a>, panel: &Panel) -> Option<Row<'a>> {
@@ -184,12 +187,12 @@ impl Picture {
         self.frame(self.width, self.height, html! {})
     }
 
-    /// The SVG as a file of its own: with its colours and the legend.
-    pub fn file(&self) -> String {
+    /// The SVG as a file of its own: with the legend, and the colours of one scheme.
+    pub fn file(&self, ground: Ground) -> String {
         let width = self.width.max(LEGEND_WIDTH);
         let height = self.height + LEGEND_HEIGHT;
         let first = html! {
-            style { (PreEscaped(STYLE)) }
+            style { (PreEscaped(style(ground))) }
             rect.hs-paper width=(width) height=(height) {}
             g transform=(format!("translate(0 {})", self.height)) { (legend()) }
         };
@@ -367,9 +370,9 @@ fn with_licence(svg: Markup) -> String {
 }
 
 /// The legend as a file of its own.
-pub fn legend_file() -> String {
+pub fn legend_file(ground: Ground) -> String {
     let paper = html! {
-        style { (PreEscaped(STYLE)) }
+        style { (PreEscaped(style(ground))) }
         rect.hs-paper width=(LEGEND_WIDTH) height=(LEGEND_HEIGHT) {}
     };
     with_licence(legend_frame(paper))

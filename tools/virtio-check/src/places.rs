@@ -4,9 +4,11 @@
 
 use crate::access::NO_VECTOR;
 use crate::decode::{CONFIG_VECTOR, QUEUE_VECTOR};
-use crate::read::{Event, RawAccess, Region};
+use crate::read::{Event, RawAccess, Reader, Region};
 use crate::run::DeviceInfo;
+use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufReader, Read};
 
 /// No legacy BAR is shorter, and each is aligned to its length.
 const SHORTEST: u64 = 0x20;
@@ -37,6 +39,15 @@ struct Seen {
 }
 
 impl Survey {
+    /// Sees all events of a trace.
+    pub(crate) fn of(input: impl Read) -> Result<Self> {
+        let mut survey = Self::default();
+        for event in Reader::new(BufReader::new(input))? {
+            survey.see(&event?);
+        }
+        Ok(survey)
+    }
+
     /// Sees the next event.
     pub(crate) fn see(&mut self, event: &Event) {
         self.events += 1;

@@ -6,11 +6,12 @@ use crate::access::Access;
 use crate::decode::Decoder;
 use crate::phase::Phase;
 use crate::places::{Places, Survey};
-use crate::read::{self, Event, RawAccess};
+use crate::read::{Event, RawAccess, Reader, TraceFile};
 use crate::sleep;
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io::{BufReader, Read};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -108,51 +109,53 @@ pub struct Run {
 }
 
 impl Run {
-    /// Reads a trace file of QEMU's `log` backend.
+    /// Reads a trace file; of lines that are no register accesses nothing is kept.
     pub fn load(path: &Path, devices: &[DeviceInfo]) -> Result<Run> {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        Run::parse(&text, devices).with_context(|| path.display().to_string())
+        let file = TraceFile::open(path)?;
+        let read = || -> Result<Run> {
+            let survey = Survey::of(file.begin()?)?;
+            Run::read(file.begin()?, devices, &survey)
+        };
+        read().with_context(|| path.display().to_string())
     }
 
     /// Reads a trace; what comes before the first mark is firmware's and left out.
     pub fn parse(text: &str, devices: &[DeviceInfo]) -> Result<Run> {
-        let events = read::parse(text)?;
-        let marked = events.iter().any(|e| matches!(e, Event::Mark(_)));
-        let mut survey = Survey::default();
-        for event in &events {
-            survey.see(event);
-        }
-        let places = Places::new(devices, &survey);
-        let mut phase = if marked {
-            Phase::Ignore
-        } else {
-            Phase::Between
+        let survey = Survey::of(text.as_bytes())?;
+        Run::read(text.as_bytes(), devices, &survey)
+    }
+
+    fn read(input: impl Read, devices: &[DeviceInfo], survey: &Survey) -> Result<Run> {
+        let places = Places::new(devices, survey);
+        let mut phase = match survey.marked {
+            true => Phase::Ignore,
+            false => Phase::Between,
         };
-        let mut phases = vec![phase];
-        let mut raw: Vec<Vec<(usize, u64, &RawAccess)>> = vec![Vec::new(); places.devices.len()];
-        for event in &events {
-            match event {
+        let mut gathered: Vec<Gathered> = places.devices.iter().map(Gathered::new).collect();
+        gathered.iter_mut().for_each(|device| device.begin(phase));
+        for event in Reader::new(BufReader::new(input))? {
+            let access = match event? {
                 Event::Mark(mark) => {
-                    phase = *mark;
-                    phases.push(phase);
+                    phase = mark;
+                    gathered.iter_mut().for_each(|device| device.begin(phase));
+                    continue;
                 }
-                Event::Access(access) if phase != Phase::Ignore => {
-                    if access.phase.is_some_and(|told| told != phase) {
-                        phase = access.phase.unwrap_or(phase);
-                        phases.push(phase);
-                    }
-                    if let Some((device, offset)) = places.find(access) {
-                        raw[device].push((phases.len() - 1, offset, access));
-                    }
+                Event::Access(access) if phase != Phase::Ignore => access,
+                Event::Access(_) => continue,
+            };
+            if let Some(told) = access.phase.filter(|told| *told != phase) {
+                phase = told;
+                gathered.iter_mut().for_each(|device| device.begin(phase));
+            }
+            if let Some((device, offset)) = places.find(&access) {
+                if let Some(device) = gathered.get_mut(device) {
+                    device.push(offset, &access, !survey.marked);
                 }
-                Event::Access(_) => {}
             }
         }
-        let devices = places.devices.iter().zip(raw);
-        let devices = devices.map(|(info, raw)| device(info, &phases, &raw));
+        let devices = places.devices.iter().zip(gathered);
         Ok(Run {
-            devices: devices.collect(),
+            devices: devices.map(|(info, device)| device.finish(info)).collect(),
         })
     }
 
@@ -180,31 +183,53 @@ impl Run {
     }
 }
 
-fn device(info: &DeviceInfo, phases: &[Phase], raw: &[(usize, u64, &RawAccess)]) -> DeviceTrace {
-    let msix = info.msix.unwrap_or_default();
-    let mut decoder = Decoder::new(msix);
-    let mut segments: Vec<Segment> = phases
-        .iter()
-        .map(|&phase| Segment {
+/// The accesses to a device, as they are read.
+struct Gathered {
+    decoder: Decoder,
+    segments: Vec<Segment>,
+}
+
+impl Gathered {
+    fn new(info: &DeviceInfo) -> Self {
+        Self {
+            decoder: Decoder::new(info.msix.unwrap_or_default()),
+            segments: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self, phase: Phase) {
+        self.segments.push(Segment {
             phase,
             round: 0,
             accesses: Vec::new(),
-        })
-        .collect();
-    for (segment, offset, access) in raw {
-        segments[*segment]
-            .accesses
-            .push(decoder.decode(*offset, access));
+        });
     }
-    segments.retain(|s| s.phase != Phase::Ignore);
-    let mut trace = DeviceTrace {
-        name: info.name.clone(),
-        msix,
-        queues: info.queues,
-        segments: sleep::split(segments),
-    };
-    trace.number_rounds();
-    trace
+
+    /// Takes an access; one that only repeats the last one is counted if `polls` are.
+    fn push(&mut self, offset: u64, raw: &RawAccess, polls: bool) {
+        let access = self.decoder.decode(offset, raw);
+        let Some(segment) = self.segments.last_mut() else {
+            return;
+        };
+        match segment.accesses.last_mut() {
+            Some(last) if polls && last.same(&access) && !access.is_reset() => {
+                last.times += access.times;
+            }
+            _ => segment.accesses.push(access),
+        }
+    }
+
+    fn finish(mut self, info: &DeviceInfo) -> DeviceTrace {
+        self.segments.retain(|s| s.phase != Phase::Ignore);
+        let mut trace = DeviceTrace {
+            name: info.name.clone(),
+            msix: info.msix.unwrap_or_default(),
+            queues: info.queues,
+            segments: sleep::split(self.segments),
+        };
+        trace.number_rounds();
+        trace
+    }
 }
 
 #[cfg(test)]
@@ -264,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_bar_that_moves_stays_with_its_device() {
-        let text = line(1, 0xc000, READ_STATUS) + &line(1, 0xd040, READ_STATUS);
+        let text = line(1, 0xc000, READ_STATUS) + &line(1, 0xd040, (18, 1));
         let given = Run::parse(&text, &[named("blk", 0xc000), named("blk", 0xd040)]).unwrap();
         assert_eq!(counts(&given), [("blk", 2)]);
         let deduced = Run::parse(&text, &[named("blk", 0xc000)]).unwrap();
@@ -283,6 +308,19 @@ mod tests {
             + &line(3, 0xc000, READ_STATUS);
         let run = Run::parse(&text, &[]).unwrap();
         assert_eq!(counts(&run), [("device@c000", 3), ("device@c020", 1)]);
+    }
+
+    #[test]
+    fn polls_are_counted_unless_phases_are_marked() {
+        let polls = line(1, 0xc000, READ_STATUS).repeat(3);
+        let times = |text: &str| -> Vec<u64> {
+            let run = Run::parse(text, &[]).unwrap();
+            let segments = run.devices[0].segments.iter();
+            let accesses = segments.flat_map(|segment| &segment.accesses);
+            accesses.map(|access| access.times).collect()
+        };
+        assert_eq!(times(&polls), [3]);
+        assert_eq!(times(&(mark(Phase::Probe) + &polls)), [1, 1, 1]);
     }
 
     #[test]

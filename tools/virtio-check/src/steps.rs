@@ -421,35 +421,16 @@ fn takes_down(group: &[&Access]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notation::{parse, Word};
 
     /// Makes steps of accesses like `STATUS=0` and `QUEUE_NUM?256`.
     fn of(text: &str) -> Vec<String> {
-        let registers = [
-            Register::Status,
-            Register::Isr,
-            Register::GuestFeatures,
-            Register::QueueSel,
-            Register::QueueNum,
-            Register::QueuePfn,
-            Register::QueueVector,
-            Register::ConfigVector,
-        ];
-        let parse = |word: &str| {
-            let at = word.find(['=', '?']).unwrap();
-            let find = |r: &&Register| r.to_string() == word[..at];
-            let register = *registers.iter().find(find).unwrap();
-            Access {
-                line: 0,
-                time: None,
-                cpu: 0,
-                register,
-                write: word.contains('='),
-                size: register.width().unwrap(),
-                value: word[at + 1..].parse().unwrap(),
-                times: 1,
-            }
-        };
-        let accesses: Vec<Access> = text.split_whitespace().map(parse).collect();
+        let words = parse(text).unwrap().into_iter();
+        let accesses = words.map(|word| match word {
+            Word::Access(access) => access,
+            other => panic!("{other:?} is no access"),
+        });
+        let accesses: Vec<Access> = accesses.collect();
         let steps = steps(&accesses, None);
         assert!(steps.iter().map(|s| s.accesses).sum::<usize>() <= accesses.len());
         steps.iter().map(|s| s.step.to_string()).collect()

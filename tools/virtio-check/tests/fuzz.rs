@@ -9,6 +9,7 @@
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use virtio_check::ground::Ground;
 use virtio_check::pictures::{pictures, Named};
 use virtio_check::{
     compare, cut, notation, output, pre_2014, reduce, DeviceInfo, Lane, Level, Measure, Run,
@@ -110,7 +111,9 @@ fn use_all(bytes: &[u8], devices: &[DeviceInfo]) -> bool {
             name: "lane".into(),
             run,
         }]) {
-            drawn.iter().for_each(|(_, picture)| drop(picture.file()));
+            drawn
+                .iter()
+                .for_each(|(_, picture)| drop(picture.file(Ground::Light)));
         }
     }
     let Ok(lane) = Lane::of("lane", bytes, devices) else {

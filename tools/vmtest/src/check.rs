@@ -47,11 +47,12 @@ const STEPS: [Step; 5] = [
 ];
 
 /// The tests that continuous integration has the time for.
-const CHECKED: [&str; 34] = [
+const CHECKED: [&str; 35] = [
     "pc-msix-4cpu",
     "pc-intx-1cpu",
     "q35-shared-4cpu",
     "q35-msix-1cpu",
+    "arm64",
     "refusals",
     "pci-reset-msix",
     "surprise-removal-msix",
@@ -130,7 +131,7 @@ pub(crate) fn compare(setup: &Setup) -> Result<Count> {
 fn compare_all<W: Write>(setup: &Setup, in_full: bool, ktap: &mut Ktap<W>) -> Result<()> {
     let mut caught = true;
     for interrupts in COMPARED {
-        let layout = compare::layout(interrupts);
+        let layout = compare::layout(setup.machine.arch, interrupts);
         let name = comparison(interrupts);
         match compare::compare(setup, &layout) {
             Ok((report, run)) => {
@@ -164,7 +165,7 @@ pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     };
     let tests: Vec<_> = tests::all(Cycles::FEW)
         .into_iter()
-        .chain(tests::debugging())
+        .chain(tests::on_built_kernels())
         .filter(is_checked)
         .collect();
     ensure!(
@@ -188,7 +189,7 @@ pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     // the tests that need it.
     for test in &tests {
         if runner::not_run(setup, test).is_none() {
-            let _ = setup.on(test.layout.kernel);
+            let _ = setup.on(test.layout.kernel, test.layout.arch());
         }
     }
     let stopped = Arc::new(AtomicBool::new(false));

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
+use machine::Arch;
 use serde_json::json;
 use virtio_check::{DeviceInfo, Observations, Phase, Report, Run, INTENDED};
 
@@ -28,8 +29,8 @@ struct Recording {
 }
 
 /// The machine on which both drivers are recorded.
-pub(crate) fn layout(interrupts: Interrupts) -> Layout {
-    let mut layout = Layout::new(Board::Pc, interrupts, 4);
+pub(crate) fn layout(arch: Arch, interrupts: Interrupts) -> Layout {
+    let mut layout = Layout::new(Board::usual(arch), interrupts, 4);
     layout.traced = true;
     layout
 }
@@ -78,8 +79,9 @@ pub(crate) fn observe_slot(
         let digits = text.trim_start_matches("0x").to_owned();
         u64::from_str_radix(&digits, 16).with_context(|| format!("{text:?} is no address"))
     };
-    let first = number(take("bar_first")?)?;
-    let last = number(take("bar_last")?)?;
+    let ports_at = vm.layout().board.ports_at();
+    let first = number(take("bar_first")?)? + ports_at;
+    let last = number(take("bar_last")?)? + ports_at;
     let info = DeviceInfo {
         name: name.to_owned(),
         bar_base: first,

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use machine::{Qemu, Variant};
+use machine::{Arch, Qemu, Variant};
 
 use crate::scripted_slot::Scripted;
 
@@ -17,6 +17,58 @@ pub(crate) enum Board {
     Pc,
     /// Q35: each device behind a PCIe root port, hot-plug by the port.
     Q35,
+    /// QEMU's machine of arm64: like Q35, and I/O ports are mapped as memory. It has no S3.
+    Virt,
+}
+
+impl Board {
+    /// The one on which most tests of an architecture run.
+    pub(crate) fn usual(arch: Arch) -> Self {
+        match arch {
+            Arch::Amd64 => Self::Pc,
+            Arch::Arm64 => Self::Virt,
+        }
+    }
+
+    /// The architecture of its processors.
+    pub(crate) fn arch(self) -> Arch {
+        match self {
+            Self::Pc | Self::Q35 => Arch::Amd64,
+            Self::Virt => Arch::Arm64,
+        }
+    }
+
+    /// Whether devices are behind PCIe root ports.
+    fn has_root_ports(self) -> bool {
+        match self {
+            Self::Pc => false,
+            Self::Q35 | Self::Virt => true,
+        }
+    }
+
+    /// Whether it can suspend to memory.
+    pub(crate) fn has_s3(self) -> bool {
+        match self {
+            Self::Pc | Self::Q35 => true,
+            Self::Virt => false,
+        }
+    }
+
+    /// The serial ports of the kernel log, of commands and of a shell, as the guest names them.
+    pub(crate) fn serial_ports(self) -> [&'static str; 3] {
+        match self {
+            Self::Pc | Self::Q35 => ["ttyS0", "ttyS1", "ttyS2"],
+            Self::Virt => ["ttyAMA0", "ttyS0", "ttyS1"],
+        }
+    }
+
+    /// Where in QEMU's memory I/O port 0 is, as its traces tell.
+    pub(crate) fn ports_at(self) -> u64 {
+        match self {
+            Self::Pc | Self::Q35 => 0,
+            Self::Virt => 0x3eff_0000,
+        }
+    }
 }
 
 impl fmt::Display for Board {
@@ -24,6 +76,7 @@ impl fmt::Display for Board {
         out.write_str(match self {
             Self::Pc => "pc",
             Self::Q35 => "q35",
+            Self::Virt => "virt",
         })
     }
 }
@@ -297,7 +350,7 @@ impl Layout {
     /// How many times longer than on the standard kernel everything may take.
     pub(crate) fn slowness(&self) -> u32 {
         match self.kernel {
-            Variant::Standard => 1,
+            Variant::Standard | Variant::NoMsi | Variant::NoSmp => 1,
             Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 8,
         }
     }
@@ -310,7 +363,7 @@ impl Layout {
     /// Its memory in MiB; KASAN's shadow takes an eighth of it.
     fn memory(&self) -> u32 {
         let usual = match self.kernel {
-            Variant::Standard => 512,
+            Variant::Standard | Variant::NoMsi | Variant::NoSmp => 512,
             Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 768,
         };
         usual + self.more_memory
@@ -320,6 +373,7 @@ impl Layout {
     pub(crate) fn policy(&self, kind: Kind) -> &'static str {
         match self.interrupts {
             _ if kind == Kind::Balloon && !self.balloon_msix => "intx",
+            _ if self.kernel == Variant::NoMsi => "intx",
             Interrupts::PerQueue => "per-queue",
             Interrupts::Shared if kind.wanted_vectors(self.cpus) <= 2 => "per-queue",
             Interrupts::Shared => "shared",
@@ -327,13 +381,18 @@ impl Layout {
         }
     }
 
+    /// The architecture of the kernel that it runs.
+    pub(crate) fn arch(&self) -> Arch {
+        self.board.arch()
+    }
+
     /// The argument of `-device` or `device_add` for a device.
     pub(crate) fn device(&self, kind: Kind) -> String {
         let (bus, address) = match (self.board, kind) {
             (Board::Pc, _) => ("pci.0".to_owned(), kind.slot()),
             // Needs no hot-plug, and the ports' windows leave no room for more I/O space.
-            (Board::Q35, Kind::Swap) => ("pcie.0".to_owned(), kind.slot()),
-            (Board::Q35, _) => (format!("port-{}", kind.name()), "00"),
+            (Board::Q35 | Board::Virt, Kind::Swap) => ("pcie.0".to_owned(), kind.slot()),
+            (Board::Q35 | Board::Virt, _) => (format!("port-{}", kind.name()), "00"),
         };
         let vectors = match self.interrupts {
             Interrupts::PerQueue => kind.wanted_vectors(self.cpus),
@@ -375,6 +434,11 @@ impl Layout {
                 let native = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off";
                 add("-global", native.to_owned());
             }
+            Board::Virt => {
+                add("-machine", "virt".to_owned());
+                // The architecture's own pointer authentication is slow to emulate.
+                add("-cpu", "max,pauth-impdef=on".to_owned());
+            }
         }
         add("-smp", self.cpus.to_string());
         add("-m", self.memory().to_string());
@@ -390,7 +454,7 @@ impl Layout {
             );
         }
         for &kind in &self.kinds {
-            if self.board == Board::Q35 && kind != Kind::Swap {
+            if self.board.has_root_ports() && kind != Kind::Swap {
                 let (name, slot) = (kind.name(), kind.slot());
                 add(
                     "-device",
@@ -447,7 +511,7 @@ mod tests {
 
     #[test]
     fn every_device_is_legacy_and_has_a_place_of_its_own() {
-        for board in [Board::Pc, Board::Q35] {
+        for board in [Board::Pc, Board::Q35, Board::Virt] {
             let layout = Layout::new(board, Interrupts::PerQueue, 4).with_swap();
             let mut slots: Vec<_> = layout.kinds.iter().map(|kind| kind.slot()).collect();
             slots.sort_unstable();

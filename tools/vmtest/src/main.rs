@@ -115,9 +115,9 @@ enum Command {
     Soak(soak::Options),
     /// Boots a VM with the driver loaded and gives a shell in it.
     Shell {
-        /// The kind of machine.
-        #[arg(long, default_value = "pc")]
-        board: Board,
+        /// The kind of machine [the usual one of the architecture].
+        #[arg(long)]
+        board: Option<Board>,
         /// The interrupts that the devices offer.
         #[arg(long, default_value = "msix")]
         interrupts: Interrupts,
@@ -167,7 +167,7 @@ fn run(arguments: Arguments) -> Result<bool> {
             cycles,
         } => {
             let mut tests = tests::all(cycles);
-            tests.extend(tests::debugging());
+            tests.extend(tests::on_built_kernels());
             let tests = tests::select(tests, &names);
             if print_command {
                 for test in &tests {
@@ -178,7 +178,11 @@ fn run(arguments: Arguments) -> Result<bool> {
             check::run_tests(&setup, &tests)?.is_good()
         }
         Command::Vm => main_job::run(&setup)?,
-        Command::Matrix => check::run_tests(&setup, &tests::all(Cycles::MATRIX))?.is_good(),
+        Command::Matrix => {
+            let mut tests = tests::all(Cycles::MATRIX);
+            tests.retain(|test| test.layout.arch() == setup.machine.arch);
+            check::run_tests(&setup, &tests)?.is_good()
+        }
         Command::Compare => check::compare(&setup)?.is_good(),
         Command::Hostile(options) => hostile::run(&setup, &options)?,
         Command::Random(seeds) => hostile::run_seeds(&setup, &seeds)?,
@@ -199,6 +203,7 @@ fn run(arguments: Arguments) -> Result<bool> {
             interrupts,
             cpus,
         } => {
+            let board = board.unwrap_or_else(|| Board::usual(setup.machine.arch));
             shell::run(&setup, &Layout::new(board, interrupts, cpus).with_swap())?;
             true
         }

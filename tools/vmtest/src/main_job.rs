@@ -6,6 +6,7 @@ use std::io::stdout;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use machine::Arch;
 use virtio_check::{Phase, Report};
 
 use crate::compare;
@@ -24,8 +25,8 @@ use crate::vm::BOOT;
 const PHASES: [Phase; 4] = [Phase::Probe, Phase::Freeze, Phase::Restore, Phase::Remove];
 
 /// The machine of the main job.
-pub(crate) fn layout() -> Layout {
-    Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_swap()
+pub(crate) fn layout(arch: Arch) -> Layout {
+    Layout::new(Board::usual(arch), Interrupts::PerQueue, 2).with_swap()
 }
 
 /// Load, input and output of these devices, sleep in these ways, removal.
@@ -47,14 +48,15 @@ pub(crate) fn cells(kinds: impl IntoIterator<Item = Kind>, sleep: Vec<Cell>) -> 
     cells
 }
 
-fn test() -> Test {
+fn test(arch: Arch) -> Test {
+    let layout = layout(arch);
     Test {
         name: "vm".to_owned(),
         about: "every device, I/O, every kind of sleep".to_owned(),
-        layout: layout(),
+        cells: cells(Kind::TESTED, sleep::cells(layout.board, Cycles::FEW)),
+        layout,
         boot: BOOT,
         limit: Duration::from_secs(1200),
-        cells: cells(Kind::TESTED, sleep::cells(Cycles::FEW)),
     }
 }
 
@@ -66,11 +68,12 @@ pub(crate) fn run(setup: &Setup) -> Result<bool> {
         setup.driver
     );
     let compared = setup.driver == Driver::Rust;
+    let arch = setup.machine.arch;
     let mut ktap = Ktap::new(stdout());
     ktap.begin(1 + usize::from(compared))?;
-    let results = runner::report(setup, &test(), &mut ktap)?;
+    let results = runner::report(setup, &test(arch), &mut ktap)?;
     let report = if compared {
-        let outcome = compare::compare(setup, &compare::layout(Interrupts::PerQueue));
+        let outcome = compare::compare(setup, &compare::layout(arch, Interrupts::PerQueue));
         let good = matches!(&outcome, Ok((report, _)) if report.ok());
         let name = "comparison with the C driver";
         match outcome {

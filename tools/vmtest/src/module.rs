@@ -5,12 +5,12 @@
 //! Each has a copy of the sources of its own, so that the module in the repository's root stays
 //! what it is.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
-use machine::{Machine, Variant};
 
 /// The module's file, in the repository's root and in a copy.
 pub(crate) const MODULE: &str = "virtio_pci_rs.ko";
@@ -31,7 +31,15 @@ const SOURCES: [&str; 9] = [
 /// Variables of an outer `make`.
 pub(crate) const MAKE_VARIABLES: [&str; 4] = ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"];
 
-/// Builds the module for a kernel, as far as something has changed; gives its path.
+/// A module that was built.
+pub(crate) struct Built {
+    /// Its file.
+    pub(crate) module: PathBuf,
+    /// What was said meanwhile.
+    pub(crate) log: PathBuf,
+}
+
+/// Builds the module for the kernel of this name, as far as something has changed.
 ///
 /// # Errors
 ///
@@ -39,10 +47,10 @@ pub(crate) const MAKE_VARIABLES: [&str; 4] = ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"
 pub(crate) fn build(
     root: &Path,
     logs: &Path,
-    variant: Variant,
-    machine: &Machine,
-) -> Result<PathBuf> {
-    let name = variant.name();
+    name: &str,
+    kdir: &Path,
+    make_env: &[(String, OsString)],
+) -> Result<Built> {
     let copy = copy(root, name)?;
     fs::create_dir_all(logs).with_context(|| format!("cannot make {}", logs.display()))?;
     let path = logs.join(format!("module-{name}.log"));
@@ -54,9 +62,9 @@ pub(crate) fn build(
     let status = make
         .arg("-C")
         .arg(&copy)
-        .arg(format!("KDIR={}", machine.tree()?.display()))
+        .arg(format!("KDIR={}", kdir.display()))
         .arg("module")
-        .envs(machine.make_env.iter().map(|(name, value)| (name, value)))
+        .envs(make_env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -67,7 +75,10 @@ pub(crate) fn build(
         "the module does not build for the {name} kernel ({status}), see {}",
         path.display()
     );
-    Ok(copy.join(MODULE))
+    Ok(Built {
+        module: copy.join(MODULE),
+        log: path,
+    })
 }
 
 /// Brings a copy of the sources up to date; gives its folder.

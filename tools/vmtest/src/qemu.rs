@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use machine::Variant;
+use machine::{Arch, Variant};
 
 use crate::failure::{Failure, Outcome};
 use crate::layout::Layout;
@@ -20,14 +20,20 @@ use crate::setup::{Driver, Setup};
 use crate::vm;
 
 /// What the kernel is told in every test.
+const KERNEL_ARGUMENTS: &str = "no_console_suspend panic=-1 oops=panic \
+    panic_on_warn=1 softlockup_panic=1 watchdog_thresh=60 hung_task_panic=1 printk.devkmsg=on \
+    suspend.pm_test_delay=0 hibernate.pm_test_delay=0 \
+    scsi_mod.scan=manual";
+
+/// What it is told on x86.
 ///
 /// `tsc=nowatchdog`: while the kernel boots, its clocksource watchdog may wait, with interrupts off,
 /// for another processor, which `stop_machine()` holds until the first one stops as well. The wait is
 /// limited by a clock that stands still meanwhile, and the boot never ends.
-const KERNEL_ARGUMENTS: &str = "console=ttyS0 no_console_suspend panic=-1 oops=panic \
-    panic_on_warn=1 softlockup_panic=1 watchdog_thresh=60 hung_task_panic=1 printk.devkmsg=on \
-    suspend.pm_test_delay=0 hibernate.pm_test_delay=0 hibernate=nocompress \
-    scsi_mod.scan=manual no_timer_check tsc=nowatchdog";
+///
+/// An image that is not compressed saves time. On arm64 the kernel warns when it reads one: it flushes
+/// the instruction cache of all processors in the softirq of the disk.
+const X86_ARGUMENTS: &str = " no_timer_check tsc=nowatchdog hibernate=nocompress";
 
 /// What the debug kernel is told besides. The slab allocator keeps arrays of objects that it is to
 /// give away next, and leaves them there when they are given away, which kmemleak takes for
@@ -92,9 +98,17 @@ pub(crate) fn command_line(
     add(&["-accel", setup.accel.name()]);
     let console = format!("file,id=console,path={name}/console.log,append=on");
     add(&["-chardev", &console, "-serial", "chardev:console"]);
-    for (id, option) in [("control", "-serial"), ("shell", "-serial")] {
+    for id in ["control", "shell"] {
         let socket = format!("socket,id={id},path={name}/{id}.socket,server=on,wait=off");
-        add(&["-chardev", &socket, option, &format!("chardev:{id}")]);
+        add(&["-chardev", &socket]);
+        if layout.arch() == Arch::Amd64 {
+            add(&["-serial", &format!("chardev:{id}")]);
+        }
+    }
+    if layout.arch() == Arch::Arm64 {
+        // The machine has one serial port of its own.
+        let ports = "pci-serial-2x,chardev1=control,chardev2=shell,addr=0x01";
+        add(&["-device", ports]);
     }
     let monitor = format!("unix:{name}/monitor.socket,server=on,wait=off");
     add(&["-qmp", &monitor]);
@@ -105,8 +119,14 @@ pub(crate) fn command_line(
         "-initrd",
         &initrd,
     ]);
+    let [console, control, shell] = layout.board.serial_ports();
+    let of_arch = match layout.arch() {
+        Arch::Amd64 => X86_ARGUMENTS,
+        Arch::Arm64 => "",
+    };
     let mut words = format!(
-        "{KERNEL_ARGUMENTS} vmtest.tag={tag} vmtest.slowness={} {}",
+        "console={console} {KERNEL_ARGUMENTS}{of_arch} vmtest.tag={tag} vmtest.slowness={} \
+         vmtest.control={control} vmtest.shell={shell} {}",
         layout.slowness(),
         driver_words(setup.driver, setup.c_is_built_in())
     );

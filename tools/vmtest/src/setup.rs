@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use machine::{Machine, Qemu, Variant};
+use machine::{Arch, Kernel, Machine, Qemu, Variant};
 
 use crate::failure::{Failure, Outcome};
 use crate::guest_program;
@@ -111,7 +111,7 @@ pub(crate) struct Setup {
     /// Programs for the guest, beside busybox.
     pub(crate) programs: Vec<PathBuf>,
     /// The other kernels that were set up in this run.
-    others: Arc<Mutex<BTreeMap<Variant, Other>>>,
+    others: Arc<Mutex<BTreeMap<(Variant, Arch), Other>>>,
     /// The newer QEMU, once it was needed.
     newer_qemu: Arc<Mutex<Option<Qemu>>>,
     /// The driver under test.
@@ -182,7 +182,8 @@ impl Setup {
 
     /// Whether the kernel is of the series that the records of the C driver are of.
     pub(crate) fn is_recorded_series(&self) -> bool {
-        known::series_of(&self.machine.kernel_release) == machine::SERIES
+        let release = known::series_of(&self.machine.kernel_release);
+        release == machine::Series::default().to_string()
     }
 
     /// The same for tests on the standard kernel alone.
@@ -208,13 +209,13 @@ impl Setup {
     }
 
     /// The same with another kernel, which is set up at its first use.
-    pub(crate) fn on(&self, kernel: Variant) -> Result<Self> {
+    pub(crate) fn on(&self, kernel: Variant, arch: Arch) -> Result<Self> {
         let mut other = self.clone();
-        if kernel == Variant::Standard {
+        if (kernel, arch) == (Variant::Standard, self.machine.arch) {
             return Ok(other);
         }
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = match others.entry(kernel) {
+        let made = match others.entry((kernel, arch)) {
             Entry::Occupied(made) => made.into_mut(),
             Entry::Vacant(place) => {
                 let driver = match self.module {
@@ -224,11 +225,31 @@ impl Setup {
                 let mut options = Self::options(&self.root, driver)?;
                 options.kdir = None;
                 options.variant = kernel;
+                if arch != options.arch {
+                    // What the user gives is for the architecture that is under test.
+                    options.arch = arch;
+                    options.kernel = Kernel::Stock;
+                    options.kernel_source = None;
+                }
                 let machine = machine::ensure(&options, &|line| eprintln!("{line}"))?;
-                let build = || module::build(&self.root, &self.logs, kernel, &machine);
+                let (name, programs) = match kernel {
+                    Variant::Standard => (arch.debian(), Vec::new()),
+                    _ => {
+                        let program = guest_program::build(&self.root, "failnth")?;
+                        (kernel.name(), vec![program])
+                    }
+                };
+                let module = match &self.module {
+                    Some(_) => {
+                        let (kdir, make_env) = (machine.tree()?, &machine.make_env);
+                        let built = module::build(&self.root, &self.logs, name, kdir, make_env)?;
+                        Some(built.module)
+                    }
+                    None => None,
+                };
                 place.insert(Other {
-                    module: self.module.as_ref().map(|_| build()).transpose()?,
-                    programs: vec![guest_program::build(&self.root, "failnth")?],
+                    module,
+                    programs,
                     machine,
                 })
             }
@@ -241,7 +262,7 @@ impl Setup {
 
     /// The same with the kernel and the programs of a machine.
     pub(crate) fn for_layout(&self, layout: &Layout) -> Result<Self> {
-        let mut other = self.on(layout.kernel)?;
+        let mut other = self.on(layout.kernel, layout.arch())?;
         for program in layout.programs {
             let program = guest_program::build(&self.root, program)?;
             other.programs.push(program);
@@ -253,7 +274,10 @@ impl Setup {
     /// several processors if TCG is not reliable with them.
     pub(crate) fn qemu(&self, layout: &Layout) -> Result<Qemu> {
         let own = &self.machine.qemu;
-        let is_reliable = layout.cpus == 1 || self.accel == Accel::Kvm || own.parallel_tcg;
+        let is_reliable = layout.cpus == 1
+            || layout.arch() != Arch::Amd64
+            || self.accel == Accel::Kvm
+            || own.parallel_tcg;
         if layout.scripted.is_empty() && is_reliable {
             return Ok(own.clone());
         }

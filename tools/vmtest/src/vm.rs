@@ -125,15 +125,16 @@ impl Vm {
         let (line, tag) = prepare(setup, layout, dir)?;
         let scripted = layout.scripted.iter().map(|device| device.start(dir));
         let scripted = scripted.collect::<Result<_>>()?;
+        let of_kernel = setup.on(layout.kernel, layout.arch())?;
         let races = match layout.kernel {
-            Variant::Kcsan => Some(Watch::new(setup.on(layout.kernel)?.machine.tree()?)?),
+            Variant::Kcsan => Some(Watch::new(of_kernel.machine.tree()?)?),
             _ => None,
         };
         let (qemu, qmp, channel) = start(&line, dir, &tag, 0)?;
         let mut vm = Self {
-            layout: layout.on(&setup.qemu(layout)?),
+            layout: layout.on(&of_kernel.qemu(layout)?),
             driver: setup.driver,
-            c_is_built_in: setup.on(layout.kernel)?.c_is_built_in(),
+            c_is_built_in: of_kernel.c_is_built_in(),
             dir: dir.to_owned(),
             tag,
             line,

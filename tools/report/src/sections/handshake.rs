@@ -9,6 +9,7 @@ use virtio_check::{check, Breach, Difference, Phase, PhaseReport};
 use super::{interrupts, missing};
 use crate::facts::Facts;
 use crate::section::{Block, Cell, Picture, Section, Table};
+use virtio_check::ground::Ground;
 use virtio_check::picture::{self, draw, legend_picture, panels};
 use virtio_check::pictures::lane;
 
@@ -28,7 +29,7 @@ pub(super) fn pictures(facts: &Facts) -> Section {
             title: "Legend".into(),
             name: "legend".into(),
             svg: legend_picture(),
-            file: picture::legend_file(),
+            file: picture::legend_file(Ground::Light),
             open: true,
         }));
     }
@@ -58,7 +59,7 @@ pub(super) fn pictures(facts: &Facts) -> Section {
                 title,
                 name: format!("handshake-{name}-{mode}"),
                 svg: drawn.inline(),
-                file: drawn.file(),
+                file: drawn.file(Ground::Light),
                 open: name == "blk" && mode == "msix",
             }));
         }

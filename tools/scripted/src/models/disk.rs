@@ -2,7 +2,9 @@
 
 //! A disk on a file (virtio 1.4, 5.2).
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -33,22 +35,62 @@ const S_UNSUPP: u8 = 2;
 pub(crate) struct Disk {
     file: File,
     sectors: u64,
+    /// The sectors that were written, if the file is not to be.
+    written: Option<BTreeMap<u64, Vec<u8>>>,
 }
 
 impl Disk {
     /// Opens the file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = File::options()
-            .read(true)
-            .write(true)
+        Self::new(path, File::options().read(true).write(true), None)
+    }
+
+    /// Opens the file to be read only.
+    pub(crate) fn snapshot(path: &Path) -> Result<Self> {
+        Self::new(path, File::options().read(true), Some(BTreeMap::new()))
+    }
+
+    fn new(
+        path: &Path,
+        options: &OpenOptions,
+        written: Option<BTreeMap<u64, Vec<u8>>>,
+    ) -> Result<Self> {
+        let file = options
             .open(path)
             .with_context(|| format!("cannot open {}", path.display()))?;
         let sectors = file.metadata()?.len() / SECTOR;
-        Ok(Self { file, sectors })
+        Ok(Self {
+            file,
+            sectors,
+            written,
+        })
+    }
+
+    fn read(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, at)?;
+        let Some(written) = &self.written else {
+            return Ok(());
+        };
+        for (part, sector) in bytes.chunks_mut(SECTOR as usize).zip(at / SECTOR..) {
+            if let Some(own) = written.get(&sector) {
+                let len = part.len().min(own.len());
+                part[..len].copy_from_slice(&own[..len]);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
+        let Some(written) = &mut self.written else {
+            return self.file.write_all_at(bytes, at);
+        };
+        let sectors = bytes.chunks(SECTOR as usize).zip(at / SECTOR..);
+        written.extend(sectors.map(|(part, sector)| (sector, part.to_vec())));
+        Ok(())
     }
 
     /// The bytes to give back, without the status that comes last.
-    fn request(&self, given: &[u8], room: usize) -> Result<Vec<u8>, u8> {
+    fn request(&mut self, given: &[u8], room: usize) -> Result<Vec<u8>, u8> {
         let (header, data) = given.split_at_checked(HEADER).ok_or(S_IOERR)?;
         let (kind, rest) = header.split_first_chunk().ok_or(S_IOERR)?;
         let sector = rest.last_chunk().ok_or(S_IOERR)?;
@@ -62,13 +104,11 @@ impl Disk {
         match u32::from_le_bytes(*kind) {
             T_IN if inside(room) => {
                 let mut bytes = vec![0; room];
-                self.file
-                    .read_exact_at(&mut bytes, at)
-                    .map_err(|_| S_IOERR)?;
+                self.read(&mut bytes, at).map_err(|_| S_IOERR)?;
                 Ok(bytes)
             }
             T_OUT if inside(data.len()) => {
-                self.file.write_all_at(data, at).map_err(|_| S_IOERR)?;
+                self.write(data, at).map_err(|_| S_IOERR)?;
                 Ok(Vec::new())
             }
             // The file is read by the machine that wrote it.
@@ -161,6 +201,20 @@ mod tests {
         let read = answer(&mut disk, &request(T_IN, 3, &[]), data.len() + 1);
         assert_eq!(read[..data.len()], data);
         assert_eq!(read.last(), Some(&S_OK));
+    }
+
+    #[test]
+    fn a_snapshot_does_not_write_to_its_file() {
+        let (file, mut disk) = disk();
+        let (old, new) = ([7; SECTOR as usize], [9; SECTOR as usize]);
+        answer(&mut disk, &request(T_OUT, 3, &old), 1);
+        let mut snapshot = Disk::snapshot(file.path()).unwrap();
+        assert_eq!(answer(&mut snapshot, &request(T_OUT, 4, &new), 1), [S_OK]);
+        let both = answer(&mut snapshot, &request(T_IN, 3, &[]), 2 * old.len() + 1);
+        assert_eq!(both[..old.len()], old);
+        assert_eq!(both[old.len()..2 * old.len()], new);
+        let read = answer(&mut disk, &request(T_IN, 4, &[]), old.len() + 1);
+        assert_eq!(read[..old.len()], [0; SECTOR as usize]);
     }
 
     #[test]

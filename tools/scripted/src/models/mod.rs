@@ -21,6 +21,8 @@ pub enum Kind {
     Rng,
     /// A disk on this file: one virtqueue.
     Disk(PathBuf),
+    /// The same, but what is written to it is kept in memory and forgotten with the device.
+    Snapshot(PathBuf),
     /// A serial port that sends back what it gets: two virtqueues.
     Console,
 }
@@ -29,9 +31,18 @@ impl Kind {
     /// The virtio device type.
     pub fn device_type(&self) -> u16 {
         match self {
-            Self::Disk(_) => 2,
+            Self::Disk(_) | Self::Snapshot(_) => 2,
             Self::Console => 3,
             Self::Rng => 4,
+        }
+    }
+
+    /// The PCI device id that the specification lists for it (virtio 1.4, 4.1.2.1).
+    pub(crate) fn listed_id(&self) -> u16 {
+        match self {
+            Self::Disk(_) | Self::Snapshot(_) => 0x1001,
+            Self::Console => 0x1003,
+            Self::Rng => 0x1005,
         }
     }
 
@@ -44,6 +55,7 @@ impl Kind {
         Ok(match self {
             Self::Rng => Box::new(Random::new()),
             Self::Disk(path) => Box::new(Disk::open(path)?),
+            Self::Snapshot(path) => Box::new(Disk::snapshot(path)?),
             Self::Console => Box::new(Console::default()),
         })
     }

@@ -14,7 +14,9 @@ mod vfio;
 
 use crate::phase::{Phase, MARK_PORT};
 use anyhow::{bail, Context, Result};
-use std::io::{BufRead, ErrorKind};
+use std::fs::File;
+use std::io::{self, BufRead, ErrorKind, Seek};
+use std::path::Path;
 
 /// The name of the legacy BAR's memory region in QEMU.
 const LEGACY_REGION: &str = "virtio-pci";
@@ -68,6 +70,31 @@ pub(crate) enum Event {
     Access(RawAccess),
     /// The beginning of a phase.
     Mark(Phase),
+}
+
+/// A trace file that is read more than once.
+pub(crate) struct TraceFile(File);
+
+impl TraceFile {
+    /// Opens a file; `-` is the standard input.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        if path.to_str() != Some("-") {
+            let file = File::open(path);
+            return Ok(Self(
+                file.with_context(|| format!("cannot open {}", path.display()))?,
+            ));
+        }
+        let mut spool = tempfile::tempfile().context("cannot make a temporary file")?;
+        io::copy(&mut io::stdin().lock(), &mut spool).context("cannot read the trace")?;
+        Ok(Self(spool))
+    }
+
+    /// Reads it from its beginning.
+    pub(crate) fn begin(&self) -> Result<&File> {
+        let mut file = &self.0;
+        file.rewind().context("cannot read the trace again")?;
+        Ok(file)
+    }
 }
 
 /// Reads the events of a trace, one after the other.

@@ -5,6 +5,7 @@
 //! Of each kernel only that is made which modules need, a minute or two at the first time.
 
 mod build;
+mod stock;
 mod variants;
 
 use std::io::{stdout, Write};
@@ -13,9 +14,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{ensure, Context, Result};
-use machine::Variant;
+use machine::{Arch, Variant};
 
 use build::{Outcome, Site};
+use stock::Stock;
 use variants::Variant as Configuration;
 
 use crate::ktap::{Count, Ktap};
@@ -26,13 +28,13 @@ use crate::table::Table;
 /// Which kernels.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Parts of names of configurations; none is all.
+    /// Parts of names of configurations and of stock kernels; none is all.
     names: Vec<String>,
     /// Only those that `make check` has the time for.
     #[arg(long)]
     quick: bool,
-    /// Kernel source; given more than once, the configurations are built of each [that of the test
-    /// machine].
+    /// Kernel source; given more than once, the configurations are built of each, and no stock kernel
+    /// is looked at [that of the test machine].
     #[arg(long = "source", value_name = "DIR")]
     sources: Vec<PathBuf>,
 }
@@ -44,31 +46,47 @@ struct Verdict {
     text: String,
 }
 
+impl Verdict {
+    fn report<W: Write>(&self, name: &str, ktap: &mut Ktap<W>) -> Result<()> {
+        match self.passed {
+            Some(passed) => {
+                if !passed {
+                    ktap.note(&self.text)?;
+                }
+                ktap.result(passed, name)?;
+            }
+            None => ktap.skip(name, &self.text)?,
+        }
+        Ok(())
+    }
+}
+
 /// Builds the module for the kernels and prints a table.
 ///
 /// # Errors
 ///
 /// There is no source, or the output cannot be written.
 pub(crate) fn run(setup: &Setup, options: &Options) -> Result<Count> {
+    let is_named = |name: &str| {
+        let names = &options.names;
+        names.is_empty() || names.iter().any(|part| name.contains(part.as_str()))
+    };
     let chosen: Vec<_> = variants::ALL
         .iter()
         .filter(|variant| !options.quick || variant.is_quick)
-        .filter(|variant| {
-            let names = &options.names;
-            names.is_empty()
-                || names
-                    .iter()
-                    .any(|name| variant.name.contains(name.as_str()))
-        })
+        .filter(|variant| is_named(variant.name))
         .collect();
-    ensure!(!chosen.is_empty(), "no configuration has such a name");
-    let setup = &with_clang(setup)?;
-    let sources = match &options.sources[..] {
-        [] => vec![source_of(setup)?],
-        given => given.to_vec(),
-    };
+    let mut stock = stock::all()?;
+    stock.retain(|stock| is_named(&stock.name));
+    if options.quick || !options.sources.is_empty() {
+        stock.clear();
+    }
+    ensure!(
+        !chosen.is_empty() || !stock.is_empty(),
+        "no configuration has such a name"
+    );
     let mut ktap = Ktap::new(stdout());
-    ktap.begin(chosen.len() * sources.len())?;
+    ktap.begin(chosen.len() * options.sources.len().max(1) + stock.len())?;
     let mut table = Table::default();
     table.row([
         "kernel",
@@ -78,8 +96,18 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<Count> {
         "module",
         "s",
     ]);
-    for source in &sources {
-        build_all(setup, source, &chosen, &mut ktap, &mut table)?;
+    for stock in &stock {
+        build_stock(setup, stock, &mut ktap, &mut table)?;
+    }
+    if !chosen.is_empty() {
+        let setup = &with_clang(setup)?;
+        let sources = match &options.sources[..] {
+            [] => vec![source_of(setup)?],
+            given => given.to_vec(),
+        };
+        for source in &sources {
+            build_all(setup, source, &chosen, &mut ktap, &mut table)?;
+        }
     }
     let count = setup.finish(ktap)?;
     println!("\n{table}");
@@ -114,7 +142,7 @@ pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
 
 /// The same with the debug kernel: a stock kernel comes without clang and with a part of its source.
 fn with_clang(setup: &Setup) -> Result<Setup> {
-    setup.on(Variant::Debug)
+    setup.on(Variant::Debug, Arch::Amd64)
 }
 
 fn source_of(setup: &Setup) -> Result<PathBuf> {
@@ -143,15 +171,7 @@ fn build_all<W: Write>(
         let start = Instant::now();
         let verdict = judge(variant, &release, site.build(variant));
         let name = format!("builds for {release}, {}", variant.name);
-        match verdict.passed {
-            Some(passed) => {
-                if !passed {
-                    ktap.note(&verdict.text)?;
-                }
-                ktap.result(passed, &name)?;
-            }
-            None => ktap.skip(&name, &verdict.text)?,
-        }
+        verdict.report(&name, ktap)?;
         let compiler = format!("{:?}", variant.compiler).to_lowercase();
         let seconds = start.elapsed().as_secs().to_string();
         table.row([
@@ -164,6 +184,43 @@ fn build_all<W: Write>(
         ]);
     }
     Ok(())
+}
+
+fn build_stock<W: Write>(
+    setup: &Setup,
+    stock: &Stock,
+    ktap: &mut Ktap<W>,
+    table: &mut Table,
+) -> Result<()> {
+    let start = Instant::now();
+    let (release, verdict) = judge_stock(stock.build(setup, &setup.logs));
+    verdict.report(&format!("builds for {}", stock.name), ktap)?;
+    let seconds = start.elapsed().as_secs().to_string();
+    table.row([
+        release.as_str(),
+        &stock.name,
+        stock.arch.debian(),
+        "gcc",
+        &verdict.text,
+        &seconds,
+    ]);
+    Ok(())
+}
+
+/// What came of a stock kernel, and the release of it.
+fn judge_stock(outcome: Result<stock::Outcome>) -> (String, Verdict) {
+    let (release, passed, text) = match outcome {
+        Ok(stock::Outcome::Builds(release)) => {
+            let text = "builds, of exported symbols".to_owned();
+            (release, Some(true), text)
+        }
+        Ok(stock::Outcome::Missing) => {
+            let text = "not tried: not on the mirror".to_owned();
+            (String::new(), None, text)
+        }
+        Err(error) => (String::new(), Some(false), format!("{error:#}")),
+    };
+    (release, Verdict { passed, text })
 }
 
 /// Whether that is what was wanted of the variant.
@@ -217,6 +274,17 @@ mod tests {
         assert_eq!(passes("no-smp", "7.3.4", refused(1)), Some(false));
         assert_eq!(passes("no-smp", "7.2.12", Ok(Outcome::Builds)), Some(false));
         assert_eq!(passes("no-smp", "7.3.4", Ok(Outcome::Builds)), Some(true));
+    }
+
+    #[test]
+    fn a_kernel_that_the_mirror_lacks_is_no_pass() {
+        let passed = |outcome| judge_stock(outcome).1.passed;
+        assert_eq!(passed(Ok(stock::Outcome::Missing)), None);
+        assert_eq!(
+            passed(Ok(stock::Outcome::Builds("7.3.4".to_owned()))),
+            Some(true)
+        );
+        assert_eq!(passed(Err(anyhow::anyhow!("no symbol"))), Some(false));
     }
 
     #[test]

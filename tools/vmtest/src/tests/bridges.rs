@@ -37,7 +37,7 @@ fn bridges(board: Board) -> Vec<(&'static str, &'static str, &'static str)> {
             "10",
             "bridge",
         )],
-        Board::Q35 => vec![
+        Board::Q35 | Board::Virt => vec![
             (
                 "pcie-root-port,id=root-port,bus=pcie.0,addr=0x10,chassis=1,slot=1",
                 "10",
@@ -66,7 +66,7 @@ fn cells(slots: &[String], board: Board, cycles: Cycles) -> Vec<Cell> {
     // One S3 a boot is all that QEMU's q35 takes.
     let suspends = match board {
         Board::Pc => cycles.suspend,
-        Board::Q35 => 1,
+        Board::Q35 | Board::Virt => 1,
     };
     let cell = |name: String, count: u32, sleep: Box<dyn Fn(&mut Vm) -> Outcome>| {
         let slots = slots.to_vec();
@@ -132,7 +132,7 @@ fn test(board: Board, interrupts: Interrupts, cycles: Cycles) -> Test {
     let vectors = if interrupts == Interrupts::Intx { 0 } else { 2 };
     let root = match board {
         Board::Pc => "pci.0",
-        Board::Q35 => "pcie.0",
+        Board::Q35 | Board::Virt => "pcie.0",
     };
     const NAMES: [&str; 8] = ["f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7"];
     let mut disks: Vec<_> = NAMES

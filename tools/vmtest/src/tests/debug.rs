@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use machine::Variant;
+use machine::{Arch, Variant};
 
 use super::device::{check_bound, check_io};
 use super::sleep::Cycles;
@@ -87,7 +87,7 @@ fn shallow_sleep(kinds: &'static [Kind]) -> Vec<Cell> {
 /// All that the main job does.
 fn whole(name: &str, interrupts: Interrupts) -> Test {
     let mut sleep = sleep::levels_at_once();
-    sleep.extend(sleep::real_cells(Cycles::ONE));
+    sleep.extend(sleep::real_cells(Board::Pc, Cycles::ONE));
     main_test(
         name,
         &format!("every device, I/O, every kind of sleep, {interrupts}"),
@@ -133,7 +133,7 @@ fn racing() -> Test {
     let kinds = Kind::TESTED.to_vec();
     let mut cells = matrix::cells(&kinds);
     cells.extend(sleep::levels_at_once());
-    let real = sleep::real_cells(Cycles::ONE).into_iter();
+    let real = sleep::real_cells(Board::Pc, Cycles::ONE).into_iter();
     // Linux 7.3.4 with KCSAN does not come back from S3, with either driver.
     cells.extend(real.filter(|cell| !cell.name.starts_with("suspend to memory")));
     cells.push(races_were_looked_for());
@@ -159,7 +159,7 @@ pub(crate) fn all() -> Vec<Test> {
         main_test(
             "short",
             "every device, I/O, a little sleep",
-            main_job::layout(),
+            main_job::layout(Arch::Amd64),
             shallow_sleep(&Kind::TESTED),
         ),
         threaded(Interrupts::PerQueue),

@@ -87,7 +87,7 @@ fn rebound(name: &str, between: Option<&'static str>) -> Cell {
         works(vm)?;
         vm.ok("unload_driver").map(drop)
     });
-    cell.on_c(Grade::Errors, "bus mastering stays on after such a reset")
+    cell.on_c(Grade::Lost, "WARNING: drivers/virtio/virtio.c:378")
 }
 
 /// The test of bus mastering.

@@ -140,7 +140,7 @@ fn test(board: Board, interrupts: Interrupts, cpus: u8) -> Test {
 /// The tests of all machines.
 pub(crate) fn all() -> Vec<Test> {
     let mut tests = Vec::new();
-    for board in [Board::Pc, Board::Q35] {
+    for board in [Board::Pc, Board::Q35, Board::Virt] {
         for interrupts in [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx] {
             for cpus in [1, 4] {
                 tests.push(test(board, interrupts, cpus));

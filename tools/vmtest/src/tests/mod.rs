@@ -5,6 +5,7 @@
 pub(crate) mod aborted;
 pub(crate) mod affinity;
 pub(crate) mod allocations;
+pub(crate) mod arm64;
 pub(crate) mod asleep;
 pub(crate) mod backends;
 pub(crate) mod balloon;
@@ -12,6 +13,7 @@ pub(crate) mod behind;
 pub(crate) mod bridges;
 pub(crate) mod changed;
 mod config_space;
+pub(crate) mod configurations;
 pub(crate) mod debug;
 pub(crate) mod debugfs;
 pub(crate) mod device;
@@ -68,6 +70,7 @@ fn standard(cycles: Cycles) -> Vec<Group> {
                 backends::all(cycles),
             ],
         ),
+        group("arm64 in short", vec![arm64::all()]),
         group(
             "devices that are not driven, or are odd",
             vec![refusal::all(), odd::all(), slow_reset::all()],
@@ -116,10 +119,16 @@ fn on_debug_kernels() -> Group {
     )
 }
 
+/// The tests on kernels of other configurations, each built when the first test on it is run.
+fn on_other_kernels() -> Group {
+    let parts = vec![configurations::all()];
+    group("kernels of other configurations", parts)
+}
+
 /// Every test by its topic.
 pub(crate) fn groups(cycles: Cycles) -> Vec<Group> {
     let mut groups = standard(cycles);
-    groups.push(on_debug_kernels());
+    groups.extend([on_debug_kernels(), on_other_kernels()]);
     groups
 }
 
@@ -129,9 +138,10 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     groups.flat_map(|group| group.tests).collect()
 }
 
-/// All tests on the debug kernels.
-pub(crate) fn debugging() -> Vec<Test> {
-    on_debug_kernels().tests
+/// All tests on kernels that are built for them.
+pub(crate) fn on_built_kernels() -> Vec<Test> {
+    let groups = [on_debug_kernels(), on_other_kernels()].into_iter();
+    groups.flat_map(|group| group.tests).collect()
 }
 
 /// Keeps the tests, or the cells of tests, that one of the words is a part of.

@@ -12,6 +12,8 @@ use crate::vm::{Vm, BOOT};
 
 /// The levels of pm_test, the shallowest first.
 pub(crate) const LEVELS: [&str; 5] = ["freezer", "devices", "platform", "processors", "core"];
+/// Those of a suspend to idle, in whose place a suspend to memory is where there is no S3.
+const IDLE_LEVELS: [&str; 3] = ["freezer", "devices", "platform"];
 /// The disks that are written and verified meanwhile.
 const LOADED: [Kind; 2] = [Kind::Blk, Kind::Scsi];
 
@@ -104,36 +106,68 @@ pub(super) fn levels_at_once() -> Vec<Cell> {
     vec![cell("mem"), cell("disk")]
 }
 
-/// The cells of all kinds of sleep.
-pub(crate) fn cells(cycles: Cycles) -> Vec<Cell> {
-    let cheap = cycles.cheap;
+/// The cells of all kinds of sleep that a board has.
+pub(crate) fn cells(board: Board, cycles: Cycles) -> Vec<Cell> {
     let mut cells = Vec::new();
     for state in ["mem", "disk"] {
-        for level in LEVELS {
-            let cell = Cell::new(
-                format!("{state}, pm_test {level}, {cheap} times"),
-                move |vm| {
-                    under_load(vm, |vm| {
-                        let limit = Duration::from_secs(60) + Duration::from_secs(30) * cheap;
-                        vm.ok_within(&format!("pm_test_cycles {state} {level} {cheap}"), limit)?;
-                        Ok(())
-                    })?;
-                    // The deepest level stands for all of them.
-                    if level == "core" {
-                        check_idle_devices(vm)?;
-                    }
-                    Ok(())
-                },
-            );
-            cells.push(cell.cycles(cheap));
+        let levels = match state {
+            "mem" if !board.has_s3() => &IDLE_LEVELS[..],
+            _ => &LEVELS[..],
+        };
+        for level in levels {
+            // The deepest level stands for all of them.
+            let is_deepest = levels.last() == Some(level);
+            cells.push(tested(state, level, cycles.cheap, is_deepest));
         }
     }
-    cells.extend(real_cells(cycles));
+    cells.extend(real_cells(board, cycles));
     cells
 }
 
-/// The cells of sleep that is not only tested.
-pub(super) fn real_cells(cycles: Cycles) -> Vec<Cell> {
+/// The cells of one sleep of each kind that saves the devices and starts them again.
+pub(super) fn shortest() -> Vec<Cell> {
+    vec![tested("disk", "core", 1, false), hibernation(1), written()]
+}
+
+/// So many cycles as far as a level of pm_test; then, if asked for, each device is used.
+fn tested(state: &'static str, level: &'static str, count: u32, is_used: bool) -> Cell {
+    let name = format!("{state}, pm_test {level}, {count} times");
+    let cell = Cell::new(name, move |vm| {
+        under_load(vm, |vm| {
+            let limit = Duration::from_secs(60) + Duration::from_secs(30) * count;
+            vm.ok_within(&format!("pm_test_cycles {state} {level} {count}"), limit)?;
+            Ok(())
+        })?;
+        if is_used {
+            check_idle_devices(vm)?;
+        }
+        Ok(())
+    });
+    cell.cycles(count)
+}
+
+/// So many hibernations, with the power off between.
+fn hibernation(count: u32) -> Cell {
+    let cell = Cell::new(format!("hibernation, {count} times"), move |vm| {
+        under_load(vm, |vm| (0..count).try_for_each(|_| vm.hibernate()))?;
+        check_idle_devices(vm)
+    });
+    cell.cycles(count)
+}
+
+/// Nothing is lost of what the load has written.
+fn written() -> Cell {
+    Cell::new("the data written meanwhile", |vm| {
+        let slots = LOADED.map(Kind::slot).join(" ");
+        vm.ok("ensure_loaded")?;
+        vm.ok(&format!("start_work {slots}"))?;
+        vm.ok_within(&format!("stop_load {slots}"), Duration::from_secs(90))?;
+        LOADED.into_iter().try_for_each(|kind| check_io(vm, kind))
+    })
+}
+
+/// The cells of sleep that is not only tested, as far as a board has it.
+pub(super) fn real_cells(board: Board, cycles: Cycles) -> Vec<Cell> {
     let Cycles {
         suspend,
         test_resume,
@@ -148,26 +182,18 @@ pub(super) fn real_cells(cycles: Cycles) -> Vec<Cell> {
         check_idle_devices(vm)
     });
     cells.push(cell.cycles(test_resume));
-    let cell = Cell::new(format!("hibernation, {hibernate} times"), move |vm| {
-        under_load(vm, |vm| (0..hibernate).try_for_each(|_| vm.hibernate()))?;
-        check_idle_devices(vm)
-    });
-    cells.push(cell.cycles(hibernate));
-    // After the hibernations, which start a new QEMU: see `test` on q35.
-    let cell = Cell::new(format!("suspend to memory, {suspend} times"), move |vm| {
-        under_load(vm, |vm| {
-            (0..suspend).try_for_each(|_| vm.suspend_to_memory())
-        })?;
-        check_idle_devices(vm)
-    });
-    cells.push(cell.cycles(suspend));
-    cells.push(Cell::new("the data written meanwhile", |vm| {
-        let slots = LOADED.map(Kind::slot).join(" ");
-        vm.ok("ensure_loaded")?;
-        vm.ok(&format!("start_work {slots}"))?;
-        vm.ok_within(&format!("stop_load {slots}"), Duration::from_secs(90))?;
-        LOADED.into_iter().try_for_each(|kind| check_io(vm, kind))
-    }));
+    cells.push(hibernation(hibernate));
+    if board.has_s3() {
+        // After the hibernations, which start a new QEMU: see `test` on q35.
+        let cell = Cell::new(format!("suspend to memory, {suspend} times"), move |vm| {
+            under_load(vm, |vm| {
+                (0..suspend).try_for_each(|_| vm.suspend_to_memory())
+            })?;
+            check_idle_devices(vm)
+        });
+        cells.push(cell.cycles(suspend));
+    }
+    cells.push(written());
     cells
 }
 
@@ -183,7 +209,7 @@ fn test(board: Board, interrupts: Interrupts, cpus: u8, cycles: Cycles) -> Test 
         name: format!("sleep-{board}-{interrupts}-{cpus}cpu"),
         about: format!("every kind of sleep on {board}, {interrupts} interrupts, {cpus} CPUs"),
         layout: Layout::new(board, interrupts, cpus).with_swap(),
-        cells: cells(cycles),
+        cells: cells(board, cycles),
         boot: BOOT,
         limit: Duration::from_secs(3600),
     }
@@ -196,5 +222,7 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
         test(Board::Pc, Interrupts::Shared, 1, cycles),
         test(Board::Pc, Interrupts::Intx, 1, cycles),
         test(Board::Q35, Interrupts::PerQueue, 1, cycles),
+        test(Board::Virt, Interrupts::PerQueue, 2, cycles),
+        test(Board::Virt, Interrupts::Intx, 1, cycles),
     ]
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use scripted::Lie;
 
 use crate::failure::{Failure, Outcome};
+use crate::grade::Grade;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
 use crate::scripted_slot::{Model, Scripted};
@@ -21,6 +22,8 @@ const RNG: Scripted = Scripted {
 const OTHER: Kind = Kind::Net;
 /// How often the status is read until the reset is seen complete: for seconds.
 const READS: usize = 220;
+/// What the C driver does: it takes the reset for complete.
+const WARNS: &str = "WARNING: include/linux/virtio_config.h:348";
 
 fn lied(vm: &Vm) -> usize {
     vm.scripted().iter().map(scripted::Device::lied).sum()
@@ -59,6 +62,7 @@ pub(crate) fn all() -> Vec<Test> {
         load_slow(vm)?;
         ends_well(vm)
     });
+    let before = before.on_c(Grade::Lost, WARNS);
     let during = Cell::new(
         "the virtio driver comes while the reset is waited for",
         |vm| {
@@ -68,6 +72,7 @@ pub(crate) fn all() -> Vec<Test> {
             ends_well(vm)
         },
     );
+    let during = during.on_c(Grade::Lost, WARNS);
     let after = Cell::new("the virtio driver comes after the reset", |vm| {
         vm.ok("ensure_unloaded && rmmod virtio_rng")?;
         load_slow(vm)?;
@@ -75,6 +80,7 @@ pub(crate) fn all() -> Vec<Test> {
         vm.ok("insmod /modules/kernel/virtio_rng.ko")?;
         ends_well(vm)
     });
+    let after = after.on_c(Grade::Errors, "the reset is not waited for");
     let mut layout = Layout::new(Board::Pc, Interrupts::PerQueue, 1).with_kinds(&[OTHER]);
     layout.scripted = vec![RNG];
     vec![Test {

@@ -6,25 +6,21 @@
 //! Inkscape and others know neither these nor media queries, and draw all in black: a file has the
 //! colours of one scheme.
 
+use crate::picture::STYLE;
 use clap::ValueEnum;
-use virtio_check::picture::STYLE;
 
 /// The colour scheme of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Ground {
     /// Dark on white.
+    #[default]
     Light,
     /// Light on black.
     Dark,
 }
 
-/// A picture file with the colours of one scheme.
-pub fn resolve(file: &str, ground: Ground) -> String {
-    file.replacen(STYLE, &style(ground), 1)
-}
-
-/// The style sheet without variables and media queries.
-fn style(ground: Ground) -> String {
+/// The style sheet of the pictures without variables and media queries.
+pub(crate) fn style(ground: Ground) -> String {
     let mut rules = String::new();
     let mut dark = "";
     let mut rest = STYLE;
@@ -91,13 +87,5 @@ mod tests {
             );
             assert_eq!(style.matches('{').count(), style.matches('}').count());
         }
-    }
-
-    #[test]
-    fn all_else_of_a_file_stays() {
-        let file = format!("<svg><style>{STYLE}</style><rect/></svg>");
-        let resolved = resolve(&file, Ground::Light);
-        assert!(resolved.starts_with("<svg><style>/* SPDX"));
-        assert!(resolved.ends_with("</style><rect/></svg>"));
     }
 }

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The handover of one device, and the way back if the other driver does not take it.
+
+use std::path::Path;
+
+use anyhow::{bail, Context as _, Result};
+
+use crate::devices::{link_name, Device};
+use crate::{uses, Driver, Kernel};
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// The driver had the device before.
+    Already,
+    /// It would have been handed over.
+    Would,
+    /// It was handed over.
+    HandedOver,
+}
+
+/// Hands a device over to a driver, unless it is in use.
+pub(crate) fn hand_over(
+    kernel: &Kernel<'_>,
+    device: &Device,
+    to: Driver,
+    dry_run: bool,
+) -> Result<Done> {
+    let from = device.driver.as_deref();
+    if from == Some(to.name()) {
+        return Ok(Done::Already);
+    }
+    if let Some(other) =
+        from.filter(|name| ![Driver::C, Driver::Rust].map(Driver::name).contains(name))
+    {
+        bail!("refused, it belongs to the driver {other}; unbind it from there first");
+    }
+    let uses = uses::of(kernel, device)?;
+    if !uses.is_empty() {
+        bail!(
+            "refused, it is in use: {}; see virtio-pci-rs-switch(8)",
+            uses.join("; ")
+        );
+    }
+    if dry_run {
+        return Ok(Done::Would);
+    }
+    bind(kernel, device, to.name())?;
+    let path = kernel.path("sys/bus/pci/devices").join(&device.address);
+    if link_name(&path.join("driver")).as_deref() == Some(to.name()) {
+        return Ok(Done::HandedOver);
+    }
+    let back = match from {
+        Some(from) => {
+            bind(kernel, device, from)?;
+            link_name(&path.join("driver")).map_or_else(
+                || format!("{from} did not take it back either"),
+                |name| format!("{name} has it again"),
+            )
+        }
+        None => "it has no driver, as before".to_owned(),
+    };
+    bail!("{} did not take it, and {back}; see dmesg", to.name());
+}
+
+/// Has the kernel offer the device to one driver only; afterwards it may be offered to all.
+fn bind(kernel: &Kernel<'_>, device: &Device, driver: &str) -> Result<()> {
+    let path = kernel.path("sys/bus/pci/devices").join(&device.address);
+    let write = |path: &Path, text: &str| {
+        (kernel.write)(path, text).with_context(|| format!("cannot write to {}", path.display()))
+    };
+    let only = path.join("driver_override");
+    write(&only, driver)?;
+    let bound = path.join("driver");
+    let offered = if bound.exists() {
+        write(&bound.join("unbind"), &device.address)
+    } else {
+        Ok(())
+    };
+    // A driver that refuses the device makes this fail; the caller looks who has it.
+    let offered = offered.map(|()| {
+        let _ = write(&kernel.path("sys/bus/pci/drivers_probe"), &device.address);
+    });
+    write(&only, "\n")?;
+    offered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    const DISK: &str = "0000:00:04.0";
+
+    fn hand(fake: &Fake, to: Driver) -> Result<Done> {
+        let kernel = fake.kernel();
+        hand_over(&kernel, &Device::find(&kernel, DISK)?, to, false)
+    }
+
+    #[test]
+    fn a_device_goes_there_and_back() {
+        let fake = Fake::new();
+        fake.disk(DISK, "vda", "254:0", "virtio-pci");
+        assert_eq!(hand(&fake, Driver::C).unwrap(), Done::Already);
+        assert_eq!(hand(&fake, Driver::Rust).unwrap(), Done::HandedOver);
+        assert_eq!(fake.driver(DISK), "virtio_pci_rs");
+        assert_eq!(hand(&fake, Driver::C).unwrap(), Done::HandedOver);
+        assert_eq!(fake.driver(DISK), "virtio-pci");
+        // Neither driver is forced on the device for ever.
+        assert_eq!(fake.writes().last().unwrap(), "driver_override \n");
+    }
+
+    #[test]
+    fn a_device_in_use_keeps_its_driver() {
+        let fake = Fake::new();
+        fake.disk(DISK, "vda", "254:0", "virtio-pci");
+        fake.mount("254:0", "/dev/vda", "/");
+        let error = hand(&fake, Driver::Rust).unwrap_err().to_string();
+        assert!(error.contains("vda is mounted on /"), "{error}");
+        assert_eq!(fake.writes(), [""; 0]);
+    }
+
+    #[test]
+    fn a_device_that_is_not_taken_goes_back() {
+        let fake = Fake::new();
+        fake.disk(DISK, "vda", "254:0", "virtio-pci");
+        fake.refuse("virtio_pci_rs");
+        let error = hand(&fake, Driver::Rust).unwrap_err().to_string();
+        assert!(error.contains("virtio-pci has it again"), "{error}");
+        assert_eq!(fake.driver(DISK), "virtio-pci");
+    }
+
+    #[test]
+    fn a_device_of_another_driver_is_left_alone() {
+        let fake = Fake::new();
+        fake.disk(DISK, "vda", "254:0", "vfio-pci");
+        let error = hand(&fake, Driver::Rust).unwrap_err().to_string();
+        assert!(error.contains("vfio-pci"), "{error}");
+    }
+}
