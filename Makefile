@@ -58,9 +58,10 @@ fmtcheck: cargo ## Check the format of the module and the host tools
 	cargo fmt $(workspace) --all --check
 
 PHONY += lint
-lint: cargo check-build ## Clippy on the module and the host tools, warnings are errors
+lint: cargo check-build ## Clippy on the module and the host tools, shellcheck on the guest's scripts
 	@$(kbuild) CLIPPY=1 virtio_pci_rs.o
 	cargo clippy -q $(workspace) --workspace --all-targets -- -D warnings
+	shellcheck -s dash -S info tests/guest/init tests/guest/*.sh
 
 PHONY += doc
 doc: check-build ## Document the module, private items included, in target/doc
@@ -90,7 +91,9 @@ setup: cargo ## Set up the test machine: packages, kernel, QEMU
 	scripts/setup
 
 # Tests run on the kernel that the machine crate provides (KERNEL=), or on KDIR= if the user gives one.
-with-module = set -e; machine=$$(cargo run --release -q $(workspace) -p machine -- env); \
+# The C driver comes with the kernel.
+with-module = set -e; $(if $(filter c C,$(DRIVER)),,$(build-module))
+build-module = machine=$$(cargo run --release -q $(workspace) -p machine -- env); \
 	(set -a; eval "$$machine"; $(MAKE) module);
 vmtest = cargo run --release -q $(workspace) -p vmtest -- $@ $(ARGS)
 
@@ -139,6 +142,10 @@ drivers: cargo ## Run the drivers that packages bring and judge them: ARGS="run 
 PHONY += test-report
 test-report: cargo ## Test the report in Chromium, which is set up for it
 	cargo test -q $(workspace) -p report --test browser -- --ignored
+
+PHONY += test-ktap
+test-ktap: cargo ## Have the kernel's own kunit.py read what the tests write; fetches the kernel's source
+	cargo test -q $(workspace) -p vmtest parser -- --ignored
 
 PHONY += handshake
 handshake: cargo ## Draw docs/handshake.svg and docs/handshake-dark.svg from the recorded traces
@@ -192,7 +199,7 @@ help: ## This list
 	@echo "  KERNEL_SRC=DIR   kernel source that the tests build"
 	@echo "  ACCEL=kvm        KVM for the tests, if a probe guest answers [tcg]"
 	@echo "  LLVM=, CC=       compiler, as in the kernel's own build [the kernel's compiler]"
-	@echo "  DRIVER=c         test the C driver instead"
+	@echo "  DRIVER=c         test the C driver instead; no module is built (docs/your-kernel.md)"
 	@echo "  ARGS=...         more arguments for the test runner"
 
 .PHONY: $(PHONY)

@@ -16,6 +16,18 @@ await() {
 	done
 }
 
+# Ends the command, which cannot be tried for the reason $1: a skip and no failure. A command that goes on
+# after that has no skip to tell.
+lacks() {
+	echo "lacks: $*" >/tmp/lacks
+	exit 77
+}
+
+# The file $1 has the word $2; one that is the choice at present stands in brackets.
+has_word() {
+	[ -r "$1" ] && tr -d '[]' <"$1" | grep -qw -e "$2"
+}
+
 # Succeeds when a command fails.
 fails() {
 	! "$@"
@@ -27,8 +39,15 @@ kernel_log() {
 	dmesg
 }
 
-# The log says $2 of the device in slot $1.
+# What comes now is about the Rust driver.
+needs_rust_driver() {
+	# shellcheck disable=SC2153
+	[ "$DRIVER" = rust ] || lacks "it is about virtio_pci_rs"
+}
+
+# The log of the Rust driver says $2 of the device in slot $1.
 log_says() {
+	needs_rust_driver
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	kernel_log | grep -q "$pci: $2" || {
 		kernel_log | grep "$pci"
@@ -59,12 +78,11 @@ load_driver() {
 	fi
 	last=$(tail -n 1 "/modules/$DRIVER/order")
 	while read -r module; do
-		if [ "$module" = "$last" ]; then
-			# shellcheck disable=SC2086,SC2153
-			insmod "/modules/$DRIVER/$module" $PARAMETERS || return
-		else
-			insmod "/modules/$DRIVER/$module" || return
-		fi
+		parameters=$(parameters_of "$module")
+		# shellcheck disable=SC2153
+		[ "$module" != "$last" ] || parameters="$parameters $PARAMETERS"
+		# shellcheck disable=SC2086
+		insmod "/modules/$DRIVER/$module" $parameters || return
 	done <"/modules/$DRIVER/order"
 }
 
@@ -114,19 +132,22 @@ unbind_devices() {
 # Loads the modules of a stock kernel: those that have parameters on the kernel's command line, with them.
 # Their files are in memory, which hibernation would save; the one that a test loads again is small.
 load_kernel_modules() {
-	words=$(cat /proc/cmdline)
 	while read -r module; do
-		parameters=
-		for word in $words; do
-			case $word in
-			"${module%.ko}".*) parameters="$parameters ${word#*.}" ;;
-			esac
-		done
-		# shellcheck disable=SC2086
-		insmod "/modules/kernel/$module" $parameters || return
+		# shellcheck disable=SC2046
+		insmod "/modules/kernel/$module" $(parameters_of "$module") || return
 	done </modules/kernel/order
 	for module in /modules/kernel/*.ko; do
 		[ "$module" = /modules/kernel/virtio_rng.ko ] || rm -f "$module"
+	done
+}
+
+# The parameters that the kernel's command line has for a module.
+parameters_of() {
+	read -r words </proc/cmdline
+	for word in $words; do
+		case $word in
+		"${1%.ko}".*) echo "${word#*.}" ;;
+		esac
 	done
 }
 
@@ -190,12 +211,30 @@ virtio_of() {
 # A device that is bound has a live virtio device with a driver: $virtio.
 is_live() {
 	find_virtio "$1" || { echo "$virtio"; return 1; }
+	needs_virtio_driver "$virtio"
 	read -r status <"/sys/bus/virtio/devices/$virtio/status" || return
 	if [ $((status & 0x87)) -ne $((0x07)) ]; then
 		echo "$virtio has device status $status"
 		return 1
 	fi
 	[ -e "/sys/bus/virtio/devices/$virtio/driver" ] || { echo "$virtio has no driver"; return 1; }
+}
+
+# This kernel has a virtio driver for a device, by the type of that.
+needs_virtio_driver() {
+	[ ! -e "/sys/bus/virtio/devices/$1/driver" ] || return 0
+	read -r type <"/sys/bus/virtio/devices/$1/device" || return 0
+	case $type in
+	0x0001) type=virtio_net ;;
+	0x0002) type=virtio_blk ;;
+	0x0003) type=virtio_console ;;
+	0x0004) type=virtio_rng ;;
+	0x0005) type=virtio_balloon ;;
+	0x0008) type=virtio_scsi ;;
+	0x0009) type=9pnet_virtio ;;
+	*) return 0 ;;
+	esac
+	[ -e "/sys/bus/virtio/drivers/$type" ] || lacks "this kernel has no $type"
 }
 
 # The names in /proc/interrupts of a virtio device.

@@ -4,7 +4,10 @@
 
 # Programs that are too big for the initramfs come on an NVMe disk.
 mount_tools() {
-	grep -q ' /tools ' /proc/mounts || mount -t ext4 -o ro /dev/nvme0n1 /tools
+	! grep -q ' /tools ' /proc/mounts || return 0
+	[ -e /sys/bus/pci/drivers/nvme ] || lacks "this kernel has no NVMe, for the disk with fio"
+	has_word /proc/filesystems ext4 || lacks "this kernel has no ext4, for the disk with fio"
+	mount -t ext4 -o ro /dev/nvme0n1 /tools
 }
 
 # Sets $disk to the disk of the blk or scsi device in a slot, or to why there is none.
@@ -16,6 +19,7 @@ find_disk() {
 		# sysfs has it before devtmpfs: a file of that name would be in the node's place.
 		[ ! -b "$disk" ] || return 0
 	done
+	! find_virtio "$1" || needs_virtio_driver "$virtio"
 	disk="no disk on $pci"
 	return 1
 }

@@ -195,6 +195,26 @@ go_to_sleep() {
 	await 20 kernel_is_silent && echo "$1" >/sys/power/state
 }
 
+# This kernel can go to the state $1.
+needs_state() {
+	has_word /sys/power/state "$1" || lacks "this kernel has no $1 in /sys/power/state"
+}
+
+# This kernel can hibernate in the mode $1.
+needs_hibernation() {
+	needs_state disk
+	has_word /sys/power/disk "$1" || lacks "this kernel has no $1 in /sys/power/disk"
+}
+
+# This kernel can go to the state $1, and as far as the test level $2. Older ones wait five seconds there
+# in a hibernation, whatever they are told, and on a busy host longer than RCU is patient.
+needs_pm_test() {
+	patience=/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout
+	[ -e /sys/module/hibernate/parameters/pm_test_delay ] || [ ! -e $patience ] || echo 120 >$patience
+	needs_state "$1"
+	has_word /sys/power/pm_test "$2" || lacks "this kernel has no $2 in /sys/power/pm_test"
+}
+
 # The platform has its part in hibernation, where it has one.
 choose_hibernation() {
 	if grep -q platform /sys/power/disk; then
@@ -207,6 +227,7 @@ choose_hibernation() {
 # $3 cycles to the state $1 (mem or disk), as far as the test level $2.
 pm_test_cycles() {
 	state=$1 level=$2 cycles=$3
+	needs_pm_test "$state" "$level"
 	[ "$state" = mem ] || choose_hibernation || return
 	echo "$level" >/sys/power/pm_test || return
 	read_stats
@@ -222,6 +243,8 @@ pm_test_cycles() {
 
 # One real suspend to memory; the host wakes the machine.
 suspend_to_memory() {
+	needs_state mem
+	has_word /sys/power/mem_sleep deep || lacks "this kernel has no deep in /sys/power/mem_sleep"
 	echo deep >/sys/power/mem_sleep
 	read_stats
 	go_to_sleep mem && check_stats mem 1
@@ -230,6 +253,8 @@ suspend_to_memory() {
 # Swap for the image, on the disk in a slot. An image as small as can be would have the kernel swap
 # out all it can, and warn when kswapd finds no page for that.
 swap_on() {
+	# A kernel without swap has no hibernation, and so says who asks for that.
+	[ -e /proc/swaps ] || return 0
 	await 10 disk_of "$1" || return
 	swap=$(disk_of "$1")
 	grep -q "^$swap " /proc/swaps && return
@@ -239,6 +264,7 @@ swap_on() {
 # Ends what holds the disks.
 stop_swap() {
 	[ ! -e /tmp/load-pid ] || kill -TERM "$(cat /tmp/load-pid)"
+	[ -e /proc/swaps ] || return 0
 	tail -n +2 /proc/swaps | while read -r swap _; do
 		swapoff "$swap" || return
 	done
@@ -246,6 +272,7 @@ stop_swap() {
 
 # Writes an image, reads it back and goes on with it, in one and the same kernel.
 test_resume() {
+	needs_hibernation test_resume
 	read_stats
 	echo test_resume >/sys/power/disk && go_to_sleep disk && check_stats disk 1
 }
@@ -253,12 +280,14 @@ test_resume() {
 # Hibernates in the mode $1 of /sys/power/disk: the machine powers off inside (or, with "suspend",
 # goes to S3), and the last lines run in the one that was resumed or woken.
 hibernate() {
+	needs_hibernation "$1"
 	read_stats
 	echo "$1" >/sys/power/disk && go_to_sleep disk && check_stats disk 1
 }
 
 # One suspend to idle, which the kernel tells if asked to, as a debug message; the host wakes the machine.
 suspend_to_idle() {
+	needs_state freeze
 	echo 1 >/sys/power/pm_debug_messages
 	dmesg -n 8
 	read_stats
@@ -280,6 +309,7 @@ resume_image() {
 # A sleep to the state $1 that must be refused with the error $2. One that is not gets no further
 # than the devices.
 refused_sleep() {
+	needs_pm_test "$1" devices
 	[ "$1" = mem ] || choose_hibernation || return
 	echo devices >/sys/power/pm_test || return
 	# shellcheck disable=SC2116

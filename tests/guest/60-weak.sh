@@ -70,6 +70,7 @@ check_held_in_reset() {
 
 # A sleep is refused, and everything goes on.
 check_sleep_refused() {
+	needs_pm_test "$1" devices
 	echo devices >/sys/power/pm_test
 	echo "$1" >/sys/power/state && { echo "the sleep was not refused"; return 1; }
 	echo none >/sys/power/pm_test
@@ -77,6 +78,7 @@ check_sleep_refused() {
 
 # A file of the device in slot $1 in debugfs has a line like $3.
 debugfs_says() {
+	needs_rust_driver
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	grep -q "$3" "/sys/kernel/debug/virtio_pci_rs/$pci/$2" || {
 		cat "/sys/kernel/debug/virtio_pci_rs/$pci/$2"

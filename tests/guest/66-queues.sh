@@ -20,6 +20,7 @@ has_pairs() {
 # Each processor sends, by the queue that belongs to it, and hears an answer.
 check_pairs() {
 	local cpu
+	# shellcheck disable=SC2013
 	for cpu in $(awk -F: '$1 ~ /^processor/ { print $2 + 0 }' /proc/cpuinfo); do
 		taskset -c "$cpu" ping -c 3 -i 0.05 -s 1400 -W 5 10.0.3.1 >/tmp/ping-said || {
 			echo "no answer to processor $cpu"

@@ -3,14 +3,11 @@
 //! The initramfs of a packaged kernel: busybox, the modules of the devices, what the guest does.
 
 use anyhow::{bail, Context, Result};
+use initramfs::Archive;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-const FILE: u32 = 0o100_000;
-const DIRECTORY: u32 = 0o040_000;
-const CHARACTER_DEVICE: u32 = 0o020_000;
 
 /// The modules of the devices; those that a kernel has built in are not there.
 const WANTED: [&str; 7] = [
@@ -54,40 +51,6 @@ done
 poweroff -f
 ";
 
-/// An archive in the kernel's \"newc\" form.
-#[derive(Default)]
-struct Archive {
-    bytes: Vec<u8>,
-    inode: u32,
-}
-
-impl Archive {
-    fn entry(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) -> Result<()> {
-        self.inode += 1;
-        let size = u32::try_from(content.len()).with_context(|| format!("{name} is too big"))?;
-        let name_size = u32::try_from(name.len() + 1)?;
-        let (major, minor) = device;
-        let fields = [
-            self.inode, mode, 0, 0, 1, 0, size, 0, 0, major, minor, name_size, 0,
-        ];
-        self.bytes.extend_from_slice(b"070701");
-        for field in fields {
-            self.bytes
-                .extend_from_slice(format!("{field:08x}").as_bytes());
-        }
-        self.bytes.extend_from_slice(name.as_bytes());
-        self.bytes.push(0);
-        self.pad();
-        self.bytes.extend_from_slice(content);
-        self.pad();
-        Ok(())
-    }
-
-    fn pad(&mut self) {
-        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
-    }
-}
-
 /// The folder of the modules of an unpacked kernel package, which has the release's name.
 fn modules(package: &Path) -> Result<PathBuf> {
     let folders = ["usr/lib/modules", "lib/modules"].map(|folder| package.join(folder));
@@ -125,27 +88,20 @@ pub(crate) fn build(package: &Path, busybox: &Path) -> Result<Vec<u8>> {
     let folder = modules(package)?;
     let mut archive = Archive::default();
     for directory in ["bin", "dev", "modules"] {
-        archive.entry(directory, DIRECTORY | 0o755, (0, 0), &[])?;
+        archive.directory(directory)?;
     }
-    archive.entry("dev/console", CHARACTER_DEVICE | 0o600, (5, 1), &[])?;
-    let program = fs::read(busybox).with_context(|| format!("{}", busybox.display()))?;
-    archive.entry("bin/busybox", FILE | 0o755, (0, 0), &program)?;
-    archive.entry("init", FILE | 0o755, (0, 0), INIT.as_bytes())?;
+    archive.console()?;
+    archive.copy("bin/busybox", 0o755, busybox)?;
+    archive.file("init", 0o755, INIT.as_bytes())?;
     let mut order = String::new();
     for module in in_order(&folder)? {
         let plain = plain_name(&module);
-        archive.entry(
-            &format!("modules/{plain}"),
-            FILE | 0o644,
-            (0, 0),
-            &unpacked(&module)?,
-        )?;
+        archive.file(&format!("modules/{plain}"), 0o644, &unpacked(&module)?)?;
         order.push_str(&plain);
         order.push('\n');
     }
-    archive.entry("modules/order", FILE | 0o644, (0, 0), order.as_bytes())?;
-    archive.entry("TRAILER!!!", 0, (0, 0), &[])?;
-    Ok(archive.bytes)
+    archive.file("modules/order", 0o644, order.as_bytes())?;
+    archive.finish()
 }
 
 /// The wanted modules and what they need, each behind what it needs.
@@ -245,13 +201,5 @@ mod tests {
         assert_eq!(depends(module), ["virtio", "virtio-ring"]);
         assert!(depends(b"\0depends=\0").is_empty());
         assert!(depends(b"nothing").is_empty());
-    }
-
-    #[test]
-    fn an_entry_is_laid_out_as_newc() {
-        let mut archive = Archive::default();
-        archive.entry("ab", FILE | 0o644, (0, 0), b"xyz").unwrap();
-        assert!(archive.bytes.starts_with(b"07070100000001000081a4"));
-        assert_eq!(&archive.bytes[110..120], b"ab\0\0\0\0xyz\0");
     }
 }

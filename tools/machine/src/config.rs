@@ -37,6 +37,16 @@ pub(crate) fn unmet(fragments: &[String], config: &str) -> Vec<String> {
         .collect()
 }
 
+/// The options that `config` has not at all of those that the fragments want, as a module or built in.
+pub(crate) fn lacking(fragments: &[String], config: &str) -> Vec<String> {
+    let config = parse(config);
+    let wanted = merge(fragments).into_iter();
+    let lacking = wanted.filter(|(name, want)| {
+        matches!(*want, "y" | "m") && config.get(name).is_none_or(|is| *is == "n")
+    });
+    lacking.map(|(name, _)| format!("CONFIG_{name}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +80,14 @@ mod tests {
                 "CONFIG_VIRTIO_PCI should be m and is y",
             ]
         );
+    }
+
+    #[test]
+    fn a_module_is_as_good_as_built_in() {
+        let wanted = ["CONFIG_A=y\nCONFIG_B=m\nCONFIG_C=y\nCONFIG_D=y\nCONFIG_E=n\nCONFIG_N=8\n"];
+        let wanted: Vec<_> = wanted.map(str::to_owned).into();
+        let config = "CONFIG_A=m\nCONFIG_B=y\n# CONFIG_C is not set\nCONFIG_E=y\nCONFIG_N=64\n";
+        assert_eq!(lacking(&wanted, config), ["CONFIG_C", "CONFIG_D"]);
     }
 
     #[test]

@@ -456,10 +456,13 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
     let tree = match (&options.kdir, &builders) {
         (Some(kdir), _) => {
             let tree = tree::open(kdir, options.module)?;
-            for line in config::unmet(&wishes, &tree.config) {
-                cx.say(format!(
-                    "note: in KDIR, {line}; what needs it cannot be tested"
-                ));
+            let unmet = match options.module {
+                true => config::unmet(&wishes, &tree.config),
+                false => config::lacking(&wishes, &tree.config),
+            };
+            if !unmet.is_empty() {
+                let all = unmet.join("; ");
+                cx.say(format!("note: KDIR is not all that the tests want: {all}"));
             }
             let llvm = tree.llvm(|name| command::find_program(name).is_some());
             make_env.extend(llvm.map(|llvm| ("LLVM".to_owned(), llvm.into())));

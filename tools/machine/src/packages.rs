@@ -23,8 +23,8 @@ const TO_RUN: [&str; 6] = [
     "xz-utils",
 ];
 
-/// What is needed besides to build a kernel or a module: compilers, the kernel build's tools.
-const TO_BUILD: [&str; 10] = [
+/// What is needed besides to build and to check: compilers, the kernel build's tools.
+const TO_BUILD: [&str; 11] = [
     "bc",
     "bison",
     "flex",
@@ -35,6 +35,7 @@ const TO_BUILD: [&str; 10] = [
     "libssl-dev",
     "make",
     "python3",
+    "shellcheck",
 ];
 
 /// Packages of one LLVM, without their number.

@@ -33,6 +33,17 @@ pub(crate) enum Failure {
     /// A check did not hold.
     #[error("Failed: {0}")]
     Failed(String),
+    /// This kernel lacks what the test is about, or the test is about another driver.
+    #[error("Lacks: {0}")]
+    Lacks(String),
+    /// It fails, and that is on record.
+    #[error("Known: {why}: {failure}")]
+    Known {
+        /// Why it fails.
+        why: String,
+        /// How it failed.
+        failure: Box<Failure>,
+    },
     /// The harness itself or the host is at fault.
     #[error("Harness: {0:#}")]
     Harness(#[from] anyhow::Error),
@@ -49,6 +60,8 @@ impl Failure {
             Self::Tainted(_) => "Tainted",
             Self::Awake(_) => "Awake",
             Self::Failed(_) => "Failed",
+            Self::Lacks(_) => "Lacks",
+            Self::Known { failure, .. } => failure.name(),
             Self::Harness(_) => "Harness",
         }
     }

@@ -44,7 +44,8 @@ impl Grade {
             Failure::LostVm(_) => Some(Self::Lost),
             Failure::Splat(said) if is_last_word(said) => Some(Self::Lost),
             Failure::Splat(_) => Some(Self::Errors),
-            Failure::NoResults(_) | Failure::Harness(_) => None,
+            Failure::Known { failure, .. } => Self::of(failure),
+            Failure::NoResults(_) | Failure::Lacks(_) | Failure::Harness(_) => None,
         }
     }
 }

@@ -185,6 +185,19 @@ impl Kind {
         }
     }
 
+    /// Its virtio driver, as the kernel names it.
+    pub(crate) fn virtio_driver(self) -> &'static str {
+        match self {
+            Self::Blk | Self::Blk4 | Self::Swap => "virtio_blk",
+            Self::Net => "virtio_net",
+            Self::Console => "virtio_console",
+            Self::Rng => "virtio_rng",
+            Self::Scsi => "virtio_scsi",
+            Self::Balloon => "virtio_balloon",
+            Self::NineP => "9pnet_virtio",
+        }
+    }
+
     /// QEMU's device, and the properties that make it this one.
     fn model(self) -> &'static str {
         match self {

@@ -14,6 +14,7 @@ mod guest_program;
 mod hostile;
 mod initramfs;
 mod kernels;
+mod known;
 mod ktap;
 mod kunit_log;
 mod layout;
@@ -21,6 +22,8 @@ mod lines;
 mod log_scan;
 mod main_job;
 mod module;
+mod names;
+mod outputs;
 mod qemu;
 mod qmp;
 mod races;
@@ -32,32 +35,23 @@ mod soak;
 mod steps;
 mod table;
 mod tests;
+mod verdict;
 mod vm;
 
 use std::process::ExitCode;
 
-use anyhow::{ensure, Result};
+use anyhow::{bail, ensure, Result};
 use clap::{Parser, Subcommand};
 
 use layout::{Board, Interrupts, Layout};
-use setup::{Accel, Driver, Setup};
+use setup::{Accel, Driver, Setup, Wish};
 use tests::sleep::Cycles;
 
 /// Tests of the legacy virtio PCI transport in a VM.
 #[derive(Parser)]
 struct Arguments {
-    /// The transport driver under test.
-    #[arg(
-        long,
-        env = "DRIVER",
-        default_value = "rust",
-        global = true,
-        ignore_case = true
-    )]
-    driver: Driver,
-    /// The driver's module parameters, separated by commas.
-    #[arg(long, default_value = "", global = true)]
-    parameters: String,
+    #[command(flatten)]
+    wish: Wish,
     /// How QEMU runs the guest; KVM only if a probe guest answers.
     #[arg(
         long,
@@ -67,9 +61,6 @@ struct Arguments {
         ignore_case = true
     )]
     accel: Accel,
-    /// Print the QEMU command of each test.
-    #[arg(short, long, global = true)]
-    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -149,17 +140,24 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<bool> {
     let Arguments {
-        driver,
-        parameters,
+        wish,
         accel,
-        verbose,
         command,
     } = arguments;
     if let Command::List { cells } = command {
         list(cells);
         return Ok(true);
     }
-    let mut setup = Setup::load(driver, parameters, verbose)?;
+    let both = match command {
+        Command::Compare => Some("compares both drivers"),
+        Command::Bench { .. } => Some("measures both drivers"),
+        Command::Kernels(_) => Some("builds this repository's driver"),
+        _ => None,
+    };
+    if let (Some(both), Driver::C) = (both, wish.driver) {
+        bail!("this {both}: run it without DRIVER=c");
+    }
+    let mut setup = Setup::load(wish)?;
     accel::choose(&mut setup, accel);
     let good = match command {
         Command::Setup | Command::List { .. } => true,

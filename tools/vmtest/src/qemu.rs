@@ -40,6 +40,9 @@ const X86_ARGUMENTS: &str = " no_timer_check tsc=nowatchdog hibernate=nocompress
 /// references; slab debugging of any kind does without these arrays.
 const DEBUG_ARGUMENTS: &str = " slab_debug=F";
 
+/// Has the C driver use the legacy interface of devices that have both.
+const FORCE_LEGACY: &str = "virtio_pci.force_legacy=1";
+
 /// Keeps the C driver of a stock kernel, which is built in, from the devices.
 const WITHOUT_C: &str = "initcall_blacklist=virtio_pci_driver_init";
 
@@ -149,10 +152,11 @@ pub(crate) fn command_line(
 /// What a kernel is told for a driver to be under test.
 pub(crate) fn driver_words(driver: Driver, c_is_built_in: bool) -> String {
     let word = format!("vmtest.driver={driver}");
-    if driver == Driver::Rust && c_is_built_in {
-        return format!("{word} {WITHOUT_C}");
+    match driver {
+        Driver::C => format!("{word} {FORCE_LEGACY}"),
+        Driver::Rust if c_is_built_in => format!("{word} {WITHOUT_C}"),
+        Driver::Rust => word,
     }
-    word
 }
 
 /// The number of the first processor that this process may use.
@@ -264,7 +268,8 @@ mod tests {
     fn a_built_in_c_driver_is_kept_out_only_for_the_other_one() {
         let rust = driver_words(Driver::Rust, true);
         assert_eq!(rust, format!("vmtest.driver=rust {WITHOUT_C}"));
-        assert_eq!(driver_words(Driver::C, true), "vmtest.driver=c");
+        let c = format!("vmtest.driver=c {FORCE_LEGACY}");
+        assert_eq!(driver_words(Driver::C, true), c);
         assert_eq!(driver_words(Driver::Rust, false), "vmtest.driver=rust");
     }
 

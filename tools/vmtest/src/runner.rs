@@ -15,6 +15,7 @@ use crate::ktap::Ktap;
 use crate::layout::Layout;
 use crate::qemu;
 use crate::setup::{Driver, Setup};
+use crate::verdict::Verdict;
 use crate::vm::Vm;
 
 /// How often a test's VM is booted anew after a failure, for the cells that are left.
@@ -31,6 +32,8 @@ pub(crate) struct Cell {
     pub(crate) cycles: u32,
     /// What is on record for the C driver if that does not work, and what it is about.
     pub(crate) on_c: Option<(Grade, &'static str)>,
+    /// Whether it is about this repository's driver.
+    pub(crate) needs_module: bool,
     /// What it does.
     pub(crate) body: Body,
 }
@@ -45,6 +48,7 @@ impl Cell {
             name: name.into(),
             cycles: 0,
             on_c: None,
+            needs_module: false,
             body: Box::new(body),
         }
     }
@@ -52,6 +56,12 @@ impl Cell {
     /// The same, said to go through so many cycles of sleep.
     pub(crate) fn cycles(mut self, cycles: u32) -> Self {
         self.cycles = cycles;
+        self
+    }
+
+    /// The same, said to be about this repository's driver.
+    pub(crate) fn needs_module(mut self) -> Self {
+        self.needs_module = true;
         self
     }
 
@@ -105,28 +115,29 @@ pub(crate) fn fresh_folder(logs: &Path, name: &str) -> Result<PathBuf> {
 fn run_cell(vm: &mut Vm, cell: &Cell) -> Outcome {
     vm.allow(&[]);
     let before = vm.sleeps();
-    let outcome = vm
-        .mark(&cell.name)
-        .and_then(|()| (cell.body)(vm))
-        .and_then(|()| vm.check_kernel())
-        .and_then(|()| vm.check_slept(before, cell.cycles));
+    let outcome = match vm.mark(&cell.name).and_then(|()| (cell.body)(vm)) {
+        Ok(()) => vm
+            .check_kernel()
+            .and_then(|()| vm.check_slept(before, cell.cycles)),
+        // What could not be tried must not hide what the kernel said on the way there.
+        Err(lacks @ Failure::Lacks(_)) => vm.check_kernel().and(Err(lacks)),
+        Err(failure) => Err(failure),
+    };
     outcome.map_err(|failure| vm.explained(failure))
 }
 
-/// What a cell counts for that ended so. With the C driver, a weakness that is on record is no
-/// failure, and one that is not seen any more is.
-fn judged(driver: Driver, cell: &Cell, outcome: Outcome, notes: &mut Vec<String>) -> Outcome {
+/// What a cell counts for that ended so. With the C driver, a weakness that is on record is a known
+/// failure, and one that is not seen any more is a failure on the series that the record is of.
+fn judged(setup: &Setup, cell: &Cell, outcome: Outcome, notes: &mut Vec<String>) -> Outcome {
     let Some((grade, why)) = cell.on_c else {
         return outcome;
     };
-    match (driver, outcome) {
-        (Driver::C, Err(failure)) if Grade::of(&failure) == Some(grade) => {
-            notes.push(format!(
-                "the C driver, as on record: {grade}, {why}: {failure}"
-            ));
-            Ok(())
-        }
-        (Driver::C, Ok(())) => Err(Failure::Failed(format!(
+    match (setup.driver, outcome) {
+        (Driver::C, Err(failure)) if Grade::of(&failure) == Some(grade) => Err(Failure::Known {
+            why: format!("the C driver, as on record: {grade}, {why}"),
+            failure: Box::new(failure),
+        }),
+        (Driver::C, Ok(())) if setup.is_recorded_series() => Err(Failure::Failed(format!(
             "on record for the C driver is {grade}, {why}; it works: mend the record"
         ))),
         (Driver::Rust, Err(failure)) => {
@@ -137,6 +148,21 @@ fn judged(driver: Driver, cell: &Cell, outcome: Outcome, notes: &mut Vec<String>
         }
         (_, outcome) => outcome,
     }
+}
+
+/// Why a cell is not run with this driver.
+fn not_for(driver: Driver, cell: &Cell) -> Option<Failure> {
+    let why = "it is about virtio_pci_rs".to_owned();
+    (cell.needs_module && driver == Driver::C).then_some(Failure::Lacks(why))
+}
+
+/// Why no part of a test is run.
+pub(crate) fn not_run(setup: &Setup, test: &Test) -> Option<Failure> {
+    let mut cells = test.cells.iter();
+    if !cells.all(|cell| not_for(setup.driver, cell).is_some()) {
+        return setup.lacks_kernel(test.layout.kernel);
+    }
+    not_for(setup.driver, test.cells.first()?)
 }
 
 /// Boots a test's VM, again if it was silent: the driver under test is not loaded by then.
@@ -171,7 +197,9 @@ pub(crate) fn run(
     for cell in &test.cells {
         let began = Instant::now();
         let mut notes = Vec::new();
-        let outcome = if began > deadline {
+        let outcome = if let Some(why) = not_for(setup.driver, cell) {
+            Err(why)
+        } else if began > deadline {
             Err(Failure::TimedOut {
                 what: format!("the test {}", test.name),
                 limit,
@@ -195,8 +223,9 @@ pub(crate) fn run(
             booted.and_then(|mut booted| {
                 let outcome = run_cell(&mut booted, cell);
                 notes = booted.take_notes();
-                let is_usable = outcome.is_ok();
-                let outcome = judged(setup.driver, cell, outcome, &mut notes);
+                let is_usable = matches!(outcome, Ok(()) | Err(Failure::Lacks(_)));
+                let outcome = judged(setup, cell, outcome, &mut notes);
+                let outcome = setup.known(&test.name, &cell.name, outcome);
                 let dir = booted.dir().to_owned();
                 if is_usable {
                     vm = Some(booted);
@@ -233,7 +262,11 @@ pub(crate) fn report<W: Write>(
     test: &Test,
     ktap: &mut Ktap<W>,
 ) -> Result<Vec<CellResult>> {
-    ktap.begin(test.cells.len())?;
+    if let Some(why) = not_run(setup, test) {
+        ktap.outcome(&Verdict::from(&why), &test.name)?;
+        return Ok(Vec::new());
+    }
+    ktap.begin_test(&test.name, test.cells.len())?;
     ktap.note(&format!(
         "{}: {} (driver {})",
         test.name, test.about, setup.driver
@@ -242,29 +275,33 @@ pub(crate) fn report<W: Write>(
         ktap.note(&qemu::pasteable(setup, test)?)?;
     }
     let mut written = Ok(());
+    let mut reported = 0;
     let outcome = run(setup, test, &mut |result| {
+        reported += 1;
         if written.is_ok() {
             written = report_cell(ktap, result);
         }
     });
     written?;
-    let (passed, results) = match outcome {
-        Ok(results) => (results.iter().all(|result| result.outcome.is_ok()), results),
+    let results = match outcome {
+        Ok(results) => results,
         Err(failure) => {
-            ktap.result(false, &test.name)?;
-            ktap.note(&failure.to_string())?;
-            (false, Vec::new())
+            for cell in test.cells.iter().skip(reported) {
+                ktap.note(&failure.to_string())?;
+                ktap.outcome(&Verdict::from(&failure), &cell.name)?;
+            }
+            Vec::new()
         }
     };
     let dir = setup.logs.join(&test.name);
     keep(setup, test, &dir, &results)?;
     ktap.note(&format!("logs in {}", dir.display()))?;
-    if !passed {
+    let mut verdicts = results.iter().map(|result| Verdict::from(&result.outcome));
+    if results.is_empty() || verdicts.any(|verdict| verdict.is_bad()) {
         let command = fs::read_to_string(dir.join("command")).unwrap_or_default();
         ktap.note(&format!("from {}: {command}", setup.root.display()))?;
     }
-    ktap.end();
-    ktap.level_result(passed, &test.name)?;
+    ktap.end_test()?;
     Ok(results)
 }
 
@@ -274,7 +311,8 @@ fn keep(setup: &Setup, test: &Test, dir: &Path, results: &[CellResult]) -> Resul
         let cell = test.cells.iter().find(|cell| cell.name == name);
         cell.map_or(0, |cell| cell.cycles)
     };
-    let parts = results.iter().map(|result| results::Part {
+    let ran = |result: &&CellResult| !matches!(result.outcome, Err(Failure::Lacks(_)));
+    let parts = results.iter().filter(ran).map(|result| results::Part {
         name: result.name.clone(),
         cycles: cycles(&result.name),
         verdict: match &result.outcome {
@@ -299,12 +337,12 @@ fn keep(setup: &Setup, test: &Test, dir: &Path, results: &[CellResult]) -> Resul
 }
 
 fn report_cell<W: Write>(ktap: &mut Ktap<W>, result: &CellResult) -> std::io::Result<()> {
-    ktap.result(result.outcome.is_ok(), &result.name)?;
     for text in &result.notes {
         ktap.note(text)?;
     }
-    match &result.outcome {
-        Ok(()) => Ok(()),
-        Err(failure) => ktap.note(&failure.to_string()),
+    let verdict = Verdict::from(&result.outcome);
+    if let (Err(failure), false) = (&result.outcome, matches!(verdict, Verdict::Skipped(_))) {
+        ktap.note(&failure.to_string())?;
     }
+    ktap.outcome(&verdict, &result.name)
 }

@@ -4,6 +4,7 @@
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::fmt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,9 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use machine::{Arch, Kernel, Machine, Qemu, Variant};
 
+use crate::failure::{Failure, Outcome};
 use crate::guest_program;
+use crate::known::{self, Known};
+use crate::ktap::{Count, Ktap};
 use crate::layout::Layout;
 use crate::module;
+use crate::outputs::Outputs;
 
 /// The transport driver under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -62,10 +67,35 @@ impl Accel {
     }
 }
 
+/// What a run is about.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Wish {
+    /// The transport driver under test.
+    #[arg(
+        long,
+        env = "DRIVER",
+        default_value = "rust",
+        global = true,
+        ignore_case = true
+    )]
+    pub(crate) driver: Driver,
+    /// The driver's module parameters, separated by commas.
+    #[arg(long, default_value = "", global = true)]
+    parameters: String,
+    /// A list of known failures beside tests/known-failures.toml.
+    #[arg(long, value_name = "FILE", global = true)]
+    known: Option<PathBuf>,
+    /// Print the QEMU command of each test.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    #[command(flatten)]
+    outputs: Outputs,
+}
+
 /// What differs when the kernel is not the standard one.
 struct Other {
     machine: Machine,
-    module: PathBuf,
+    module: Option<PathBuf>,
     programs: Vec<PathBuf>,
 }
 
@@ -76,8 +106,8 @@ pub(crate) struct Setup {
     pub(crate) root: PathBuf,
     /// Kernel, QEMU and guest programs.
     pub(crate) machine: Machine,
-    /// This repository's module, built for that kernel.
-    module: PathBuf,
+    /// This repository's module, built for that kernel; none if only the C driver is tested.
+    module: Option<PathBuf>,
     /// Programs for the guest, beside busybox.
     pub(crate) programs: Vec<PathBuf>,
     /// The other kernels that were set up in this run.
@@ -94,6 +124,10 @@ pub(crate) struct Setup {
     pub(crate) logs: PathBuf,
     /// Whether each QEMU command is printed.
     pub(crate) verbose: bool,
+    /// Whether tests run on the standard kernel alone, and no other one is built.
+    only_standard: bool,
+    known: Arc<Known>,
+    outputs: Outputs,
 }
 
 /// The repository's root, which becomes the current folder: paths in logs stay short.
@@ -109,23 +143,69 @@ pub(crate) fn enter_root() -> Result<PathBuf> {
 
 impl Setup {
     /// Sets up the machine as far as that is not done yet.
-    pub(crate) fn load(driver: Driver, parameters: String, verbose: bool) -> Result<Self> {
+    pub(crate) fn load(wish: Wish) -> Result<Self> {
+        let known = wish.known.as_deref().map(std::path::absolute).transpose()?;
+        let outputs = wish.outputs.absolute()?;
         let root = enter_root()?;
-        let options = machine::Options::new(&root)?;
+        let options = Self::options(&root, wish.driver)?;
         let machine = machine::ensure(&options, &|line| eprintln!("{line}"))?;
         Ok(Self {
-            module: root.join(module::MODULE),
+            module: options.module.then(|| root.join(module::MODULE)),
+            known: Arc::new(Known::load(&root, known.as_deref())?),
             root,
             machine,
             programs: Vec::new(),
             others: Arc::default(),
             newer_qemu: Arc::default(),
-            driver,
-            parameters,
+            driver: wish.driver,
+            parameters: wish.parameters,
             accel: Accel::Tcg,
             logs: PathBuf::from("logs"),
-            verbose,
+            verbose: wish.verbose,
+            only_standard: wish.driver == Driver::C && options.names_a_kernel(),
+            outputs,
         })
+    }
+
+    /// What the machine is to have. Only this repository's driver is built.
+    fn options(root: &Path, driver: Driver) -> Result<machine::Options> {
+        let mut options = machine::Options::new(root)?;
+        options.module = driver == Driver::Rust;
+        Ok(options)
+    }
+
+    /// What the part of a test counts for that ended so.
+    pub(crate) fn known(&self, test: &str, part: &str, outcome: Outcome) -> Outcome {
+        let release = &self.machine.kernel_release;
+        self.known.judge(self.driver, release, test, part, outcome)
+    }
+
+    /// Whether the kernel is of the series that the records of the C driver are of.
+    pub(crate) fn is_recorded_series(&self) -> bool {
+        let release = known::series_of(&self.machine.kernel_release);
+        release == machine::Series::default().to_string()
+    }
+
+    /// The same for tests on the standard kernel alone.
+    pub(crate) fn only_standard(&self) -> Self {
+        let mut other = self.clone();
+        other.only_standard = true;
+        other
+    }
+
+    /// Why a test on this kernel is not run.
+    pub(crate) fn lacks_kernel(&self, kernel: Variant) -> Option<Failure> {
+        let other = self.only_standard && kernel != Variant::Standard;
+        other.then(|| {
+            let name = kernel.name();
+            let why = format!("it runs on the {name} kernel, which is built from Debian's source");
+            Failure::Lacks(why)
+        })
+    }
+
+    /// Ends the output of a run; gives the counts.
+    pub(crate) fn finish<W: Write>(&self, ktap: Ktap<W>) -> Result<Count> {
+        self.outputs.finish(self, ktap)
     }
 
     /// The same with another kernel, which is set up at its first use.
@@ -138,7 +218,11 @@ impl Setup {
         let made = match others.entry((kernel, arch)) {
             Entry::Occupied(made) => made.into_mut(),
             Entry::Vacant(place) => {
-                let mut options = machine::Options::new(&self.root)?;
+                let driver = match self.module {
+                    Some(_) => Driver::Rust,
+                    None => Driver::C,
+                };
+                let mut options = Self::options(&self.root, driver)?;
                 options.kdir = None;
                 options.variant = kernel;
                 if arch != options.arch {
@@ -155,10 +239,16 @@ impl Setup {
                         (kernel.name(), vec![program])
                     }
                 };
-                let (kdir, make_env) = (machine.tree()?, &machine.make_env);
-                let built = module::build(&self.root, &self.logs, name, kdir, make_env)?;
+                let module = match &self.module {
+                    Some(_) => {
+                        let (kdir, make_env) = (machine.tree()?, &machine.make_env);
+                        let built = module::build(&self.root, &self.logs, name, kdir, make_env)?;
+                        Some(built.module)
+                    }
+                    None => None,
+                };
                 place.insert(Other {
-                    module: built.module,
+                    module,
                     programs,
                     machine,
                 })
@@ -247,7 +337,7 @@ impl Setup {
     /// The modules of a driver, in the order in which they are loaded.
     pub(crate) fn modules(&self, driver: Driver) -> Vec<PathBuf> {
         match driver {
-            Driver::Rust => vec![self.module.clone()],
+            Driver::Rust => self.module.clone().into_iter().collect(),
             Driver::C => self.machine.c_driver.clone(),
         }
     }

@@ -48,7 +48,6 @@ pub(crate) fn run<W: Write>(setup: &Setup, steps: &[Step], ktap: &mut Ktap<W>) -
             .stderr(log)
             .status();
         let passed = status.as_ref().is_ok_and(std::process::ExitStatus::success);
-        ktap.result(passed, step.name)?;
         if !passed {
             let how = match status {
                 Ok(status) => status.to_string(),
@@ -65,6 +64,7 @@ pub(crate) fn run<W: Write>(setup: &Setup, steps: &[Step], ktap: &mut Ktap<W>) -
                 ktap.note(line)?;
             }
         }
+        ktap.result(passed, step.name)?;
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ const SLEEP: Duration = Duration::from_secs(180);
 const HOT_PLUG: Duration = Duration::from_secs(40);
 /// The taint of an out-of-tree and of an unsigned module.
 const ALLOWED_TAINT: u64 = 1 << 12 | 1 << 13;
+/// The status of a command for which this kernel lacks something (see lacks() in tests/guest).
+const LACKS: i32 = 77;
 /// The taint of KUnit tests that have run.
 const TEST_TAINT: u64 = 1 << 18;
 
@@ -60,6 +62,8 @@ pub(crate) struct Vm {
     sleeps: evidence::Watch,
     /// What the cell has to tell beside its verdict.
     notes: Vec<String>,
+    /// The virtio drivers that the kernel has, once they were asked for.
+    virtio_drivers: Option<Vec<String>>,
 }
 
 /// Takes what makes results unmistakable from the kernel.
@@ -144,6 +148,7 @@ impl Vm {
             races,
             sleeps: evidence::Watch::default(),
             notes: Vec::new(),
+            virtio_drivers: None,
         };
         match vm
             .connect_port()
@@ -199,6 +204,33 @@ impl Vm {
     /// Runs a command in the guest that must succeed in ordinary time.
     pub(crate) fn ok(&mut self, command: &str) -> Outcome<String> {
         self.ok_within(command, COMMAND)
+    }
+
+    /// Those of the devices for which the kernel has a virtio driver.
+    ///
+    /// # Errors
+    ///
+    /// It has none for any of them.
+    pub(crate) fn driven(&mut self, kinds: &[Kind]) -> Outcome<Vec<Kind>> {
+        let drivers = match self.virtio_drivers.take() {
+            Some(drivers) => drivers,
+            None => {
+                let text = self.ok("ls /sys/bus/virtio/drivers")?;
+                text.lines().map(str::to_owned).collect()
+            }
+        };
+        let has = |kind: &&Kind| drivers.iter().any(|name| name == kind.virtio_driver());
+        let (driven, others): (Vec<Kind>, Vec<Kind>) = kinds.iter().partition(has);
+        self.virtio_drivers = Some(drivers);
+        let others: Vec<_> = others.iter().map(|kind| kind.virtio_driver()).collect();
+        let lack = format!("this kernel has no {}", others.join(", "));
+        if driven.is_empty() {
+            return Err(Failure::Lacks(lack));
+        }
+        if !others.is_empty() && !self.notes.contains(&lack) {
+            self.note(lack);
+        }
+        Ok(driven)
     }
 
     /// Writes a line into the kernel log, for whoever reads it.
@@ -646,10 +678,13 @@ impl Vm {
 
 /// What a command wrote, if it succeeded.
 pub(crate) fn succeeded(command: &str, answer: Answer) -> Outcome<String> {
-    if answer.status == 0 {
-        return Ok(answer.text);
-    }
     let Answer { status, text } = answer;
+    if status == 0 {
+        return Ok(text);
+    }
+    if let (LACKS, Some(what)) = (status, text.strip_prefix("lacks: ")) {
+        return Err(Failure::Lacks(what.trim().to_owned()));
+    }
     Err(Failure::Failed(format!(
         "{command}: status {status}\n{text}"
     )))

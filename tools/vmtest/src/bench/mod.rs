@@ -24,6 +24,7 @@ use crate::failure::Outcome;
 use crate::ktap::{Count, Ktap};
 use crate::setup::Setup;
 use crate::table::Table;
+use crate::verdict::Verdict;
 
 /// What is measured, and how often.
 #[derive(Clone, Debug, clap::Args)]
@@ -96,12 +97,12 @@ pub(crate) fn run(setup: &Setup, wish: &Wish) -> Result<Count> {
                 ktap.result(true, part.name)?;
             }
             Err(failure) => {
-                ktap.result(false, part.name)?;
                 ktap.note(&failure.to_string())?;
+                ktap.outcome(&Verdict::from(&failure), part.name)?;
             }
         }
     }
-    Ok(ktap.finish()?)
+    setup.finish(ktap)
 }
 
 /// Removes what was measured before, which had another place if there were other parts then.

@@ -19,10 +19,13 @@ use machine::Variant;
 use results::hostile::{ScenarioRun, RECORDED};
 
 use crate::failure::Failure;
+use crate::grade::Grade;
 use crate::ktap::Ktap;
+use crate::names::is_meant;
 use crate::runner::fresh_folder;
 use crate::setup::{Driver, Setup};
 use crate::table::Table;
+use crate::verdict::Verdict;
 use crate::vm::{Vm, BOOT};
 use coverage::Coverage;
 use outcome::{Observed, Outcome};
@@ -30,6 +33,9 @@ use scenario::{Expected, Scenario};
 
 /// The scenarios.
 const SCENARIOS: &str = include_str!("../../../../tests/hostile/scenarios.txt");
+
+/// The name of all scenarios together, in the list of known failures.
+const TEST: &str = "hostile";
 
 /// What is to be run, and how.
 #[derive(clap::Args)]
@@ -216,8 +222,8 @@ fn cases(scenarios: &[Scenario], wanted: impl Fn(&Scenario, &str) -> bool) -> Ve
     cases
 }
 
-/// Runs the scenarios on both drivers, or on the C driver alone; whether this repository's does
-/// what it must.
+/// Runs the scenarios on both drivers, or on the C driver alone; whether the driver under test does what
+/// it must.
 pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
     let scenarios = match &options.scenarios {
         None => Scenario::parse_all(SCENARIOS)?,
@@ -229,7 +235,7 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
     };
     let names = &options.names;
     let cases = cases(&scenarios, |_, key| {
-        names.is_empty() || names.iter().any(|name| key.contains(name.as_str()))
+        names.is_empty() || is_meant(key, names)
     });
     ensure!(!cases.is_empty(), "no scenario has such a name");
     // What is known of scenarios is known of this repository's.
@@ -238,32 +244,29 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
         true => results::hostile::recorded(&setup.root)?,
         false => BTreeMap::new(),
     };
-    let mut good = true;
-    let (rust, coverage) = match setup.driver {
-        Driver::Rust => {
-            let mut ktap = Ktap::new(stdout());
-            let all = own && names.is_empty();
-            ktap.begin(cases.len() + usize::from(all))?;
-            let kernel = match options.debug {
-                true => Variant::Debug,
-                false => Variant::Standard,
-            };
-            let (rust, coverage) = run_rust(setup, kernel, &scenarios, &cases, own, &mut ktap)?;
-            if all {
-                let missing = coverage.missing();
-                ktap.result(
-                    missing.is_empty(),
-                    "each register read was answered with a lie",
-                )?;
-                ktap.note(&format!("never a lie: {missing:?}"))?;
-            }
-            good = ktap.finish()?.is_good();
-            (rust, coverage)
+    let all = own && names.is_empty() && setup.driver == Driver::Rust;
+    let mut ktap = Ktap::new(stdout());
+    ktap.begin(cases.len() + usize::from(all))?;
+    let mut rust = Vec::new();
+    let mut coverage = Coverage::default();
+    if setup.driver == Driver::Rust {
+        let kernel = match options.debug {
+            true => Variant::Debug,
+            false => Variant::Standard,
+        };
+        (rust, coverage) = run_rust(setup, kernel, &scenarios, &cases, own, &mut ktap)?;
+        if all {
+            let missing = coverage.missing();
+            ktap.note(&format!("never a lie: {missing:?}"))?;
+            let name = "each register read was answered with a lie";
+            ktap.result(missing.is_empty(), name)?;
         }
-        Driver::C => (Vec::new(), Coverage::default()),
-    };
-    if !options.recorded && !options.debug {
-        recorded.extend(run_c(setup, &scenarios, &cases));
+    } else {
+        recorded.extend(report_c(setup, &scenarios, &cases, &recorded, &mut ktap)?);
+    }
+    let good = setup.finish(ktap)?.is_good();
+    if setup.driver == Driver::Rust && !options.recorded && !options.debug {
+        recorded.extend(run_c(setup, &scenarios, &cases, &mut tell)?);
     }
     if options.record {
         write_recorded(&recorded)?;
@@ -286,12 +289,17 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
 pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
     let scenarios = Scenario::parse_all(SCENARIOS)?;
     let cases = cases(&scenarios, |scenario, _| scenario.checked);
-    ktap.begin(cases.len())?;
-    let before = ktap.count().failed;
-    run_rust(setup, Variant::Standard, &scenarios, &cases, true, ktap)?;
-    let good = !cases.is_empty() && ktap.count().failed == before;
-    ktap.end();
-    ktap.level_result(good, "devices that misbehave")?;
+    ktap.begin_test("devices that misbehave", cases.len())?;
+    match setup.driver {
+        Driver::Rust => {
+            run_rust(setup, Variant::Standard, &scenarios, &cases, true, ktap)?;
+        }
+        Driver::C => {
+            let recorded = results::hostile::recorded(&setup.root)?;
+            report_c(setup, &scenarios, &cases, &recorded, ktap)?;
+        }
+    }
+    ktap.end_test()?;
     Ok(())
 }
 
@@ -307,15 +315,16 @@ pub(crate) fn run_seeds(setup: &Setup, seeds: &Seeds) -> Result<bool> {
                 Err(failure) => Ok(Some(failure.to_string())),
             }
         })?;
-        ktap.result(found.wrong.is_none(), &format!("seed {seed}"))?;
+        let passed = found.wrong.is_none();
         if let Some((text, smallest)) = found.wrong {
             ktap.note(&found.scenario.to_string())?;
             ktap.note(&format!("{text}the smallest one, in logs/seed-{seed}.txt:"))?;
             ktap.note(&smallest.to_string())?;
         }
+        ktap.result(passed, &format!("seed {seed}"))?;
     }
     machines.retire_last();
-    let count = ktap.finish()?;
+    let count = setup.finish(ktap)?;
     println!("\n{}", machines.coverage);
     Ok(count.is_good())
 }
@@ -343,20 +352,35 @@ fn run_rust<W: Write>(
     let mut results = Vec::new();
     for case in cases {
         let scenario = &scenarios[case.scenario];
-        let (wrong, text) = match machines.run(scenario, case.intx) {
+        let name = key(scenario, case);
+        let (outcome, text) = match machines.run(scenario, case.intx) {
             // A scenario that did not take place has shown nothing; what a seed gives may not.
             Ok(observed) if own && !observed.lied => {
-                let wrong = "no lie was told".to_owned();
-                (Some(wrong), observed.to_string())
+                let failure = Failure::Failed("no lie was told".to_owned());
+                (Err(failure), observed.to_string())
             }
             Ok(observed) => {
-                let c = recorded.get(&key(scenario, case)).map(String::as_str);
-                (wrong(scenario, &observed, c), observed.to_string())
+                let c = recorded.get(&name).map(String::as_str);
+                let wrong = wrong(scenario, &observed, c);
+                let outcome = wrong.map_or(Ok(()), |wrong| Err(Failure::Failed(wrong)));
+                (outcome, observed.to_string())
             }
-            Err(failure) => (Some(failure.to_string()), failure.name().to_owned()),
+            Err(failure) => {
+                let name = failure.name().to_owned();
+                (Err(failure), name)
+            }
         };
-        let name = key(scenario, case);
-        ktap.result(wrong.is_none(), &name)?;
+        let outcome = setup.known(TEST, &name, outcome);
+        let wrong = match &outcome {
+            Ok(()) => None,
+            Err(Failure::Failed(wrong)) => Some(wrong.clone()),
+            Err(failure) => Some(failure.to_string()),
+        };
+        if let Some(wrong) = &wrong {
+            ktap.note(wrong)?;
+            ktap.note(&format!("logs in logs/hostile-rust-{}", machines.boots))?;
+        }
+        ktap.outcome(&Verdict::from(&outcome), &name)?;
         let run = ScenarioRun {
             name: match kernel {
                 Variant::Standard => name,
@@ -371,32 +395,98 @@ fn run_rust<W: Write>(
         if own {
             results::hostile::add(&setup.results(), run)?;
         }
-        if let Some(wrong) = wrong {
-            ktap.note(&wrong)?;
-            ktap.note(&format!("logs in logs/hostile-rust-{}", machines.boots))?;
-        }
         results.push(text);
     }
     machines.retire_last();
     Ok((results, std::mem::take(&mut machines.coverage)))
 }
 
-/// What came of each with the C driver, by name.
-fn run_c(setup: &Setup, scenarios: &[Scenario], cases: &[Case]) -> BTreeMap<String, String> {
+/// What came of a scenario in a VM.
+type Seen<'a> = std::result::Result<&'a Observed, Failure>;
+
+/// What came of each with the C driver, by name; `tell` is told of each in turn.
+fn run_c(
+    setup: &Setup,
+    scenarios: &[Scenario],
+    cases: &[Case],
+    tell: &mut dyn FnMut(&Scenario, &str, Seen<'_>) -> Result<()>,
+) -> Result<BTreeMap<String, String>> {
     let mut machines = Machines::new(setup, Driver::C, "hostile", Variant::Standard);
     let mut results = BTreeMap::new();
     for case in cases {
         let scenario = &scenarios[case.scenario];
+        let name = key(scenario, case);
         match machines.run(scenario, case.intx) {
             Ok(observed) => {
-                println!("# C driver, {}: {observed}", key(scenario, case));
-                results.insert(key(scenario, case), observed.to_string());
+                tell(scenario, &name, Ok(&observed))?;
+                results.insert(name, observed.to_string());
             }
             // That is nothing of the driver's.
-            Err(failure) => println!("# C driver, {}: {failure}", key(scenario, case)),
+            Err(failure) => tell(scenario, &name, Err(failure))?,
         }
     }
-    results
+    Ok(results)
+}
+
+/// Says in one line what came of a scenario with the C driver.
+fn tell(_: &Scenario, name: &str, seen: Seen<'_>) -> Result<()> {
+    match seen {
+        Ok(observed) => println!("# C driver, {name}: {observed}"),
+        Err(failure) => println!("# C driver, {name}: {failure}"),
+    }
+    Ok(())
+}
+
+/// The same as results: the C driver must do no worse than is on record.
+fn report_c<W: Write>(
+    setup: &Setup,
+    scenarios: &[Scenario],
+    cases: &[Case],
+    recorded: &BTreeMap<String, String>,
+    ktap: &mut Ktap<W>,
+) -> Result<BTreeMap<String, String>> {
+    run_c(setup, scenarios, cases, &mut |scenario, name, seen| {
+        let outcome = match seen {
+            Ok(observed) => {
+                ktap.note(&format!("{name}: {observed}"))?;
+                let recorded = recorded.get(name).map(String::as_str);
+                judge_c(scenario, observed, recorded)
+            }
+            Err(failure) => Err(failure),
+        };
+        let outcome = setup.known(TEST, name, outcome);
+        Ok(ktap.outcome(&Verdict::from(&outcome), name)?)
+    })
+}
+
+/// What the C driver's part in a scenario counts for.
+fn judge_c(
+    scenario: &Scenario,
+    observed: &Observed,
+    recorded: Option<&str>,
+) -> crate::failure::Outcome {
+    let failed = |why: String| Err(Failure::Failed(why));
+    if !observed.lied && recorded.is_some() {
+        return failed("no lie was told".to_owned());
+    }
+    let told = observed.to_string();
+    let is_right = scenario.expected.allows(observed.outcome)
+        && observed.splats.is_empty()
+        && observed.faults.is_empty();
+    let works = outcome::grade(&told) == Some(Grade::Works);
+    if works || is_right {
+        return Ok(());
+    }
+    let Some(recorded) = recorded else {
+        return failed(format!("wanted {}, got {told}", scenario.expected));
+    };
+    match outcome::worse(&told, recorded) {
+        Some(worse) => failed(format!("{told}; {worse}")),
+        None => Err(Failure::Known {
+            why: format!("the C driver, as on record: {recorded}"),
+            failure: Box::new(Failure::Failed(told)),
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -422,6 +512,35 @@ mod tests {
             let name = &scenario.name;
             assert_eq!(worse, scenario.stricter.is_some(), "{name}");
         }
+    }
+
+    #[test]
+    fn the_c_driver_is_judged_by_what_is_on_record() {
+        let scenarios = "scenario x\ndevice rng\nrun read STATUS = 0\nexpect errors";
+        let scenario = &Scenario::parse_all(scenarios).unwrap()[0];
+        let observed = |outcome, lied| Observed {
+            outcome,
+            log: String::new(),
+            splats: Vec::new(),
+            faults: Vec::new(),
+            spoke: true,
+            lied,
+        };
+        let verdict = |outcome, recorded| {
+            Verdict::from(&judge_c(scenario, &observed(outcome, true), recorded))
+        };
+        for right in [Outcome::Works, Outcome::Errors] {
+            assert_eq!(verdict(right, Some("waits")), Verdict::Passed);
+        }
+        let known = "known failure: the C driver, as on record: waits, silent";
+        assert_eq!(
+            verdict(Outcome::Waits, Some("waits, silent")),
+            Verdict::Known(known.to_owned())
+        );
+        assert!(verdict(Outcome::Hangs, Some("waits")).is_bad());
+        assert!(verdict(Outcome::Waits, None).is_bad());
+        let silent = judge_c(scenario, &observed(Outcome::Errors, false), Some("errors"));
+        assert!(Verdict::from(&silent).is_bad());
     }
 
     #[test]

@@ -50,10 +50,10 @@ impl Verdict {
     fn report<W: Write>(&self, name: &str, ktap: &mut Ktap<W>) -> Result<()> {
         match self.passed {
             Some(passed) => {
-                ktap.result(passed, name)?;
                 if !passed {
                     ktap.note(&self.text)?;
                 }
+                ktap.result(passed, name)?;
             }
             None => ktap.skip(name, &self.text)?,
         }
@@ -109,7 +109,7 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<Count> {
             build_all(setup, source, &chosen, &mut ktap, &mut table)?;
         }
     }
-    let count = ktap.finish()?;
+    let count = setup.finish(ktap)?;
     println!("\n{table}");
     Ok(count)
 }
@@ -117,6 +117,11 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<Count> {
 /// How many results [`check`] gives.
 pub(crate) fn quick_count() -> usize {
     quick().count()
+}
+
+/// Names for them where there is no kernel's source.
+pub(crate) fn quick_names() -> impl Iterator<Item = String> {
+    quick().map(|variant| format!("builds, {}", variant.name))
 }
 
 fn quick() -> impl Iterator<Item = &'static Configuration> {

@@ -25,11 +25,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, Context, Result};
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::ktap::Ktap;
 use crate::layout::Layout;
 use crate::runner::fresh_folder;
 use crate::setup::Setup;
+use crate::verdict::Verdict;
 use crate::vm::{Vm, BOOT};
 use schedule::{Action, Step, Target};
 use state::{Failed, State};
@@ -268,6 +269,8 @@ impl Run<'_> {
                 progress.in_a_row = 0;
                 let _ = fs::remove_dir_all(&dir);
             }
+            // No later round would get further.
+            Err(lacks @ Failure::Lacks(_)) => return Err(lacks.into()),
             Err(failure) => {
                 let text = failure.to_string();
                 eprintln!("soak: round {number}, {}: {text}", dir.display());
@@ -424,10 +427,16 @@ pub(crate) fn short(setup: &Setup, size: &Size, stopped: &Arc<AtomicBool>) -> Re
 /// Its one result.
 pub(crate) fn report<W: Write>(run: &Result<State>, ktap: &mut Ktap<W>) -> Result<()> {
     let is_good = |state: &State| state.is_complete() && state.failures.is_empty();
-    ktap.result(run.as_ref().is_ok_and(is_good), "endurance")?;
-    match run {
-        Ok(state) => ktap.note(&state.sum_up())?,
-        Err(error) => ktap.note(&format!("{error:#}"))?,
-    }
-    Ok(())
+    let verdict = match run {
+        Ok(state) => {
+            ktap.note(&state.sum_up())?;
+            Verdict::of(is_good(state))
+        }
+        Err(error) => {
+            ktap.note(&format!("{error:#}"))?;
+            let lacks = error.downcast_ref::<Failure>();
+            lacks.map_or(Verdict::NotRun(format!("{error:#}")), Verdict::from)
+        }
+    };
+    Ok(ktap.outcome(&verdict, "endurance")?)
 }

@@ -66,7 +66,7 @@ fn cells() -> Vec<Cell> {
         vm.ok("unload_driver && [ ! -e /sys/kernel/debug/virtio_pci_rs ]")
             .map(drop)
     });
-    vec![files, hibernated, busy]
+    [files, hibernated, busy].map(Cell::needs_module).into()
 }
 
 /// The counter of notifications that come too early.
@@ -114,7 +114,7 @@ fn lint() -> Test {
         layout: Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&Kind::FROZEN),
         boot: BOOT,
         limit: Duration::from_secs(300),
-        cells: vec![only_balloon],
+        cells: vec![only_balloon.needs_module()],
     }
 }
 

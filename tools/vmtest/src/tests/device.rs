@@ -23,7 +23,7 @@ pub(crate) fn check_bound(vm: &mut Vm, kind: Kind) -> Outcome {
 /// The same for many devices.
 pub(crate) fn check_all_bound(vm: &mut Vm, kinds: &[Kind]) -> Outcome {
     let mut command = "check_bound".to_owned();
-    for &kind in kinds {
+    for kind in vm.driven(kinds)? {
         command.push_str(&format!(" {} {}", kind.slot(), vm.layout().policy(kind)));
     }
     vm.ok(&command)?;
@@ -32,6 +32,7 @@ pub(crate) fn check_all_bound(vm: &mut Vm, kinds: &[Kind]) -> Outcome {
 
 /// Input and output, with the data checked.
 pub(crate) fn check_io(vm: &mut Vm, kind: Kind) -> Outcome {
+    vm.driven(&[kind])?;
     match kind {
         Kind::Balloon => check_balloon(vm),
         Kind::NineP => check_9p(vm),

@@ -52,7 +52,9 @@ fn debugfs() -> Test {
         layout,
         boot: BOOT,
         limit: Duration::from_secs(300),
-        cells: vec![unbound, unplugged, removed, no_leaks()],
+        cells: [unbound, unplugged, removed, no_leaks()]
+            .map(Cell::needs_module)
+            .into(),
     }
 }
 

@@ -61,7 +61,8 @@ fn cells() -> Vec<Cell> {
         let by = vm.driver();
         take_over(vm, by, "--panic", "echo c >/proc/sysrq-trigger")
     });
-    vec![handed_over(Driver::C), handed_over(Driver::Rust), crashed]
+    let to_module = handed_over(Driver::Rust).needs_module();
+    vec![handed_over(Driver::C), to_module, crashed]
 }
 
 fn test(interrupts: Interrupts) -> Test {

@@ -44,8 +44,8 @@ pub(crate) fn all() -> Vec<Test> {
         boot: BOOT,
         limit: Duration::from_secs(120),
         cells: vec![
-            Cell::new("KUnit tests of the module", run),
-            super::debug::no_leaks(),
+            Cell::new("KUnit tests of the module", run).needs_module(),
+            super::debug::no_leaks().needs_module(),
         ],
     }]
 }

@@ -98,7 +98,7 @@ fn changes_hands(from: Driver, by: Driver) -> Cell {
         }
         vm.ok(&format!("stop_swap; {own} unload_driver")).map(drop)
     });
-    cell.cycles(1)
+    cell.cycles(1).needs_module()
 }
 
 fn images(interrupts: Interrupts) -> Test {
