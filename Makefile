@@ -135,9 +135,17 @@ PHONY += trace
 trace: cargo ## Draw the handshakes of any QEMU trace: FILE="trace.log", ARGS=--device=...
 	@cargo run --release -q $(workspace) -p virtio-check -- picture $(ARGS) $(FILE)
 
+PHONY += trace-sleep
+trace-sleep: cargo ## One suspend and one hibernation as timelines for Perfetto and sleepgraph
+	@$(with-module) $(vmtest)
+
 PHONY += drivers
 drivers: cargo ## Run the drivers that packages bring and judge them: ARGS="run seabios ovmf", ARGS=write
 	@cargo run --release -q $(workspace) -p drivers -- $(or $(ARGS),run)
+
+PHONY += guest
+guest: cargo ## Boot any guest on legacy devices and judge its drivers: DISK=image.qcow2, ARGS="--lies"
+	@cargo run --release -q $(workspace) -p drivers -- guest $(if $(DISK),--disk '$(DISK)') $(ARGS)
 
 PHONY += test-report
 test-report: cargo ## Test the report in Chromium, which is set up for it

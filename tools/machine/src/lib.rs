@@ -25,6 +25,7 @@ mod stock;
 mod toolchain;
 mod tools_disk;
 mod tree;
+mod unpacked;
 mod version;
 
 use std::ffi::{OsStr, OsString};
@@ -42,6 +43,7 @@ use crate::rust::Rust;
 pub use crate::command::quote;
 pub use crate::qemu::Qemu;
 pub use crate::series::{Arch, Series, OLDEST};
+pub use crate::unpacked::Unpacked;
 
 /// What to set up.
 #[derive(Clone, Debug)]
@@ -545,6 +547,42 @@ pub fn ensure_newer_qemu(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Resu
 pub fn ensure_chromium(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
     let mut cx = context(options, say)?;
     chromium::ensure(&mut cx)
+}
+
+/// Makes sure that a package is unpacked, in the version that a suite has.
+///
+/// # Errors
+///
+/// Debian's mirror does not have it.
+pub fn ensure_unpacked(
+    options: &Options,
+    package: &str,
+    suite: &str,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Unpacked> {
+    unpacked::package(&mut context(options, say)?, package, suite)
+}
+
+/// Makes sure that Debian's kernel of a series for cloud providers is unpacked.
+///
+/// # Errors
+///
+/// Debian's mirror does not have it.
+pub fn ensure_series(
+    options: &Options,
+    series: &str,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<PathBuf> {
+    unpacked::kernel(&mut context(options, say)?, series)
+}
+
+/// Makes sure that there is a static busybox.
+///
+/// # Errors
+///
+/// Debian's mirror does not have it.
+pub fn ensure_busybox(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
+    busybox::ensure(&mut context(options, say)?, Arch::Amd64)
 }
 
 fn context<'a>(options: &Options, say: &'a (dyn Fn(&str) + Sync)) -> Result<Context<'a>> {

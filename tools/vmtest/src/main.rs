@@ -35,6 +35,7 @@ mod soak;
 mod steps;
 mod table;
 mod tests;
+mod trace_sleep;
 mod verdict;
 mod vm;
 
@@ -92,6 +93,8 @@ enum Command {
     Matrix,
     /// Compares the register accesses of the two drivers.
     Compare,
+    /// Records one suspend and one hibernation for Perfetto and sleepgraph.
+    TraceSleep,
     /// Devices that misbehave, on both drivers.
     Hostile(hostile::Options),
     /// Devices that misbehave in ways made from seeds.
@@ -184,6 +187,7 @@ fn run(arguments: Arguments) -> Result<bool> {
             check::run_tests(&setup, &tests)?.is_good()
         }
         Command::Compare => check::compare(&setup)?.is_good(),
+        Command::TraceSleep => trace_sleep::run(&setup)?,
         Command::Hostile(options) => hostile::run(&setup, &options)?,
         Command::Random(seeds) => hostile::run_seeds(&setup, &seeds)?,
         Command::Bench { wish } => {
