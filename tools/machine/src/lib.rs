@@ -13,6 +13,7 @@ mod chromium;
 mod command;
 mod config;
 mod context;
+mod debian;
 mod guest_modules;
 mod image;
 mod kernel;
@@ -40,6 +41,7 @@ use crate::packages::Purpose;
 use crate::rust::Rust;
 
 pub use crate::command::quote;
+pub use crate::debian::Debian;
 pub use crate::qemu::Qemu;
 pub use crate::series::{Arch, Series, OLDEST};
 
@@ -542,6 +544,24 @@ pub fn ensure_newer_qemu(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Resu
 pub fn ensure_chromium(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
     let mut cx = context(options, say)?;
     chromium::ensure(&mut cx)
+}
+
+/// Makes sure that there is a root of Debian 13, and what makes packages for it and runs it.
+///
+/// # Errors
+///
+/// This process is not root, or the mirror lacks a part of it.
+pub fn ensure_debian(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Debian> {
+    debian::ensure(&mut context(options, say)?)
+}
+
+/// Makes sure that what makes Debian packages is installed.
+///
+/// # Errors
+///
+/// The distribution does not have it, or this process cannot become root.
+pub fn ensure_packagers(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+    packages::ensure_named(&mut context(options, say)?, &debian::PACKAGERS)
 }
 
 fn context<'a>(options: &Options, say: &'a (dyn Fn(&str) + Sync)) -> Result<Context<'a>> {
