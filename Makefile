@@ -75,11 +75,14 @@ PHONY += test
 test: cargo ## Run the tests that need no VM: host logic, compile-fail, tools, check-build
 	cargo test -q $(workspace) --workspace
 	tests/build/check-build-test
+	tests/build/handover-test
 
 PHONY += precommit
 precommit: fmtcheck ## What each commit must pass: format, lints of the host tools, tests without a VM
 	cargo clippy -q $(workspace) --workspace --all-targets -- -D warnings
-	shellcheck -S warning .ci/run scripts/* tests/build/check-build-test
+	shellcheck -S warning .ci/run scripts/* tests/build/* tests/system/* \
+		packaging/boot/* packaging/dkms/* packaging/dracut/* packaging/initramfs-tools/* \
+		packaging/debian/*.post*
 	$(MAKE) test
 
 PHONY += miri
@@ -180,6 +183,18 @@ run: cargo ## Run tests by name: NAME="blk sleep"
 PHONY += shell
 shell: cargo ## A shell in the VM with the module loaded
 	@$(with-module) $(vmtest)
+
+PHONY += deb
+deb: cargo ## Make the packages for Debian, in target/deb
+	@$(vmtest)
+
+PHONY += system
+system: cargo ## A real system on the module, as root: package, sleep, C beside it: ARGS="--rounds 1 ways"
+	@$(vmtest)
+
+PHONY += system-shell
+system-shell: cargo ## A shell in the real system, as root
+	@$(vmtest)
 
 PHONY += list
 list: cargo ## List the VM tests

@@ -13,6 +13,7 @@ mod chromium;
 mod command;
 mod config;
 mod context;
+mod debian;
 mod guest_modules;
 mod image;
 mod kernel;
@@ -41,6 +42,7 @@ use crate::packages::Purpose;
 use crate::rust::Rust;
 
 pub use crate::command::quote;
+pub use crate::debian::Debian;
 pub use crate::qemu::Qemu;
 pub use crate::series::{Arch, Series, OLDEST};
 pub use crate::unpacked::Unpacked;
@@ -583,6 +585,24 @@ pub fn ensure_series(
 /// Debian's mirror does not have it.
 pub fn ensure_busybox(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
     busybox::ensure(&mut context(options, say)?, Arch::Amd64)
+}
+
+/// Makes sure that there is a root of Debian 13, and what makes packages for it and runs it.
+///
+/// # Errors
+///
+/// This process is not root, or the mirror lacks a part of it.
+pub fn ensure_debian(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Debian> {
+    debian::ensure(&mut context(options, say)?)
+}
+
+/// Makes sure that what makes Debian packages is installed.
+///
+/// # Errors
+///
+/// The distribution does not have it, or this process cannot become root.
+pub fn ensure_packagers(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+    packages::ensure_named(&mut context(options, say)?, &debian::PACKAGERS)
 }
 
 fn context<'a>(options: &Options, say: &'a (dyn Fn(&str) + Sync)) -> Result<Context<'a>> {

@@ -33,6 +33,7 @@ mod setup;
 mod shell;
 mod soak;
 mod steps;
+mod system;
 mod table;
 mod tests;
 mod trace_sleep;
@@ -116,6 +117,12 @@ enum Command {
     },
     /// Endurance: sleep, hot-plug, bind and reload at random, for hours; goes on where it stopped.
     Soak(soak::Options),
+    /// Makes the packages for Debian.
+    Deb,
+    /// A real system on the module: Debian, its package, every kind of sleep.
+    System(system::Options),
+    /// Boots the real system and gives a shell in it.
+    SystemShell,
     /// Boots a VM with the driver loaded and gives a shell in it.
     Shell {
         /// The kind of machine [the usual one of the architecture].
@@ -151,6 +158,12 @@ fn run(arguments: Arguments) -> Result<bool> {
         list(cells);
         return Ok(true);
     }
+    match &command {
+        Command::Deb => return system::make_packages().map(|()| true),
+        Command::System(options) => return system::run(options),
+        Command::SystemShell => return system::run_shell(wish.driver).map(|()| true),
+        _ => {}
+    }
     let both = match command {
         Command::Compare => Some("compares both drivers"),
         Command::Bench { .. } => Some("measures both drivers"),
@@ -163,7 +176,11 @@ fn run(arguments: Arguments) -> Result<bool> {
     let mut setup = Setup::load(wish)?;
     accel::choose(&mut setup, accel);
     let good = match command {
-        Command::Setup | Command::List { .. } => true,
+        Command::Setup
+        | Command::List { .. }
+        | Command::Deb
+        | Command::System(_)
+        | Command::SystemShell => true,
         Command::Run {
             names,
             print_command,
