@@ -61,14 +61,6 @@ impl Board {
             Self::Virt => ["ttyAMA0", "ttyS0", "ttyS1"],
         }
     }
-
-    /// Where in QEMU's memory I/O port 0 is, as its traces tell.
-    pub(crate) fn ports_at(self) -> u64 {
-        match self {
-            Self::Pc | Self::Q35 => 0,
-            Self::Virt => 0x3eff_0000,
-        }
-    }
 }
 
 impl fmt::Display for Board {
