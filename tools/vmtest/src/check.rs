@@ -143,7 +143,7 @@ fn compare_all<W: Write>(setup: &Setup, in_full: bool, ktap: &mut Ktap<W>) -> Re
 pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     let tests: Vec<_> = tests::all(Cycles::FEW)
         .into_iter()
-        .chain(tests::on_built_kernels())
+        .chain(tests::debugging())
         .filter(is_checked)
         .collect();
     ensure!(
