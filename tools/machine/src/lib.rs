@@ -178,10 +178,6 @@ pub enum Variant {
     DelayedRelease,
     /// Finds data races.
     Kcsan,
-    /// Has no message-signalled interrupts.
-    NoMsi,
-    /// Is for one processor.
-    NoSmp,
 }
 
 impl Variant {
@@ -192,16 +188,6 @@ impl Variant {
             Self::Debug => "debug",
             Self::DelayedRelease => "delayed-release",
             Self::Kcsan => "kcsan",
-            Self::NoMsi => "no-msi",
-            Self::NoSmp => "no-smp",
-        }
-    }
-
-    /// The variant whose build is one to start from, as most of its files are the same.
-    fn relative(self) -> Self {
-        match self {
-            Self::NoMsi => Self::Standard,
-            _ => self,
         }
     }
 
@@ -212,8 +198,6 @@ impl Variant {
             Self::Debug => &["debug.config"],
             Self::DelayedRelease => &["debug.config", "delayed-release.config"],
             Self::Kcsan => &["kcsan.config"],
-            Self::NoMsi => &["no-msi.config"],
-            Self::NoSmp => &["no-smp.config"],
         };
         ["base.config", "virtio.config", "pm.config"]
             .iter()
@@ -484,7 +468,6 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
             make_env.push(("LLVM".to_owned(), format!("-{}", builders.llvm).into()));
             let inputs = kernel::Inputs {
                 variant: options.variant.name(),
-                relative: options.variant.relative().name(),
                 source: &source,
                 wishes: &wishes,
                 tools: builders.versions()?,

@@ -187,7 +187,7 @@ fn run(arguments: Arguments) -> Result<bool> {
             cycles,
         } => {
             let mut tests = tests::all(cycles);
-            tests.extend(tests::on_built_kernels());
+            tests.extend(tests::debugging());
             let tests = tests::select(tests, &names);
             if print_command {
                 for test in &tests {
