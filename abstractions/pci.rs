@@ -41,7 +41,10 @@ use super::{
         Command,
         Known, //
     },
-    sync::IrqLock, //
+    compat::{
+        new_spinlock_irq,
+        SpinLockIrq, //
+    }, //
 };
 
 pub(crate) use super::compat::pci_device_table;
@@ -141,6 +144,14 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
     }
 }
 
+/// What a callback returns to C.
+pub(super) fn errno(result: Result) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
+    }
+}
+
 /// Defines trampolines for callbacks of `struct dev_pm_ops`.
 macro_rules! pm_callbacks {
     ($($callback:ident => $method:ident),* $(,)?) => {$(
@@ -149,7 +160,7 @@ macro_rules! pm_callbacks {
         /// Only for use in [`Adapter::PM_OPS`]: `dev` is that of a PCI device bound to this driver.
         unsafe extern "C" fn $callback(dev: *mut bindings::device) -> c_int {
             // SAFETY: By the safety requirements.
-            from_result(|| T::$method(unsafe { Self::data(dev) }).map(|()| 0))
+            errno(T::$method(unsafe { Self::data(dev) }))
         }
     )*};
 }
@@ -319,7 +330,7 @@ pub(crate) struct Device {
     enabled: AtomicFlag,
     intx_masked: AtomicFlag,
     #[pin]
-    command: IrqLock<Known>,
+    command: SpinLockIrq<Known>,
 }
 
 impl Device {
@@ -335,7 +346,7 @@ impl Device {
                 pdev: pdev.into(),
                 enabled: AtomicFlag::new(false),
                 intx_masked: AtomicFlag::new(Known::DISABLED.intx_disabled),
-                command <- IrqLock::new(Known::DISABLED),
+                command <- new_spinlock_irq!(Known::DISABLED),
             }),
             GFP_KERNEL,
         )
@@ -410,7 +421,7 @@ impl Device {
         self.enabled.load(Relaxed)
     }
 
-    fn command(&self) -> Command<'_, CommandRegister<'_>, IrqLock<Known>> {
+    fn command(&self) -> Command<'_, CommandRegister<'_>, SpinLockIrq<Known>> {
         Command {
             register: CommandRegister(self),
             known: &self.command,

@@ -77,7 +77,7 @@ impl LifeGuard<'_> {
                 Ok(next)
             }
             Err(illegal) => {
-                dev_err!(log.pci(), "illegal {illegal}: ignored\n");
+                dev_err!(log.device(), "illegal {illegal}: ignored\n");
                 Err(protocol_error())
             }
         }

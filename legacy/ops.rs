@@ -23,10 +23,7 @@ use super::{
     vqs, //
 };
 use crate::abstractions::{
-    irq::{
-        Affinity,
-        Vector, //
-    },
+    irq::Vector,
     virtio::{
         ConfigOps,
         Device,
@@ -40,8 +37,7 @@ impl ConfigOps for LegacyDevice {
     }
 
     fn write_config(&self, device: &Device, offset: usize, buffer: &[u8]) {
-        self.lint
-            .check_config_write(&self.state, &self.log, device, offset);
+        lint::check_config_write(&self.state, &self.log, device, offset);
         self.config.write(&self.hw, &self.log, offset, buffer);
     }
 
@@ -51,8 +47,7 @@ impl ConfigOps for LegacyDevice {
 
     fn announce(&self, device: &Device, queue: &str, index: u32) -> bool {
         if lint::is_on() {
-            self.lint
-                .check_notification(&self.state, &self.log, device, index);
+            lint::check_notification(&self.state, &self.log, device, index);
         }
         !quirks::spins(device.device_type(), queue) || recovery::answers_notification(self, device)
     }
@@ -80,13 +75,8 @@ impl ConfigOps for LegacyDevice {
         let _ = negotiate::reset(self);
     }
 
-    fn find_virtqueues(
-        &self,
-        device: &Device,
-        requested: &mut FindVqs<'_>,
-        affinity: Option<Affinity>,
-    ) -> Result {
-        vqs::find(self, device, requested, affinity)
+    fn find_virtqueues(&self, requested: &mut FindVqs<'_>) -> Result {
+        vqs::find(self, requested)
     }
 
     fn delete_virtqueues(&self) {

@@ -32,6 +32,7 @@ use super::{
             LifeEvent, //
         },
     },
+    counters::Count,
     debugfs::DeviceFiles,
     device::LegacyDevice,
     negotiate::{
@@ -84,7 +85,7 @@ impl Bound {
     }
 
     /// Does what belongs to `phase`, and records that.
-    pub(super) fn trace_phase(&self, phase: Phase, f: impl FnOnce(&Self) -> Result) -> Result {
+    pub(super) fn trace_phase(&self, phase: Phase, f: fn(&Self) -> Result) -> Result {
         let log = &self.dev().log;
         log.record(Event::Begun(phase));
         let result = f(self);
@@ -129,15 +130,12 @@ impl Bound {
         self.check_waits()?;
         let has_rings = dev.state.has_rings();
         if module_parameters::refuse_freeze.get() && has_rings && !device.can_freeze() {
-            dev_err!(
-                dev.log.pci(),
-                "driver {} cannot be frozen: sleep refused\n",
-                device.driver_name_or("?")
-            );
+            dev.log
+                .report_of_driver(device, "cannot be frozen: sleep refused");
             dev.log.record(Event::SleepRefused);
             return Err(EBUSY);
         }
-        dev.vqs.remember_sizes();
+        dev.vqs.note_stop();
         device.freeze()?;
         // A driver that was frozen has deleted its virtqueues.
         if dev.vqs.count() > 0 {
@@ -174,10 +172,9 @@ impl Bound {
     /// memory image that is being saved.
     fn hold_in_reset(&self) {
         let (dev, device) = (self.dev(), self.device());
-        dev_warn!(
-            dev.log.pci(),
-            "driver {} cannot be frozen: the device is held in reset; rebind it after the sleep\n",
-            device.driver_name_or("?")
+        dev.log.warn_of_driver(
+            device,
+            "cannot be frozen: the device is held in reset; rebind it after the sleep",
         );
         dev.log.record(Event::HeldInReset);
         device.break_virtqueues();
@@ -202,7 +199,7 @@ impl Bound {
     pub(super) fn suspend(&self) -> Result {
         let dev = self.dev();
         let keeps_state = dev.hw.pci().keeps_state_in_d3().unwrap_or_else(|_| {
-            dev_err!(dev.log.pci(), "PMCSR reads as all ones\n");
+            dev_err!(dev.log.device(), "PMCSR reads as all ones\n");
             false
         });
         if keeps_state {
@@ -254,7 +251,7 @@ impl Bound {
         let _guard = self.lock_driver()?;
         recovery::look_before_stop(dev, device)?;
         self.check_waits()?;
-        dev.vqs.remember_sizes();
+        dev.vqs.note_stop();
         device.prepare_reset()
     }
 
@@ -344,7 +341,7 @@ impl Bound {
             }
         });
         if result.is_err() {
-            dev.log.counters.not_restored.add_one();
+            dev.log.counters.add_one(Count::NotRestored);
             self.quiesce();
             recovery::detach(dev, legacy_features(dev, device).unwrap_or(0))?;
             // A failure is reported; the work tries again.
@@ -378,11 +375,8 @@ impl Bound {
         dev.hw.pci().refresh_command();
         self.check_identity()?;
         if dev.state.has_rings() {
-            dev_warn!(
-                dev.log.pci(),
-                "driver {} does not support resets: rebind the device\n",
-                device.driver_name_or("?")
-            );
+            dev.log
+                .warn_of_driver(device, "does not support resets: rebind the device");
             device.break_virtqueues();
         }
         self.acknowledge().map(Handshake::stop)
@@ -418,7 +412,7 @@ impl Bound {
                 protocol_error()
             })?;
 
-        dev.log.counters.restored.add_one();
+        dev.log.counters.add_one(Count::Restored);
         let is_pending = device.deliver_config_changes();
         let compared = quirks::config_to_compare(device.device_type());
         if is_pending || dev.config.has_changed(&dev.hw, &dev.log, compared) {
@@ -441,7 +435,7 @@ impl Bound {
         };
         if identity != pci.identity() {
             let known = pci.identity();
-            dev_err!(dev.log.pci(), "{identity} in the slot of {known}\n");
+            dev_err!(dev.log.device(), "{identity} in the slot of {known}\n");
             dev.log.record(Event::Replaced);
             pci.forget_command();
             return Err(ENODEV);
@@ -469,7 +463,7 @@ impl Bound {
         if !dev.hw.is_reachable() {
             return Err(EIO);
         }
-        let (now, before) = (dev.vqs.count(), dev.vqs.sizes_count());
+        let (now, before) = (dev.vqs.count(), dev.vqs.count_before());
         if now < before || (now > 0 && !dev.state.has_rings()) {
             dev.log.report(Event::VirtqueuesMissing { now, before });
             return Err(EIO);

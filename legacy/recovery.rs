@@ -40,6 +40,7 @@ use super::{
         regs,
         status::Status, //
     },
+    counters::Count,
     device::LegacyDevice,
     life::LifeGuard,
     negotiate::{
@@ -62,7 +63,7 @@ use crate::{
 };
 
 /// After how many ms a device that was found dead is looked at again: one sample is no proof.
-const SECOND_LOOK_MS: u64 = 1000;
+const SECOND_LOOK_MS: u32 = 1000;
 
 /// The same when a sleep waits for it.
 const SECOND_LOOK_AT_STOP: Delta = Delta::from_millis(100);
@@ -166,7 +167,7 @@ fn await_reset(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
             reset.acknowledge(false).stop();
             dev.log.inform(Event::ResetComplete);
         }
-        Err(_) if clock::monotonic_ms().saturating_sub(since) < limit.into() => {
+        Err(_) if clock::monotonic_ms().wrapping_sub(since) < limit => {
             return NonZero::new(POLL_RESET_MS);
         }
         Err(status) => {
@@ -192,9 +193,9 @@ fn look(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
         Life::Working => false,
         Life::Suspect(since) => {
             // An interrupt or a read of the status may ask for a look at any time.
-            let early = SECOND_LOOK_MS.saturating_sub(now.saturating_sub(since));
+            let early = SECOND_LOOK_MS.saturating_sub(now.wrapping_sub(since));
             if early > 0 {
-                return NonZero::new(u32::try_from(early).unwrap_or(u32::MAX));
+                return NonZero::new(early);
             }
             true
         }
@@ -206,7 +207,7 @@ fn look(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
         }
         return None;
     }
-    dev.log.counters.checks.add_one();
+    dev.log.counters.add_one(Count::Checks);
     let (status, written) = (dev.read_status(), dev.state.status());
     match judge(status, written) {
         Ok(()) => {
@@ -229,7 +230,7 @@ fn look(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
         Err(_) if !is_suspect => {
             life.apply(LifeEvent::Alarm(now), &dev.log).ok()?;
             dev.log.record(Event::Alarm(status));
-            NonZero::new(u32::try_from(SECOND_LOOK_MS).unwrap_or(u32::MAX))
+            NonZero::new(SECOND_LOOK_MS)
         }
         Err(dead) => {
             report_dead(dev, dead);
@@ -441,7 +442,10 @@ pub(super) fn prepare_removal(dev: &LegacyDevice, device: &Device) {
         device.break_virtqueues();
         let _guard = device.lock();
         if matches!(driver, Driver::Frozen(_)) && restore_detached(dev, device).is_err() {
-            dev_err!(dev.log.pci(), "virtio driver removed while it is frozen\n");
+            dev_err!(
+                dev.log.device(),
+                "virtio driver removed while it is frozen\n"
+            );
         }
     }
 }

@@ -7,7 +7,6 @@ use core::num::NonZero;
 use kernel::{
     bindings as kernel_bindings,
     cpumask::Cpumask,
-    error::from_result,
     prelude::*,
     sync::Arc, //
 };
@@ -19,9 +18,9 @@ use super::{
     Virtqueue,
 };
 use crate::{
-    abstractions::irq::{
-        Affinity,
-        Vector, //
+    abstractions::{
+        irq::Vector,
+        pci::errno, //
     },
     bindings, //
 };
@@ -59,12 +58,7 @@ pub(crate) trait ConfigOps: Send + Sync + 'static {
     fn reset(&self);
 
     /// Makes the virtqueues that a driver wants, and shows them to the device. C: `find_vqs`.
-    fn find_virtqueues(
-        &self,
-        device: &Device,
-        requested: &mut FindVqs<'_>,
-        affinity: Option<Affinity>,
-    ) -> Result;
+    fn find_virtqueues(&self, requested: &mut FindVqs<'_>) -> Result;
 
     /// Deletes all virtqueues. C: `del_vqs`.
     fn delete_virtqueues(&self);
@@ -221,20 +215,15 @@ impl<T: ConfigOps> Ops<T> {
         // SAFETY: The virtio core gives the device, `nvqs` requests and room for as many answers,
         // and a descriptor or null. It does not have virtqueues found or deleted at the same time.
         // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
-        let (transport, device, mut requested, affinity) = unsafe {
-            let device = Device::from_raw(vdev);
-            let vqs_of = Self::vqs(vdev);
+        let (transport, mut requested) = unsafe {
+            let (device, vqs_of) = (Device::from_raw(vdev), Self::vqs(vdev));
+            let nvqs = nvqs as usize;
             (
                 Self::transport(vdev),
-                device,
-                FindVqs::from_raw::<T>(device, nvqs as usize, vqs, vqs_info, vqs_of),
-                Affinity::from_raw(desc),
+                FindVqs::from_raw::<T>(device, nvqs, vqs, vqs_info, desc, vqs_of),
             )
         };
-        from_result(|| {
-            transport.find_virtqueues(device, &mut requested, affinity)?;
-            Ok(0)
-        })
+        errno(transport.find_virtqueues(&mut requested))
     }
 
     /// # Safety
@@ -270,10 +259,7 @@ impl<T: ConfigOps> Ops<T> {
     unsafe extern "C" fn finalize_features_callback(vdev: *mut bindings::virtio_device) -> c_int {
         // SAFETY: The virtio core gives the device.
         let (transport, device) = unsafe { (Self::transport(vdev), Device::from_raw(vdev)) };
-        from_result(|| {
-            transport.finalize_features(device)?;
-            Ok(0)
-        })
+        errno(transport.finalize_features(device))
     }
 
     /// # Safety
@@ -301,14 +287,11 @@ impl<T: ConfigOps> Ops<T> {
                 mask.cast::<Cpumask>().as_ref(),
             )
         };
-        from_result(|| {
-            if !has_callback {
-                return Err(EINVAL);
-            }
-            // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
-            transport.set_affinity(index as usize, mask)?;
-            Ok(0)
-        })
+        if !has_callback {
+            return EINVAL.to_errno();
+        }
+        // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
+        errno(transport.set_affinity(index as usize, mask))
     }
 
     /// # Safety

@@ -10,14 +10,21 @@ use kernel::{
     device,
     error::to_result,
     prelude::*,
-    sync::aref::AlwaysRefCounted,
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
+    },
     types::Opaque, //
 };
 
 use crate::{
-    abstractions::compat::{
-        not_supported,
-        with_lock_irq, //
+    abstractions::{
+        compat::{
+            irqreturn,
+            not_supported,
+            SpinLockIrq, //
+        },
+        irq, //
     },
     bindings, //
 };
@@ -72,6 +79,29 @@ impl AsRef<device::Device> for Device {
         // SAFETY: By the type invariant, the device is valid for as long as `self` is.
         unsafe { device::Device::from_raw(self.as_raw_dev()) }
     }
+}
+
+// SAFETY: The cookie is the device, which stays valid for as long as the reference is held.
+unsafe impl irq::Target for ARef<Device> {
+    const HANDLER: irq::HandlerFn = config_changed_callback;
+
+    fn cookie(&self) -> *mut c_void {
+        self.as_raw().cast()
+    }
+}
+
+/// Handles the interrupt for changes of the configuration. C: `vp_config_changed()`.
+///
+/// # Safety
+///
+/// Only for use as [`irq::Target::HANDLER`] of `ARef<Device>`.
+unsafe extern "C" fn config_changed_callback(
+    _irq: c_int,
+    cookie: *mut c_void,
+) -> kernel_bindings::irqreturn_t {
+    // SAFETY: By the safety requirements, `cookie` is a virtio device that is kept alive.
+    unsafe { bindings::virtio_config_changed(cookie.cast()) };
+    irqreturn(irq::IrqReturn::Handled)
 }
 
 impl Device {
@@ -163,6 +193,11 @@ impl Device {
         unsafe { CStr::from_char_ptr(kernel_bindings::dev_name(self.as_raw_dev())) }
     }
 
+    /// As [`Device::name`], for messages.
+    pub(crate) fn name_str(&self) -> &str {
+        self.name().to_str().unwrap_or_default()
+    }
+
     /// The virtio device type.
     pub(crate) fn device_type(&self) -> u32 {
         // SAFETY: By the type invariant, the device is valid, and its id does not change.
@@ -247,10 +282,9 @@ impl Device {
         // handlers take the lock too, so it is taken with interrupts disabled. It protects both
         // fields.
         unsafe {
-            with_lock_irq(&raw mut (*raw).config_lock, || {
-                (*raw).config_core_enabled = true;
-                (*raw).config_change_pending
-            })
+            let _guard = SpinLockIrq::from_raw(&raw mut (*raw).config_lock).lock();
+            (*raw).config_core_enabled = true;
+            (*raw).config_change_pending
         }
     }
 }

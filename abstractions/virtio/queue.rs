@@ -30,52 +30,36 @@ use crate::{
     bindings, //
 };
 
-/// A virtqueue that a virtio driver asks for.
-///
-/// # Invariants
-///
-/// `info` is by the driver of `device`, and `announced_notify` is for the transport of `device`.
-pub(crate) struct Request<'a> {
-    info: &'a bindings::virtqueue_info,
-    device: &'a Device,
-    announced_notify: NotifyCallback,
-}
-
 /// Notifies the device that a virtqueue has available buffers; whether that was possible.
 type NotifyCallback = unsafe extern "C" fn(*mut bindings::virtqueue) -> bool;
 
-impl Request<'_> {
-    /// The name, if the driver wants this virtqueue at all.
-    pub(crate) fn name(&self) -> Option<&CStr> {
-        // SAFETY: The virtio driver gives a valid string or null.
-        (!self.info.name.is_null()).then(|| unsafe { CStr::from_char_ptr(self.info.name) })
-    }
-
-    /// Whether the driver wants to know of used buffers.
-    pub(crate) fn has_callback(&self) -> bool {
-        self.info.callback.is_some()
-    }
-}
-
-/// The virtqueues that a virtio driver asks for, in order, and the room for the answers.
+/// The virtqueues that a virtio driver asks for, in order, and the room for the answers. C: the
+/// arguments of `find_vqs`.
+///
+/// # Invariants
+///
+/// `requests` are by the driver of `device`, and `announced_notify` is for the transport of
+/// `device`.
 pub(crate) struct FindVqs<'a> {
     requests: &'a [bindings::virtqueue_info],
     answers: &'a mut [*mut bindings::virtqueue],
     vqs: &'a mut KVec<Arc<Virtqueue>>,
     device: &'a Device,
+    affinity: Option<&'a irq::Affinity>,
     announced_notify: NotifyCallback,
 }
 
 impl<'a> FindVqs<'a> {
     /// # Safety
     ///
-    /// `requests` must be valid for reads, `answers` for writes of `count` elements, for `'a`; the
-    /// driver that asks must be that of `device`, which is one of `T`.
+    /// `requests` must be valid for reads, `answers` for writes of `count` elements, `affinity` for
+    /// reads or null, for `'a`; the driver that asks must be that of `device`, which is one of `T`.
     pub(super) unsafe fn from_raw<T: ConfigOps>(
         device: &'a Device,
         count: usize,
         answers: *mut *mut bindings::virtqueue,
         requests: *const bindings::virtqueue_info,
+        affinity: *const kernel_bindings::irq_affinity,
         vqs: &'a mut KVec<Arc<Virtqueue>>,
     ) -> Self {
         let (requests, answers): (&[_], &mut [_]) = if count == 0 {
@@ -90,27 +74,42 @@ impl<'a> FindVqs<'a> {
                 )
             }
         };
+        // INVARIANT: By the safety requirements.
         Self {
             requests,
             answers,
             vqs,
             device,
+            // SAFETY: By the safety requirements.
+            affinity: unsafe { irq::Affinity::from_raw(affinity) },
             announced_notify: notify_announced_callback::<T>,
         }
     }
 
+    /// The device.
+    pub(crate) fn device(&self) -> &'a Device {
+        self.device
+    }
+
+    /// How the driver wants the vectors to be spread over the processors.
+    pub(crate) fn affinity(&self) -> Option<&'a irq::Affinity> {
+        self.affinity
+    }
+
     /// The virtqueues that the driver wants, without the places that it leaves out.
-    pub(crate) fn requests(&self) -> impl Iterator<Item = Request<'a>> + use<'a> {
-        let (device, announced_notify) = (self.device, self.announced_notify);
-        self.requests
-            .iter()
-            // INVARIANT: By the safety requirements of `from_raw`.
-            .map(move |info| Request {
-                info,
-                device,
-                announced_notify,
+    pub(crate) fn requests(&self) -> impl Iterator<Item = Request<'_>> {
+        let named = self.requests.iter().filter(|info| !info.name.is_null());
+        named.map(|info| Request { info, find: self })
+    }
+
+    /// Number of [`FindVqs::requests`], and of those that have a callback.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        self.requests()
+            .fold((0, 0), |(all, callbacks): (usize, usize), request| {
+                let callback = usize::from(request.has_callback());
+                // As many as there are in memory.
+                (all.wrapping_add(1), callbacks.wrapping_add(callback))
             })
-            .filter(|request| !request.info.name.is_null())
     }
 
     /// Gives the driver its virtqueues, in the order of [`FindVqs::requests`].
@@ -130,15 +129,38 @@ impl<'a> FindVqs<'a> {
         for virtqueue in virtqueues {
             self.vqs.push(virtqueue.clone(), GFP_KERNEL)?;
         }
-        let named = self
-            .requests
-            .iter()
-            .zip(self.answers.iter_mut())
-            .filter(|(request, _)| !request.name.is_null());
-        for ((_, answer), virtqueue) in named.zip(self.vqs.iter()) {
-            *answer = virtqueue.raw.as_ptr();
+        let mut virtqueues = self.vqs.iter();
+        for (request, answer) in self.requests.iter().zip(self.answers.iter_mut()) {
+            if !request.name.is_null() {
+                if let Some(virtqueue) = virtqueues.next() {
+                    *answer = virtqueue.raw.as_ptr();
+                }
+            }
         }
         Ok(())
+    }
+}
+
+/// A virtqueue that a virtio driver asks for.
+///
+/// # Invariants
+///
+/// `info` is one of the requests of `find`.
+pub(crate) struct Request<'a> {
+    info: &'a bindings::virtqueue_info,
+    find: &'a FindVqs<'a>,
+}
+
+impl Request<'_> {
+    /// The name.
+    pub(crate) fn name(&self) -> &CStr {
+        // SAFETY: The virtio driver gives a valid string; requests without one are left out.
+        unsafe { CStr::from_char_ptr(self.info.name) }
+    }
+
+    /// Whether the driver wants to know of used buffers.
+    pub(crate) fn has_callback(&self) -> bool {
+        self.info.callback.is_some()
     }
 }
 
@@ -193,11 +215,11 @@ impl Virtqueue {
         align: u32,
         request: &Request<'_>,
         doorbell: Option<Doorbell<'_>>,
-    ) -> Result<Self> {
+    ) -> Result<Arc<Self>> {
         let (notify, address): (NotifyCallback, _) = match &doorbell {
             Some(doorbell) => (
                 if doorbell.is_announced {
-                    request.announced_notify
+                    request.find.announced_notify
                 } else {
                     notify_callback
                 },
@@ -206,13 +228,12 @@ impl Virtqueue {
             None => (notify_none_callback, core::ptr::null_mut()),
         };
         let mut name = [0; NAME_LEN];
-        let given = request.name().unwrap_or_default().to_bytes();
-        for (place, &byte) in name.iter_mut().zip(given) {
+        for (place, &byte) in name.iter_mut().zip(request.name().to_bytes()) {
             *place = byte;
         }
 
-        let device = request.device;
-        // SAFETY: By the invariant of `Request`, it is by the driver of the device, whose name and
+        let device = request.find.device;
+        // SAFETY: By the invariants of `Request` and `FindVqs`, it is by the driver of the device, whose name and
         // callback are valid for as long as it is bound.
         let raw = unsafe {
             bindings::vring_create_virtqueue(
@@ -237,13 +258,14 @@ impl Virtqueue {
         }
 
         // INVARIANT: See above.
-        Ok(Self {
+        let virtqueue = Self {
             raw,
             num,
             name,
             _device: device.into(),
             _bar: doorbell.map(|doorbell| doorbell.bar.clone()),
-        })
+        };
+        Ok(Arc::new(virtqueue, GFP_KERNEL)?)
     }
 
     /// Number of entries.
@@ -299,12 +321,11 @@ impl Drop for Virtqueue {
 
 // SAFETY: `vring_interrupt` is made to be an interrupt handler with a virtqueue as its cookie,
 // which stays valid for as long as the `Arc` is held.
-unsafe impl irq::Target for Virtqueue {
-    const HANDLER: unsafe extern "C" fn(c_int, *mut c_void) -> kernel_bindings::irqreturn_t =
-        bindings::vring_interrupt;
+unsafe impl irq::Target for Arc<Virtqueue> {
+    const HANDLER: irq::HandlerFn = bindings::vring_interrupt;
 
-    fn cookie(this: &Arc<Self>) -> *mut c_void {
-        this.raw.as_ptr().cast()
+    fn cookie(&self) -> *mut c_void {
+        self.raw.as_ptr().cast()
     }
 }
 

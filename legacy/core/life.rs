@@ -59,14 +59,14 @@ pub(crate) enum Driver {
 pub(crate) enum Life {
     /// The first reset is not complete.
     New,
-    /// The first reset takes long; since when, in ms. The device is registered, and no virtio
+    /// The first reset takes long; since when, in ms modulo 2^32. The device is registered, and no virtio
     /// driver is bound.
-    AwaitingReset(u64),
+    AwaitingReset(u32),
     /// The device is in use, or waits for a virtio driver.
     Working,
     /// As [`Life::Working`], after a look that found the device dead; when, in ms. A look that is
     /// late enough after it decides.
-    Suspect(u64),
+    Suspect(u32),
     /// The device is being stopped.
     Stopping(Cause),
     /// The device is stopped; registers are not accessed.
@@ -84,11 +84,11 @@ pub(crate) enum Life {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LifeEvent {
     /// The first reset is not complete after a second; the time, in ms.
-    ResetSlow(u64),
+    ResetSlow(u32),
     /// The first reset was seen complete.
     ResetComplete,
     /// A look has found the device dead; the time, in ms.
-    Alarm(u64),
+    Alarm(u32),
     /// The look after that has found it alive.
     AlarmWithdrawn,
     /// The device cannot be used any more.
@@ -120,7 +120,27 @@ pub(crate) struct IllegalEvent {
 
 impl fmt::Display for IllegalEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "event {:?} in state {:?}", self.event, self.state)
+        let (event, state) = (self.event.name(), self.state.name());
+        write!(f, "event {event} in state {state}")
+    }
+}
+
+impl LifeEvent {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ResetSlow(_) => "ResetSlow",
+            Self::ResetComplete => "ResetComplete",
+            Self::Alarm(_) => "Alarm",
+            Self::AlarmWithdrawn => "AlarmWithdrawn",
+            Self::Lost => "Lost",
+            Self::Stop(_) => "Stop",
+            Self::Stopped(_) => "Stopped",
+            Self::StopFailed => "StopFailed",
+            Self::Start => "Start",
+            Self::DriverRestored => "DriverRestored",
+            Self::Started => "Started",
+            Self::Leave => "Leave",
+        }
     }
 }
 
@@ -188,6 +208,20 @@ impl Life {
             _ => return Err(IllegalEvent { state: self, event }),
         };
         Ok(next)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::New => "New",
+            Self::AwaitingReset(_) => "AwaitingReset",
+            Self::Working => "Working",
+            Self::Suspect(_) => "Suspect",
+            Self::Stopping(_) => "Stopping",
+            Self::Stopped(..) => "Stopped",
+            Self::Starting(..) => "Starting",
+            Self::Detached(..) => "Detached",
+            Self::Leaving => "Leaving",
+        }
     }
 
     /// Whether no register is accessed any more.

@@ -36,7 +36,7 @@ impl Status {
         | Self::NEEDS_RESET.0
         | Self::FAILED.0;
 
-    const NAMES: [(Self, &'static str); 6] = [
+    const NAMES: &'static [(Self, &'static str)] = &[
         (Self::ACKNOWLEDGE, "ACKNOWLEDGE"),
         (Self::DRIVER, "DRIVER"),
         (Self::DRIVER_OK, "DRIVER_OK"),
@@ -86,7 +86,7 @@ impl fmt::Display for Status {
             return f.write_str(" (all ones: no device answers)");
         }
         let mut separator = " (";
-        for (bit, name) in Self::NAMES {
+        for &(bit, name) in Self::NAMES {
             if self.contains(bit) {
                 write!(f, "{separator}{name}")?;
                 separator = "|";

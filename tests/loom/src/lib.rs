@@ -57,6 +57,7 @@ mod sync {
     }
 }
 
+use std::ops::DerefMut;
 use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
@@ -68,8 +69,8 @@ use command::{Command, Known, Lock, Register};
 use shared::Shared;
 
 impl<T> Lock<T> for Mutex<T> {
-    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
-        f(&mut self.lock().unwrap())
+    fn lock(&self) -> impl DerefMut<Target = T> {
+        Mutex::lock(self).unwrap()
     }
 }
 
