@@ -76,6 +76,7 @@ mod private {
     macro_rules! impl_raw {
         ($ty:ty, $read:ident, $write:ident) => {
             impl Raw for $ty {
+                #[inline(always)]
                 unsafe fn read(address: *mut c_void) -> Self {
                     // SAFETY: By the safety requirements.
                     let value = unsafe { raw::$read(address) };
@@ -83,6 +84,7 @@ mod private {
                     value as $ty // CAST: The value is that of a register of this width.
                 }
 
+                #[inline(always)]
                 unsafe fn write(self, address: *mut c_void) {
                     // SAFETY: By the safety requirements.
                     unsafe { raw::$write(self, address) }
@@ -101,7 +103,7 @@ mod private {
 /// # Safety
 ///
 /// `address` must be a mapping by a [`Bar`] of at least `size_of::<T>()` bytes.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn write<T: Value>(address: *mut c_void, value: T) {
     // SAFETY: By the safety requirements.
     unsafe { value.write(address) }
@@ -237,6 +239,7 @@ impl<T: Value> Reader<T> {
     }
 
     /// Reads it.
+    #[inline(always)]
     pub(crate) fn read(&self) -> T {
         // SAFETY: By the type invariant.
         unsafe { T::read(self.address) }

@@ -458,7 +458,7 @@ impl Device {
     }
 
     /// Whether INTx is masked, so that an interrupt of the line is another device's.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn intx_is_masked(&self) -> bool {
         self.intx_masked.load(Relaxed)
     }

@@ -233,8 +233,8 @@ impl Virtqueue {
         }
 
         let device = request.find.device;
-        // SAFETY: By the invariants of `Request` and `FindVqs`, it is by the driver of the device, whose name and
-        // callback are valid for as long as it is bound.
+        // SAFETY: By the invariants of `Request` and `FindVqs`, it is by the driver of the device,
+        // whose name and callback are valid for as long as it is bound.
         let raw = unsafe {
             bindings::vring_create_virtqueue(
                 index.into(),
@@ -304,6 +304,7 @@ impl Virtqueue {
     }
 
     /// Calls the driver's callback if the device has used buffers; whether it had.
+    #[inline(always)]
     fn interrupt(&self) -> bool {
         // SAFETY: By the type invariant, the virtqueue is valid; the C function is the handler of
         // interrupts and ignores their number.

@@ -59,8 +59,8 @@ pub(crate) enum Driver {
 pub(crate) enum Life {
     /// The first reset is not complete.
     New,
-    /// The first reset takes long; since when, in ms modulo 2^32. The device is registered, and no virtio
-    /// driver is bound.
+    /// The first reset takes long; since when, in ms modulo 2^32. The device is registered, and no
+    /// virtio driver is bound.
     AwaitingReset(u32),
     /// The device is in use, or waits for a virtio driver.
     Working,
