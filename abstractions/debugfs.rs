@@ -3,7 +3,9 @@
 //! Files in debugfs that hold their module.
 //!
 //! The file operations of [`kernel::debugfs`] have no `owner`: a file that is open does not keep
-//! the module, and is released by code that is gone. Upstream, `FileOps` would have an owner.
+//! the module, and is released by code that is gone.
+//!
+//! Upstream: `rust/kernel/debugfs.rs`, whose `FileOps` would have an owner.
 //!
 //! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h)
 
@@ -55,28 +57,31 @@ impl Dir {
     ///
     /// Failure is not an error: there are no files then.
     pub(crate) fn new(name: &CStr) -> Self {
-        Self::create(name, core::ptr::null_mut())
-    }
-
-    /// Finds the directory `name` at the root of debugfs, and makes one in it.
-    pub(crate) fn below(parent: &CStr, name: &CStr) -> Result<Self> {
         // SAFETY: The name is valid, and null is the root.
-        let found =
-            unsafe { bindings::debugfs_lookup(parent.as_char_ptr(), core::ptr::null_mut()) };
-        if found.is_null() {
-            return Err(ENOENT);
-        }
-        let dir = Self::create(name, found);
-        // SAFETY: `debugfs_lookup` has taken this reference.
-        unsafe { bindings::dput(found) };
-        Ok(dir)
-    }
-
-    fn create(name: &CStr, parent: *mut bindings::dentry) -> Self {
-        // SAFETY: The name is valid; the parent is a directory of debugfs or null.
-        let dentry = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), parent) };
+        let dentry =
+            unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), core::ptr::null_mut()) };
         // INVARIANT: See above.
         Self { dentry }
+    }
+
+    /// Finds the directory `parent` at the root of debugfs, and makes the directory `name` in it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if `parent` is not there.
+    pub(crate) fn below(parent: &CStr, name: &CStr) -> Result<Self> {
+        // SAFETY: The names are valid, and null is the root. `debugfs_lookup` gives a reference to
+        // a directory, which `dput` drops.
+        unsafe {
+            let found = bindings::debugfs_lookup(parent.as_char_ptr(), core::ptr::null_mut());
+            if found.is_null() {
+                return Err(ENOENT);
+            }
+            let dentry = bindings::debugfs_create_dir(name.as_char_ptr(), found);
+            bindings::dput(found);
+            // INVARIANT: See above.
+            Ok(Self { dentry })
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 
 //! Interrupts of PCI devices: vectors with affinity, and handlers with names made at run time.
 //!
+//! Upstream: `rust/kernel/pci/irq.rs` would take `struct irq_affinity`, and `rust/kernel/irq.rs` a
+//! name that is not static, a C function as a handler, and data that are published to a handler.
+//!
 //! What [`kernel::irq`] and [`kernel::pci::IrqVector`] lack for a virtio transport: names that are
 //! not static, `struct irq_affinity`, a handler that is a C function, and INTx without an
 //! allocation.
@@ -42,15 +45,6 @@ pub(crate) struct Spread {
 }
 
 impl Affinity {
-    /// # Safety
-    ///
-    /// `raw` must be null or valid for reads for `'a`.
-    pub(super) unsafe fn from_raw<'a>(raw: *const bindings::irq_affinity) -> Option<&'a Self> {
-        // SAFETY: By the safety requirements.
-        // CAST: `Self` is a transparent wrapper.
-        unsafe { raw.cast::<Self>().as_ref() }
-    }
-
     /// What can be compared; `None` if a function of the virtio driver decides each time.
     pub(crate) fn spread(&self) -> Option<Spread> {
         self.0.calc_sets.is_none().then_some(Spread {
@@ -70,37 +64,6 @@ impl Affinity {
     }
 }
 
-/// Allocates `count` MSI-X vectors, no more and no less; 0 or more is success.
-///
-/// # Safety
-///
-/// `pdev` must be valid, and `affinity` too or null.
-#[cfg(CONFIG_PCI_MSI)]
-unsafe fn allocate_vectors(
-    pdev: *mut bindings::pci_dev,
-    count: c_uint,
-    flags: c_uint,
-    affinity: *mut bindings::irq_affinity,
-) -> c_int {
-    // SAFETY: By the safety requirements.
-    unsafe { bindings::pci_alloc_irq_vectors_affinity(pdev, count, count, flags, affinity) }
-}
-
-/// Refuses: this kernel has no MSI-X, and this is what its inline function in C returns.
-///
-/// # Safety
-///
-/// None; it has the type of the other one.
-#[cfg(not(CONFIG_PCI_MSI))]
-unsafe fn allocate_vectors(
-    _pdev: *mut bindings::pci_dev,
-    _count: c_uint,
-    _flags: c_uint,
-    _affinity: *mut bindings::irq_affinity,
-) -> c_int {
-    ENOSPC.to_errno()
-}
-
 /// The MSI-X vectors of a device.
 ///
 /// # Invariants
@@ -117,7 +80,8 @@ impl Vectors {
     ///
     /// # Errors
     ///
-    /// `ENOSPC` if the device has fewer vectors, otherwise that of the PCI core.
+    /// `EBUSY` if there are [`Vectors`] already, `ENOSPC` if the device has fewer, otherwise that
+    /// of the PCI core.
     pub(crate) fn allocate(
         pci: Arc<pci::Device>,
         count: u16,
@@ -125,19 +89,8 @@ impl Vectors {
         reserved: u32,
     ) -> Result<Self> {
         let mut affinity = affinity.map(|affinity| affinity.with_reserved(reserved));
-        let (flags, descriptor) = match &mut affinity {
-            Some(affinity) => (
-                bindings::PCI_IRQ_MSIX | bindings::PCI_IRQ_AFFINITY,
-                &raw mut affinity.0,
-            ),
-            None => (bindings::PCI_IRQ_MSIX, core::ptr::null_mut()),
-        };
-
-        // SAFETY: The device is valid, and so is the descriptor or null for this call.
-        let allocated = unsafe { allocate_vectors(pci.as_raw(), count.into(), flags, descriptor) };
-        to_result(allocated)?;
-
-        // INVARIANT: The minimum and the maximum were `count`, and it did not fail.
+        pci.alloc_vectors(count, affinity.as_mut().map(|affinity| &mut affinity.0))?;
+        // INVARIANT: They were allocated above.
         Ok(Self { pci, count })
     }
 
@@ -146,18 +99,15 @@ impl Vectors {
         if vector >= self.count {
             return Err(EINVAL);
         }
-        // SAFETY: The device is valid.
-        let irq = unsafe { bindings::pci_irq_vector(self.pci.as_raw(), vector.into()) };
-        to_result(irq)?;
-        Ok(irq.unsigned_abs())
+        self.pci.irq_vector(vector)
     }
 }
 
 impl Drop for Vectors {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, the vectors are ours. Each `Irq` that uses one of them
-        // holds a reference to this, hence all handlers are freed.
-        unsafe { bindings::pci_free_irq_vectors(self.pci.as_raw()) };
+        // By the type invariant, the vectors are ours. Each `Irq` that uses one of them holds a
+        // reference to this, hence all handlers are freed.
+        self.pci.free_vectors();
     }
 }
 
@@ -177,16 +127,8 @@ impl Vector {
     }
 
     /// The processors that the interrupt core has spread the vector to, or null.
-    #[cfg(CONFIG_PCI_MSI)]
     pub(super) fn spread(&self) -> *const bindings::cpumask {
-        // SAFETY: The device is valid, and a number without a vector gives null.
-        unsafe { bindings::pci_irq_get_affinity(self.vectors.pci.as_raw(), self.number.into()) }
-    }
-
-    /// Null: there are no vectors.
-    #[cfg(not(CONFIG_PCI_MSI))]
-    pub(super) fn spread(&self) -> *const bindings::cpumask {
-        core::ptr::null()
+        self.vectors.pci.irq_affinity(self.number)
     }
 }
 
@@ -204,18 +146,13 @@ pub(crate) enum Line {
 impl Line {
     /// The INTx pin of `pci`, if it is connected.
     pub(crate) fn intx(pci: &Arc<pci::Device>) -> Option<Self> {
-        // SAFETY: The device is valid, and its number is fixed while it is enabled.
-        (unsafe { (*pci.as_raw()).irq } != 0).then(|| Self::Intx(pci.clone()))
+        (pci.irq() != 0).then(|| Self::Intx(pci.clone()))
     }
 
     fn number_and_flags(&self) -> Result<(c_uint, usize)> {
         match self {
             Self::Vector(Vector { vectors, number }) => Ok((vectors.irq(*number)?, 0)),
-            Self::Intx(pci) => Ok((
-                // SAFETY: The device is valid, and its number is fixed while it is enabled.
-                unsafe { (*pci.as_raw()).irq },
-                usize::try_from(bindings::IRQF_SHARED)?,
-            )),
+            Self::Intx(pci) => Ok((pci.irq(), usize::try_from(bindings::IRQF_SHARED)?)),
             #[cfg(CONFIG_KUNIT = "y")]
             Self::Number(number) => Ok((*number, 0)),
         }
@@ -336,9 +273,6 @@ struct Registration {
 
 // SAFETY: All fields are data that may be used by any thread.
 unsafe impl Send for Registration {}
-
-// SAFETY: As above.
-unsafe impl Sync for Registration {}
 
 impl Registration {
     /// # Safety
@@ -488,7 +422,7 @@ impl<T: Handler> Irq<Arc<Handling<T>>> {
         // SAFETY: Only this `Irq`, which is borrowed, publishes and changes the data. They are not
         // published; handlers that have seen them so were waited for, here or by the call that
         // revoked them.
-        unsafe { &mut *self.target.shared.get_mut() }
+        unsafe { &mut *self.target.shared.as_ptr() }
     }
 }
 

@@ -75,12 +75,9 @@ impl<T> Shared<T> {
         self.published.load(Relaxed)
     }
 
-    /// The data, to change them.
-    ///
-    /// # Safety
-    ///
-    /// The data must not be published, nor be used by a handler, nor by the result of another call.
-    pub(crate) unsafe fn get_mut(&self) -> *mut T {
+    /// The address of the data, which may be changed while they are not published, and neither a
+    /// handler nor anything else uses them.
+    pub(crate) fn as_ptr(&self) -> *mut T {
         self.data.get()
     }
 }

@@ -42,7 +42,7 @@ use super::{
     log::Log, //
 };
 use crate::abstractions::{
-    io::Reader,
+    io::Port,
     irq::{
         Affinity,
         Handler,
@@ -213,7 +213,7 @@ impl IrqSetup {
         hw.pci().set_intx_masked(false);
         let intx = Intx {
             pci: hw.pci().clone(),
-            isr: Reader::new(hw.bar().clone(), regs::ISR.offset()).ok_or(EINVAL)?,
+            isr: Port::new(hw.bar().clone(), regs::ISR.offset()).ok_or(EINVAL)?,
             all_ones: hw.isr_all_ones().clone(),
             device: device.into(),
         };
@@ -449,7 +449,7 @@ struct VirtqueueIrq {
 struct Intx {
     pci: Arc<pci::Device>,
     /// Reading this register clears it, and with it the interrupt.
-    isr: Reader<u8>,
+    isr: Port<u8>,
     /// Whether it read as all ones since the last look.
     all_ones: Arc<AtomicFlag>,
     device: ARef<Device>,

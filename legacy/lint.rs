@@ -5,7 +5,10 @@
 //! Only with the module parameter `lint` are notifications looked at: virtqueues are made with
 //! another notify function then, so that nothing is tested on that path otherwise.
 
-use kernel::prelude::*;
+use kernel::{
+    device::Core,
+    prelude::*, //
+};
 
 use super::{
     counters::Count,
@@ -26,7 +29,7 @@ pub(super) fn is_on() -> bool {
 }
 
 /// Looks at a notification, before it is made. In any context.
-pub(super) fn check_notification(state: &State, log: &Log, device: &Device, index: u32) {
+pub(super) fn check_notification(state: &State, log: &Log, device: &Device<Core<'_>>, index: u32) {
     if state.is_live() {
         return;
     }
@@ -36,7 +39,8 @@ pub(super) fn check_notification(state: &State, log: &Log, device: &Device, inde
         (Count::EarlyNotifications, "before DRIVER_OK")
     };
     if log.counters.add_one(count) == 0 {
-        let name = device.driver_name_or("?");
+        let driver = device.driver();
+        let name = driver.as_ref().map_or("?", |driver| driver.name());
         dev_warn!(
             log.device(),
             "lint: driver {name} notifies virtqueue {index} {what}\n"
@@ -45,12 +49,18 @@ pub(super) fn check_notification(state: &State, log: &Log, device: &Device, inde
 }
 
 /// Looks at a write of the device configuration.
-pub(super) fn check_config_write(state: &State, log: &Log, device: &Device, offset: usize) {
+pub(super) fn check_config_write(
+    state: &State,
+    log: &Log,
+    device: &Device<Core<'_>>,
+    offset: usize,
+) {
     if !is_on() || state.features().is_some() {
         return;
     }
     if log.counters.add_one(Count::EarlyConfigWrites) == 0 {
-        let name = device.driver_name_or("?");
+        let driver = device.driver();
+        let name = driver.as_ref().map_or("?", |driver| driver.name());
         dev_warn!(
             log.device(),
             "lint: driver {name} writes the device configuration at {offset:#x} before the \

@@ -5,7 +5,10 @@
 use ::core::convert::Infallible;
 
 use kernel::{
-    device,
+    device::{
+        self,
+        Core, //
+    },
     fmt,
     prelude::*,
     sync::{
@@ -100,18 +103,19 @@ impl Log {
     }
 
     /// Tells `what` should not happen with the virtio driver of `vdev`.
-    pub(super) fn warn_of_driver(&self, vdev: &virtio::Device, what: &str) {
+    pub(super) fn warn_of_driver(&self, vdev: &virtio::Device<Core<'_>>, what: &str) {
         self.tell_of_driver(device::Device::pr_warn, vdev, what);
     }
 
     /// Tells `what` has failed with the virtio driver of `vdev`.
-    pub(super) fn report_of_driver(&self, vdev: &virtio::Device, what: &str) {
+    pub(super) fn report_of_driver(&self, vdev: &virtio::Device<Core<'_>>, what: &str) {
         self.tell_of_driver(device::Device::pr_err, vdev, what);
     }
 
-    fn tell_of_driver(&self, print: Print, vdev: &virtio::Device, what: &str) {
-        let driver = vdev.driver_name_or("?");
-        print(&self.device, fmt!("driver {driver} {what}\n"));
+    fn tell_of_driver(&self, print: Print, vdev: &virtio::Device<Core<'_>>, what: &str) {
+        let driver = vdev.driver();
+        let name = driver.as_ref().map_or("?", |driver| driver.name());
+        print(&self.device, fmt!("driver {name} {what}\n"));
     }
 
     /// Calls `f` with the journal.

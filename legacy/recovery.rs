@@ -32,7 +32,6 @@ use super::{
             Event, //
         },
         life::{
-            Cause,
             Driver,
             Life,
             LifeEvent, //
@@ -349,11 +348,11 @@ fn take_away(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
     if !matches!(life, Life::Detached(_, None)) {
         return None;
     }
-    if let Some(cause) = life.frozen() {
+    if life.frozen().is_some() {
         // The lock is not waited for: a driver that is being removed may have it for ever.
         let restored = device
             .try_lock()
-            .is_some_and(|_guard| restore_frozen(dev, device, cause).is_ok());
+            .is_some_and(|_guard| restore_frozen(dev, device).is_ok());
         if !restored {
             return NonZero::new(AGAIN_MS);
         }
@@ -385,12 +384,12 @@ fn take_away(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
 /// # Errors
 ///
 /// That of the virtio driver.
-fn restore_frozen(dev: &LegacyDevice, device: &Device, cause: Cause) -> Result {
+fn restore_frozen(dev: &LegacyDevice, device: &Device) -> Result {
     dev.state.assume(legacy_features(dev, device).unwrap_or(0));
     let restored = if dev.vqs.count() > 0 {
         Ok(())
     } else {
-        restore_driver(device, cause)
+        dev.life.restore_driver()
     };
     if restored.is_ok() {
         dev.life.apply(LifeEvent::DriverRestored, &dev.log)?;
@@ -399,24 +398,16 @@ fn restore_frozen(dev: &LegacyDevice, device: &Device, cause: Cause) -> Result {
     restored
 }
 
-/// Has the virtio driver restore itself after a sleep or a reset.
-pub(super) fn restore_driver(device: &Device, cause: Cause) -> Result {
-    match cause {
-        Cause::Sleep => device.restore_driver(),
-        Cause::Reset => device.reset_done_driver(),
-    }
-}
-
 /// As [`restore_frozen`], if the virtio driver is frozen: a few times if need be, with a line if
 /// that fails. [`work`] tries again later.
 pub(super) fn restore_detached(dev: &LegacyDevice, device: &Device) -> Result {
-    let Some(cause) = dev.life.get().frozen() else {
+    if dev.life.get().frozen().is_none() {
         device.break_virtqueues();
         return Ok(());
-    };
+    }
     let mut result = Ok(());
     for _ in 0..TRIES {
-        result = restore_frozen(dev, device, cause);
+        result = restore_frozen(dev, device);
         if result.is_ok() {
             return Ok(());
         }

@@ -16,10 +16,14 @@ mod device;
 mod queue;
 mod registration;
 
-pub(crate) use self::config_ops::ConfigOps;
+pub(crate) use self::config_ops::{
+    ConfigOps,
+    Transport, //
+};
 pub(crate) use self::device::{
     Device,
-    DeviceGuard, //
+    DeviceGuard,
+    Frozen, //
 };
 pub(crate) use self::queue::{
     Callbacks,

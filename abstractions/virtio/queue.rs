@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Virtqueues.
+//!
+//! Upstream: `rust/kernel/virtio/virtqueue.rs`, with the virtqueue of the virtio bindings that
+//! drivers use; this is the side that makes it.
 
 use core::ptr::NonNull;
 
@@ -22,8 +25,8 @@ use crate::{
     abstractions::{
         compat::irqreturn,
         io::{
-            self,
-            Bar, //
+            Bar,
+            Port, //
         },
         irq, //
     },
@@ -62,17 +65,19 @@ impl<'a> FindVqs<'a> {
         affinity: *const kernel_bindings::irq_affinity,
         vqs: &'a mut KVec<Arc<Virtqueue>>,
     ) -> Self {
-        let (requests, answers): (&[_], &mut [_]) = if count == 0 {
-            (&[], &mut [])
-        } else {
-            // SAFETY: By the safety requirements. Any pointers are valid as initial answers.
-            unsafe {
+        // SAFETY: By the safety requirements. Any pointers are valid as initial answers. `Affinity`
+        // is a transparent wrapper.
+        let (requests, answers, affinity) = unsafe {
+            let (requests, answers): (&[_], &mut [_]) = if count == 0 {
+                (&[], &mut [])
+            } else {
                 core::ptr::write_bytes(answers, 0, count);
                 (
                     core::slice::from_raw_parts(requests, count),
                     core::slice::from_raw_parts_mut(answers, count),
                 )
-            }
+            };
+            (requests, answers, affinity.cast::<irq::Affinity>().as_ref())
         };
         // INVARIANT: By the safety requirements.
         Self {
@@ -80,8 +85,7 @@ impl<'a> FindVqs<'a> {
             answers,
             vqs,
             device,
-            // SAFETY: By the safety requirements.
-            affinity: unsafe { irq::Affinity::from_raw(affinity) },
+            affinity,
             announced_notify: notify_announced_callback::<T>,
         }
     }
@@ -184,13 +188,14 @@ const NAME_LEN: usize = 32;
 /// `raw` was made by `vring_create_virtqueue` and is deleted only by this.
 pub(crate) struct Virtqueue {
     raw: NonNull<bindings::virtqueue>,
+    index: u16,
     num: u16,
     /// The name, for debugfs, with zeros behind it.
     name: [u8; NAME_LEN],
     /// What `raw` belongs to.
     _device: ARef<Device>,
     /// Where `raw` notifies the device, if it does.
-    _bar: Option<Arc<Bar>>,
+    _port: Option<Port<u16>>,
 }
 
 // SAFETY: The virtio core lets a virtqueue be used and deleted by any thread.
@@ -198,6 +203,15 @@ unsafe impl Send for Virtqueue {}
 
 // SAFETY: The methods only read what does not change, or may be called by any thread.
 unsafe impl Sync for Virtqueue {}
+
+/// Calls a function on a [`Virtqueue`].
+macro_rules! call {
+    ($function:path, $($argument:expr),+) => {
+        // SAFETY: By the type invariant, the virtqueue is valid and ours to delete. The function
+        // may be called in the context of the method.
+        unsafe { $function($($argument),+) }
+    };
+}
 
 impl Virtqueue {
     /// Makes virtqueue `index` of a device, with a ring of `num` entries that is aligned to
@@ -216,17 +230,19 @@ impl Virtqueue {
         request: &Request<'_>,
         doorbell: Option<Doorbell<'_>>,
     ) -> Result<Arc<Self>> {
-        let (notify, address): (NotifyCallback, _) = match &doorbell {
-            Some(doorbell) => (
-                if doorbell.is_announced {
+        let (notify, port): (NotifyCallback, _) = match doorbell {
+            Some(doorbell) => {
+                let port = Port::<u16>::new(doorbell.bar.clone(), doorbell.offset);
+                let notify = if doorbell.is_announced {
                     request.find.announced_notify
                 } else {
                     notify_callback
-                },
-                doorbell.bar.address::<u16>(doorbell.offset).ok_or(EINVAL)?,
-            ),
-            None => (notify_none_callback, core::ptr::null_mut()),
+                };
+                (notify, Some(port.ok_or(EINVAL)?))
+            }
+            None => (notify_none_callback, None),
         };
+        let address = port.as_ref().map_or(core::ptr::null_mut(), Port::as_raw);
         let mut name = [0; NAME_LEN];
         for (place, &byte) in name.iter_mut().zip(request.name().to_bytes()) {
             *place = byte;
@@ -234,9 +250,10 @@ impl Virtqueue {
 
         let device = request.find.device;
         // SAFETY: By the invariants of `Request` and `FindVqs`, it is by the driver of the device,
-        // whose name and callback are valid for as long as it is bound.
+        // whose name and callback are valid for as long as it is bound. Nothing else knows the
+        // virtqueue yet when its fields are set.
         let raw = unsafe {
-            bindings::vring_create_virtqueue(
+            let raw = bindings::vring_create_virtqueue(
                 index.into(),
                 num.into(),
                 align,
@@ -247,23 +264,21 @@ impl Virtqueue {
                 Some(notify),
                 request.info.callback,
                 request.info.name,
-            )
-        };
-        let raw = NonNull::new(raw).ok_or(ENOMEM)?;
-
-        // SAFETY: The virtqueue was just made and nothing else knows it yet.
-        unsafe {
+            );
+            let raw = NonNull::new(raw).ok_or(ENOMEM)?;
             (*raw.as_ptr()).num_max = num.into();
             (*raw.as_ptr()).priv_ = address;
-        }
+            raw
+        };
 
         // INVARIANT: See above.
         let virtqueue = Self {
             raw,
+            index,
             num,
             name,
             _device: device.into(),
-            _bar: doorbell.map(|doorbell| doorbell.bar.clone()),
+            _port: port,
         };
         Ok(Arc::new(virtqueue, GFP_KERNEL)?)
     }
@@ -275,8 +290,7 @@ impl Virtqueue {
 
     /// The index by which the device knows it.
     pub(crate) fn index(&self) -> u32 {
-        // SAFETY: By the type invariant, the virtqueue is valid, and its index does not change.
-        unsafe { (*self.raw.as_ptr()).index }
+        self.index.into()
     }
 
     /// The name that the virtio driver has given it, or `?` if that is no text.
@@ -293,30 +307,26 @@ impl Virtqueue {
 
     /// Whether it was marked broken.
     pub(crate) fn is_broken(&self) -> bool {
-        // SAFETY: By the type invariant, the virtqueue is valid.
-        unsafe { bindings::virtqueue_is_broken(self.raw.as_ptr()) }
+        call!(bindings::virtqueue_is_broken, self.raw.as_ptr())
     }
 
     /// DMA address of the ring.
     pub(crate) fn ring_address(&self) -> u64 {
-        // SAFETY: By the type invariant, the virtqueue is valid.
-        unsafe { bindings::virtqueue_get_desc_addr(self.raw.as_ptr()) }
+        call!(bindings::virtqueue_get_desc_addr, self.raw.as_ptr())
     }
 
     /// Calls the driver's callback if the device has used buffers; whether it had.
     #[inline(always)]
     fn interrupt(&self) -> bool {
-        // SAFETY: By the type invariant, the virtqueue is valid; the C function is the handler of
-        // interrupts and ignores their number.
-        let handled = unsafe { bindings::vring_interrupt(0, self.raw.as_ptr().cast()) };
+        // The C function is the handler of interrupts and ignores their number.
+        let handled = call!(bindings::vring_interrupt, 0, self.raw.as_ptr().cast());
         handled == irqreturn(irq::IrqReturn::Handled)
     }
 }
 
 impl Drop for Virtqueue {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, the virtqueue is valid and ours to delete.
-        unsafe { bindings::vring_del_virtqueue(self.raw.as_ptr()) };
+        call!(bindings::vring_del_virtqueue, self.raw.as_ptr());
     }
 }
 
@@ -340,7 +350,7 @@ unsafe extern "C" fn notify_callback(vq: *mut bindings::virtqueue) -> bool {
     // `Virtqueue` keeps.
     unsafe {
         let index = (*vq).index as u16; // CAST: The index was made from a `u16`.
-        io::write((*vq).priv_, index);
+        Port::write_raw((*vq).priv_, index);
     }
     true
 }
@@ -366,11 +376,7 @@ unsafe extern "C" fn notify_announced_callback<T: ConfigOps>(vq: *mut bindings::
 }
 
 /// Says that the device cannot be notified, whereupon the virtio core breaks the virtqueue.
-///
-/// # Safety
-///
-/// None; it has the type of the other one.
-unsafe extern "C" fn notify_none_callback(_vq: *mut bindings::virtqueue) -> bool {
+extern "C" fn notify_none_callback(_vq: *mut bindings::virtqueue) -> bool {
     false
 }
 

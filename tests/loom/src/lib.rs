@@ -256,7 +256,7 @@ fn a_handler_never_uses_what_is_being_changed() {
         shared.revoke(|| descriptor.synchronize());
         assert!(!shared.is_published());
         // SAFETY: The data are revoked.
-        let watched = unsafe { &*shared.get_mut() };
+        let watched = unsafe { &*shared.as_ptr() };
         // SAFETY: loom checks that nothing reads or writes.
         watched.0.with_mut(|value| unsafe { *value = 1 });
         shared.publish();
