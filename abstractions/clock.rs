@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Raw monotonic time, which [`kernel::time::Instant`] does not expose.
+//!
+//! Upstream: `rust/kernel/time.rs`, `Instant<Monotonic>::as_nanos()`.
 
 /// Milliseconds since the machine was booted, without the time that it slept, modulo 2^32: for
 /// differences of up to seven weeks.

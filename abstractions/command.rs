@@ -4,7 +4,9 @@
 //!
 //! `pci_set_master()`, `pci_clear_master()` and `pci_intx()` read, modify and write the register
 //! without a lock, which a handler that masks INTx may undo or have undone. Here one lock covers
-//! each change and what is known of it. Upstream, `pci_intx()` and its like would take `pci_lock`.
+//! each change and what is known of it.
+//!
+//! Upstream: `pci_intx()` and its like would take `pci_lock`, and this would go.
 //!
 //! The host tests check this file with loom.
 

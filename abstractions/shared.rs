@@ -2,6 +2,8 @@
 
 //! Data that the owner of an interrupt publishes to its handler, which takes no lock.
 //!
+//! Upstream: `rust/kernel/irq/shared.rs`, where `irq::Registration` would wait for its handlers.
+//!
 //! The owner revokes the data before it changes them: it clears a flag, and waits for handlers that
 //! may have seen it set (`synchronize_irq()`). A handler that begins later takes the lock of the
 //! interrupt descriptor after that wait did, and so sees the flag cleared. Interrupts that

@@ -309,28 +309,33 @@ enum Saved {
 #[pin_data]
 pub(super) struct SavedIrqs {
     #[pin]
-    saved: Mutex<Saved>,
-    #[pin]
-    policy: Mutex<Option<Policy>>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    saved: Saved,
+    policy: Option<Policy>,
 }
 
 impl SavedIrqs {
     /// Starts with nothing saved.
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            saved <- new_mutex!(Saved::No),
-            policy <- new_mutex!(None),
+            inner <- new_mutex!(Inner {
+                saved: Saved::No,
+                policy: None,
+            }),
         })
     }
 
     /// Takes notice of the policy that is used; returns that of before.
     pub(super) fn use_policy(&self, policy: Policy) -> Option<Policy> {
-        self.policy.lock().replace(policy)
+        self.inner.lock().policy.replace(policy)
     }
 
     /// Whether INTx was used last.
     pub(super) fn uses_intx(&self) -> bool {
-        *self.policy.lock() == Some(Policy::Intx)
+        self.inner.lock().policy == Some(Policy::Intx)
     }
 
     /// Gets the IRQs of `plan`: those that were saved, if they do.
@@ -371,7 +376,7 @@ impl SavedIrqs {
     ///
     /// Only for a suspend: the PCI core leaves the INTx line alone while one is prepared.
     pub(super) fn save_next(&self) {
-        *self.saved.lock() = Saved::Wanted;
+        self.inner.lock().saved = Saved::Wanted;
     }
 
     /// Frees the IRQs of virtqueues that were deleted, or saves them.
@@ -380,20 +385,20 @@ impl SavedIrqs {
     /// leaves it alone. One that has begun by now may still read the ISR and act on it, but finds
     /// no virtqueue; the PM core waits for it before the device may lose its power.
     pub(super) fn put(&self, hw: &Hw, irqs: KBox<IrqSetup>) {
-        let mut saved = self.saved.lock();
-        if !matches!(*saved, Saved::Wanted) {
-            drop(saved);
+        let mut inner = self.inner.lock();
+        if !matches!(inner.saved, Saved::Wanted) {
+            drop(inner);
             return free(hw, irqs);
         }
         if irqs.vectors().is_none() {
             hw.pci().set_intx_masked(true);
         }
-        *saved = Saved::Irqs(irqs);
+        inner.saved = Saved::Irqs(irqs);
     }
 
     /// Drops saved IRQs if the MSI-X enable bit changed.
     pub(super) fn check(&self, hw: &Hw, log: &Log) {
-        let is_lost = match &*self.saved.lock() {
+        let is_lost = match &self.inner.lock().saved {
             Saved::Irqs(irqs) => check_msix(hw, log, irqs.vectors().is_some()).is_err(),
             _ => false,
         };
@@ -404,7 +409,7 @@ impl SavedIrqs {
 
     /// The policy of what was saved.
     pub(super) fn policy(&self) -> Option<Policy> {
-        match &*self.saved.lock() {
+        match &self.inner.lock().saved {
             Saved::Irqs(irqs) => Some(irqs.policy()),
             _ => None,
         }
@@ -422,7 +427,7 @@ impl SavedIrqs {
     }
 
     fn take(&self) -> Option<KBox<IrqSetup>> {
-        match core::mem::replace(&mut *self.saved.lock(), Saved::No) {
+        match core::mem::replace(&mut self.inner.lock().saved, Saved::No) {
             Saved::Irqs(irqs) => Some(irqs),
             _ => None,
         }

@@ -266,23 +266,10 @@ impl<T: ConfigOps> Registration<T> {
     ///
     /// That of the virtio core. That the driver fails to probe is not an error.
     pub(crate) fn new(parent: &pci::Device, id: Id, transport: Arc<T>) -> Result<Self> {
-        let device = bindings::virtio_device {
-            dev: kernel_bindings::device {
-                parent: parent.as_raw_dev(),
-                release: Some(Self::release_callback),
-                ..pin_init::zeroed()
-            },
-            id: bindings::virtio_device_id {
-                device: id.device,
-                vendor: id.vendor,
-            },
-            config: &Ops::<T>::VTABLE,
-            ..pin_init::zeroed()
-        };
         let allocation = KBox::new(
             Allocation {
                 head: Head {
-                    device: Opaque::new(device),
+                    device: Opaque::zeroed(),
                     work: Opaque::uninit(),
                     is_registered: AtomicFlag::new(false),
                 },
@@ -291,6 +278,14 @@ impl<T: ConfigOps> Registration<T> {
             },
             GFP_KERNEL,
         )?;
+        // SAFETY: The device is zeroed, which is valid, and nothing else knows it.
+        let device = unsafe { &mut *allocation.head.device.get() };
+        device.dev.parent = parent.as_raw_dev();
+        device.dev.release = Some(Self::release_callback);
+        device.id.device = id.device;
+        device.id.vendor = id.vendor;
+        device.config = &Ops::<T>::VTABLE;
+
         // The release callback takes it back; it is pinned, being on the heap until then.
         let allocation = KBox::leak(allocation);
         UNRELEASED.fetch_add(1, Relaxed);
