@@ -217,7 +217,7 @@ help: ## This list
 	@echo
 	@echo "  KDIR=DIR         built kernel tree with Rust [module: $(KDIR); tests: Debian's own]"
 	@echo "  KERNEL=NAME      kernel of the tests: stock, cloud, rt, 16k (Debian's own), build [stock]"
-	@echo "  SERIES=NUMBER    its series, or next for Debian's newest pre-release [7.3]"
+	@echo "  SERIES=NUMBER    its series, with DRIVER=c any; or next for Debian's newest pre-release [7.3]"
 	@echo "  ARCH=NAME        its architecture: amd64, arm64 [amd64]"
 	@echo "  KERNEL_SRC=DIR   kernel source that the tests build"
 	@echo "  ACCEL=kvm        KVM for the tests, if a probe guest answers [tcg]"

@@ -160,7 +160,7 @@ fn not_for(driver: Driver, cell: &Cell) -> Option<Failure> {
 pub(crate) fn not_run(setup: &Setup, test: &Test) -> Option<Failure> {
     let mut cells = test.cells.iter();
     if !cells.all(|cell| not_for(setup.driver, cell).is_some()) {
-        return setup.lacks_kernel(test.layout.kernel);
+        return setup.lacks_kernel(&test.layout);
     }
     not_for(setup.driver, test.cells.first()?)
 }

@@ -193,14 +193,19 @@ impl Setup {
         other
     }
 
-    /// Why a test on this kernel is not run.
-    pub(crate) fn lacks_kernel(&self, kernel: Variant) -> Option<Failure> {
-        let other = self.only_standard && kernel != Variant::Standard;
-        other.then(|| {
-            let name = kernel.name();
-            let why = format!("it runs on the {name} kernel, which is built from Debian's source");
-            Failure::Lacks(why)
-        })
+    /// Why a test on the kernel of this machine is not run.
+    pub(crate) fn lacks_kernel(&self, layout: &Layout) -> Option<Failure> {
+        let arch = layout.arch();
+        let why = match layout.kernel {
+            _ if !self.only_standard => return None,
+            Variant::Standard if arch == self.machine.arch => return None,
+            Variant::Standard => format!("it runs on a kernel for {}", arch.debian()),
+            kernel => {
+                let name = kernel.name();
+                format!("it runs on the {name} kernel, which is built from Debian's source")
+            }
+        };
+        Some(Failure::Lacks(why))
     }
 
     /// Ends the output of a run; gives the counts.
