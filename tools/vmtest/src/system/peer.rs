@@ -23,37 +23,36 @@ const CARD: EthernetAddress = EthernetAddress([0x02, 0, 0, 0, 0, 0x02]);
 /// The longest Ethernet frame, without its check sum.
 const FRAME: usize = 1514;
 
-/// How often it counts on.
-const EVERY: Duration = Duration::from_millis(200);
+/// How long it waits for a frame at most.
+const WAIT: Duration = Duration::from_millis(200);
 
 /// What is known of the stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stream {
-    /// How many times the guest has connected.
-    pub(crate) connections: u32,
-    /// The last number that was sent.
-    pub(crate) sent: u64,
-    /// The last number that came back.
-    pub(crate) returned: u64,
+    /// The last number that came, and went back.
+    pub(crate) last: u64,
     /// What came in place of the next number.
     pub(crate) wrong: Option<String>,
     partial: Vec<u8>,
 }
 
 impl Stream {
-    /// Takes what came back.
-    fn take(&mut self, bytes: &[u8]) {
+    /// Takes what came; gives what goes back.
+    fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.partial.extend_from_slice(bytes);
+        let mut answers = Vec::new();
         while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.partial.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line).trim().to_owned();
-            let next = self.returned + 1;
-            if line.parse() == Ok(next) && next <= self.sent {
-                self.returned = next;
+            let text = String::from_utf8_lossy(&line).trim().to_owned();
+            let next = self.last + 1;
+            if text.parse() == Ok(next) {
+                self.last = next;
+                answers.extend(line);
             } else if self.wrong.is_none() {
-                self.wrong = Some(format!("{line:?} came back in place of {next}"));
+                self.wrong = Some(format!("{text:?} came in place of {next}"));
             }
         }
+        answers
     }
 }
 
@@ -131,7 +130,6 @@ fn serve(socket: &UdpSocket, stream: &Mutex<Stream>, stop: &AtomicBool) {
     let mut sockets = SocketSet::new(vec![]);
     let buffer = || tcp::SocketBuffer::new(vec![0; 4096]);
     let handle = sockets.add(tcp::Socket::new(buffer(), buffer()));
-    let mut next = std::time::Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let _ = interface.poll(Instant::now(), &mut wire, &mut sockets);
         let socket = sockets.get_mut::<tcp::Socket<'_>>(handle);
@@ -139,30 +137,17 @@ fn serve(socket: &UdpSocket, stream: &Mutex<Stream>, stop: &AtomicBool) {
         if !socket.is_open() {
             // The port is not zero and the socket is not open, which is all that may be wrong.
             let _ = socket.listen(PORT);
-            *stream = Stream {
-                connections: stream.connections,
-                ..Stream::default()
-            };
-        }
-        if socket.may_send() && next <= std::time::Instant::now() {
-            next = std::time::Instant::now() + EVERY;
-            let line = format!("{}\n", stream.sent + 1);
-            if stream.sent == 0 {
-                stream.connections += 1;
-            }
-            if socket.send_capacity() - socket.send_queue() >= line.len()
-                && socket.send_slice(line.as_bytes()) == Ok(line.len())
-            {
-                stream.sent += 1;
-            }
         }
         let mut bytes = [0; 512];
         while let Ok(count @ 1..) = socket.recv_slice(&mut bytes) {
-            stream.take(&bytes[..count]);
+            let answers = stream.take(&bytes[..count]);
+            if socket.send_slice(&answers) != Ok(answers.len()) && stream.wrong.is_none() {
+                stream.wrong = Some(format!("{} bytes found no room", answers.len()));
+            }
         }
         drop(stream);
         let idle = interface.poll_delay(Instant::now(), &sockets);
-        let idle = idle.map_or(EVERY, |idle| Duration::from(idle).min(EVERY));
+        let idle = idle.map_or(WAIT, |idle| Duration::from(idle).min(WAIT));
         wait(wire.socket, idle.max(Duration::from_millis(1)));
     }
 }
@@ -242,26 +227,19 @@ impl Device for Wire<'_> {
 mod tests {
     use super::*;
 
-    fn sent(count: u64) -> Stream {
-        Stream {
-            sent: count,
-            ..Stream::default()
-        }
+    #[test]
+    fn numbers_may_come_in_pieces() {
+        let mut stream = Stream::default();
+        assert_eq!(stream.take(b"1\n2\n3\n4\n5\n6\n7\n8\n9\n1").len(), 18);
+        assert_eq!(stream.take(b"0\n11\n"), b"10\n11\n");
+        assert_eq!((stream.last, stream.wrong), (11, None));
     }
 
     #[test]
-    fn numbers_may_come_back_in_pieces() {
-        let mut stream = sent(12);
-        stream.take(b"1\n2\n3\n4\n5\n6\n7\n8\n9\n1");
-        assert_eq!(stream.returned, 9);
-        stream.take(b"0\n11\n");
-        assert_eq!((stream.returned, stream.wrong), (11, None));
-    }
-
-    #[test]
-    fn what_is_lost_or_made_up_is_wrong() {
-        for bytes in ["1\n3\n", "1\n1\n", "1\n2\n3\n4\n", "x\n"] {
-            let mut stream = sent(3);
+    fn what_is_lost_or_comes_twice_is_wrong() {
+        // A second connection begins with 1.
+        for bytes in ["1\n3\n", "1\n1\n", "x\n", "2\n"] {
+            let mut stream = Stream::default();
             stream.take(bytes.as_bytes());
             assert!(stream.wrong.is_some(), "{bytes:?}");
         }

@@ -84,14 +84,21 @@ pub(crate) fn sleep(guest: &mut Guest, kind: Kind, round: u32) -> Outcome {
 /// Checks the system from within, and the stream from the other side.
 pub(crate) fn check(guest: &mut Guest, peer: &Peer, way: Way) -> Outcome {
     let before = peer.stream();
-    guest.ok(&format!("/usr/lib/system-test/check {}", way.driver()))?;
+    let checked = guest.ok(&format!("/usr/lib/system-test/check {}", way.driver()));
+    if let Err(Failure::Failed(said)) = checked {
+        let stream = peer.stream();
+        return Err(Failure::Failed(format!(
+            "{said}\nthe TCP stream: {stream:?}"
+        )));
+    }
+    checked?;
     let deadline = Instant::now() + COMMAND;
     let mut now = peer.stream();
-    while now.returned == before.returned && now.wrong.is_none() && Instant::now() < deadline {
+    while now.last == before.last && now.wrong.is_none() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(200));
         now = peer.stream();
     }
-    if now.connections != 1 || now.wrong.is_some() || now.returned <= before.returned {
+    if now.wrong.is_some() || now.last <= before.last {
         return Err(Failure::Failed(format!(
             "the TCP stream is broken: {now:?}"
         )));
