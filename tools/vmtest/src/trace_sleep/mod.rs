@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use machine::Arch;
 use virtio_check::access::Register;
 use virtio_check::{DeviceInfo, Run};
 
@@ -53,6 +54,10 @@ impl Sleep {
 
 /// Records both sleeps and writes their timelines.
 pub(crate) fn run(setup: &Setup) -> Outcome<bool> {
+    if setup.machine.arch != Arch::Amd64 {
+        let text = "arm64: its machine cannot suspend to memory, give ARCH=amd64".to_owned();
+        return Err(Failure::Failed(text));
+    }
     let output = setup.root.join("target/trace-sleep");
     fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
     for sleep in [Sleep::Memory, Sleep::Disk] {
