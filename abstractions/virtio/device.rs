@@ -398,8 +398,8 @@ impl Frozen {
         let Some(driver) = self.bound() else {
             return Ok(());
         };
-        // SAFETY: The driver is bound. What is due to it may be called while it is being removed,
-        // as by the C functions: it waits for that, or has ended what is restored.
+        // SAFETY: The driver is bound. What is due to it may be called while it is being removed:
+        // `virtio_device_reset_done()` of C takes no lock of the virtio device either.
         let (restore, reset_done) =
             unsafe { (driver.as_ref().restore, driver.as_ref().reset_done) };
         let callback = match (self.due, reset_done) {
