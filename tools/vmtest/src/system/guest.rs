@@ -330,7 +330,9 @@ fn command_line(
     add(&["-nodefaults", "-no-user-config", "-display", "none"]);
     // A panic must not look like a boot.
     add(&["-no-reboot"]);
-    add(&["-machine", "pc", "-accel", "tcg", "-smp", "2", "-m", MEMORY]);
+    // Without SVM the guest loads no kvm_amd, which has nothing to do here.
+    add(&["-cpu", "qemu64,-svm", "-smp", "2", "-m", MEMORY]);
+    add(&["-machine", "pc", "-accel", "tcg"]);
     let console = format!("file,id=console,path={name}/console.log,append=on");
     add(&["-chardev", &console, "-serial", "chardev:console"]);
     for id in ["control", "shell"] {
