@@ -242,7 +242,7 @@ impl Guest {
         self.await_off()
     }
 
-    /// The socket of the shell for people.
+    /// The socket of the root shell.
     pub(crate) fn connect_shell(&mut self) -> Outcome<UnixStream> {
         self.qemu.connect("shell")
     }
@@ -262,7 +262,7 @@ impl Guest {
         }
     }
 
-    /// The transcript is for people; a full disk must not change a verdict.
+    /// Nothing reads the transcript: a full disk must not change a verdict.
     fn record(&mut self, text: &str) {
         let _ = self.transcript.write_all(text.as_bytes());
     }
