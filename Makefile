@@ -75,11 +75,14 @@ PHONY += test
 test: cargo ## Run the tests that need no VM: host logic, compile-fail, tools, check-build
 	cargo test -q $(workspace) --workspace
 	tests/build/check-build-test
+	tests/build/handover-test
 
 PHONY += precommit
 precommit: fmtcheck ## What each commit must pass: format, lints of the host tools, tests without a VM
 	cargo clippy -q $(workspace) --workspace --all-targets -- -D warnings
-	shellcheck -S warning .ci/run scripts/* tests/build/check-build-test
+	shellcheck -S warning .ci/run scripts/* tests/build/* tests/system/* \
+		packaging/boot/* packaging/dkms/* packaging/dracut/* packaging/initramfs-tools/* \
+		packaging/debian/*.post*
 	$(MAKE) test
 
 PHONY += miri
@@ -135,9 +138,17 @@ PHONY += trace
 trace: cargo ## Draw the handshakes of any QEMU trace: FILE="trace.log", ARGS=--device=...
 	@cargo run --release -q $(workspace) -p virtio-check -- picture $(ARGS) $(FILE)
 
+PHONY += trace-sleep
+trace-sleep: cargo ## One suspend and one hibernation as timelines for Perfetto and sleepgraph
+	@$(with-module) $(vmtest)
+
 PHONY += drivers
 drivers: cargo ## Run the drivers that packages bring and judge them: ARGS="run seabios ovmf", ARGS=write
 	@cargo run --release -q $(workspace) -p drivers -- $(or $(ARGS),run)
+
+PHONY += guest
+guest: cargo ## Boot any guest on legacy devices and judge its drivers: DISK=image.qcow2, ARGS="--lies"
+	@cargo run --release -q $(workspace) -p drivers -- guest $(if $(DISK),--disk '$(DISK)') $(ARGS)
 
 PHONY += test-report
 test-report: cargo ## Test the report in Chromium, which is set up for it
@@ -172,6 +183,18 @@ run: cargo ## Run tests by name: NAME="blk sleep"
 PHONY += shell
 shell: cargo ## A shell in the VM with the module loaded
 	@$(with-module) $(vmtest)
+
+PHONY += deb
+deb: cargo ## Make the packages for Debian, in target/deb
+	@$(vmtest)
+
+PHONY += system
+system: cargo ## A real system on the module, as root: package, sleep, C beside it: ARGS="--rounds 1 ways"
+	@$(vmtest)
+
+PHONY += system-shell
+system-shell: cargo ## A shell in the real system, as root
+	@$(vmtest)
 
 PHONY += list
 list: cargo ## List the VM tests

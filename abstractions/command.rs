@@ -4,9 +4,13 @@
 //!
 //! `pci_set_master()`, `pci_clear_master()` and `pci_intx()` read, modify and write the register
 //! without a lock, which a handler that masks INTx may undo or have undone. Here one lock covers
-//! each change and what is known of it. Upstream, `pci_intx()` and its like would take `pci_lock`.
+//! each change and what is known of it.
+//!
+//! Upstream: `pci_intx()` and its like would take `pci_lock`, and this would go.
 //!
 //! The host tests check this file with loom.
+
+use core::ops::DerefMut;
 
 use super::sync::{
     AtomicFlag,
@@ -30,8 +34,8 @@ pub(crate) trait Register {
 
 /// A lock that a handler may take.
 pub(crate) trait Lock<T> {
-    /// Runs `f` with what the lock protects.
-    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R;
+    /// Takes the lock, and gives what it protects.
+    fn lock(&self) -> impl DerefMut<Target = T>;
 }
 
 /// What is known of the register.
@@ -65,66 +69,60 @@ impl<R: Register, L: Lock<Known>> Command<'_, R, L> {
     /// Takes notice of what the PCI core has made of the register. The device may not access memory
     /// before [`Command::set_master`].
     pub(crate) fn enabled(&self) {
-        self.known.with(|known| {
-            *known = self.register.read();
-            if known.master {
-                self.register.set_master(false);
-                known.master = false;
-            }
-            self.intx_masked.store(known.intx_disabled, Relaxed);
-        });
+        let mut known = self.known.lock();
+        *known = self.register.read();
+        if known.master {
+            self.register.set_master(false);
+            known.master = false;
+        }
+        self.intx_masked.store(known.intx_disabled, Relaxed);
     }
 
     /// Takes notice of what the PCI core has made of the register beside this.
     pub(crate) fn refresh(&self) {
-        self.known.with(|known| {
-            *known = self.register.read();
-            self.intx_masked.store(known.intx_disabled, Relaxed);
-        });
+        let mut known = self.known.lock();
+        *known = self.register.read();
+        self.intx_masked.store(known.intx_disabled, Relaxed);
     }
 
     /// Takes notice that another device is in the slot, which is left alone: handlers do so too.
     pub(crate) fn forget(&self) {
-        self.known.with(|known| {
-            known.master = false;
-            self.note_intx(known, true);
-        });
+        let mut known = self.known.lock();
+        known.master = false;
+        self.note_intx(&mut known, true);
     }
 
     /// Takes notice that the device is about to be disabled.
     pub(crate) fn disabled(&self) {
-        self.known.with(|known| known.master = false);
+        self.known.lock().master = false;
     }
 
     /// Lets the device access memory, or keeps it from that.
     pub(crate) fn set_master(&self, on: bool) {
-        self.known.with(|known| {
-            if known.master != on {
-                self.register.set_master(on);
-                known.master = on;
-            }
-        });
+        let mut known = self.known.lock();
+        if known.master != on {
+            self.register.set_master(on);
+            known.master = on;
+        }
     }
 
     /// Masks or unmasks INTx.
     pub(crate) fn set_intx_masked(&self, masked: bool) {
-        self.known.with(|known| {
-            if known.intx_disabled != masked {
-                self.register.set_intx(!masked);
-                self.note_intx(known, masked);
-            }
-        });
+        let mut known = self.known.lock();
+        if known.intx_disabled != masked {
+            self.register.set_intx(!masked);
+            self.note_intx(&mut known, masked);
+        }
     }
 
     /// Masks INTx if the device asserts it; whether it did. For handlers.
     pub(crate) fn mask_asserted_intx(&self) -> bool {
-        self.known.with(|known| {
-            let asserted = self.register.mask_asserted_intx();
-            if asserted {
-                self.note_intx(known, true);
-            }
-            asserted
-        })
+        let mut known = self.known.lock();
+        let asserted = self.register.mask_asserted_intx();
+        if asserted {
+            self.note_intx(&mut known, true);
+        }
+        asserted
     }
 
     fn note_intx(&self, known: &mut Known, masked: bool) {

@@ -158,50 +158,93 @@ pub(crate) fn not_supported() -> Error {
     Error::from_errno(-(bindings::EOPNOTSUPP as c_int))
 }
 
-/// Runs `f` with `lock` held and interrupts disabled.
-///
-/// # Safety
-///
-/// `lock` must be initialised, and the caller must not hold it.
 #[cfg(has_spin_lock_irq_disable)]
-pub(super) unsafe fn with_lock_irq<T>(lock: *mut bindings::spinlock_t, f: impl FnOnce() -> T) -> T {
-    // SAFETY: By the safety requirements.
-    unsafe { bindings::spin_lock_irq_disable(lock) };
-    let result = f();
-    // SAFETY: It was taken above.
-    unsafe { bindings::spin_unlock_irq_enable(lock) };
-    result
-}
+pub(super) use kernel::sync::{
+    new_spinlock_irq,
+    SpinLockIrq, //
+};
 
-/// Runs `f` with `lock` held; handlers of interrupts are threads, which wait for it.
-///
-/// # Safety
-///
-/// `lock` must be initialised, and the caller must not hold it.
-#[cfg(all(not(has_spin_lock_irq_disable), CONFIG_PREEMPT_RT))]
-pub(super) unsafe fn with_lock_irq<T>(lock: *mut bindings::spinlock_t, f: impl FnOnce() -> T) -> T {
-    // SAFETY: By the safety requirements.
-    unsafe { bindings::spin_lock(lock) };
-    let result = f();
-    // SAFETY: It was taken above.
-    unsafe { bindings::spin_unlock(lock) };
-    result
-}
+#[cfg(not(has_spin_lock_irq_disable))]
+pub(super) use spin_lock_irq::{
+    new_spinlock_irq,
+    SpinLockIrq, //
+};
 
-/// Runs `f` with `lock` held and interrupts disabled.
-///
-/// # Safety
-///
-/// `lock` must be initialised, and the caller must not hold it.
-#[cfg(all(not(has_spin_lock_irq_disable), not(CONFIG_PREEMPT_RT)))]
-pub(super) unsafe fn with_lock_irq<T>(lock: *mut bindings::spinlock_t, f: impl FnOnce() -> T) -> T {
-    // CAST: Without PREEMPT_RT, a raw spinlock is what a spinlock begins with.
-    let raw = lock.cast::<bindings::raw_spinlock_t>();
-    // SAFETY: By the safety requirements.
-    unsafe {
-        let flags = bindings::_raw_spin_lock_irqsave(raw);
-        let result = f();
-        bindings::_raw_spin_unlock_irqrestore(raw, flags);
-        result
+/// Up to 7.2: a spinlock that handlers of interrupts take as well, in the crate's shape.
+#[cfg(not(has_spin_lock_irq_disable))]
+mod spin_lock_irq {
+    use kernel::{
+        bindings,
+        prelude::*,
+        sync::lock::{
+            Backend,
+            Lock, //
+        }, //
+    };
+
+    /// Creates a [`SpinLockIrq`] initialiser with a newly-created lock class.
+    macro_rules! new_spinlock_irq {
+        ($inner:expr) => {
+            $crate::abstractions::compat::SpinLockIrq::new(
+                $inner,
+                c"virtio_pci_rs_irq_lock",
+                ::kernel::static_lock_class!(),
+            )
+        };
+    }
+    pub(crate) use new_spinlock_irq;
+
+    /// A spinlock that is held with interrupts disabled.
+    pub(crate) type SpinLockIrq<T> = Lock<T, SpinLockIrqBackend>;
+
+    /// The backend of a [`SpinLockIrq`].
+    pub(crate) struct SpinLockIrqBackend;
+
+    // SAFETY: The C functions exclude each other, and no method but `lock()` locks.
+    unsafe impl Backend for SpinLockIrqBackend {
+        type State = bindings::spinlock_t;
+        type GuardState = c_ulong;
+
+        unsafe fn init(
+            ptr: *mut Self::State,
+            name: *const c_char,
+            key: *mut bindings::lock_class_key,
+        ) {
+            // SAFETY: By the safety requirements.
+            unsafe { bindings::__spin_lock_init(ptr, name, key) };
+        }
+
+        /// With PREEMPT_RT, handlers of interrupts are threads, which wait for the lock.
+        unsafe fn lock(ptr: *mut Self::State) -> c_ulong {
+            // SAFETY: By the safety requirements.
+            // CAST: Without PREEMPT_RT, a raw spinlock is what a spinlock begins with.
+            unsafe {
+                #[cfg(CONFIG_PREEMPT_RT)]
+                let flags = {
+                    bindings::spin_lock(ptr);
+                    0
+                };
+                #[cfg(not(CONFIG_PREEMPT_RT))]
+                let flags = bindings::_raw_spin_lock_irqsave(ptr.cast());
+                flags
+            }
+        }
+
+        unsafe fn unlock(ptr: *mut Self::State, _flags: &c_ulong) {
+            // SAFETY: By the safety requirements.
+            // CAST: As above.
+            unsafe {
+                #[cfg(CONFIG_PREEMPT_RT)]
+                bindings::spin_unlock(ptr);
+                #[cfg(not(CONFIG_PREEMPT_RT))]
+                bindings::_raw_spin_unlock_irqrestore(ptr.cast(), *_flags);
+            }
+        }
+
+        unsafe fn try_lock(_ptr: *mut Self::State) -> Option<c_ulong> {
+            None
+        }
+
+        unsafe fn assert_is_held(_ptr: *mut Self::State) {}
     }
 }

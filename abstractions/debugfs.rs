@@ -3,7 +3,9 @@
 //! Files in debugfs that hold their module.
 //!
 //! The file operations of [`kernel::debugfs`] have no `owner`: a file that is open does not keep
-//! the module, and is released by code that is gone. Upstream, `FileOps` would have an owner.
+//! the module, and is released by code that is gone.
+//!
+//! Upstream: `rust/kernel/debugfs.rs`, whose `FileOps` would have an owner.
 //!
 //! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h)
 
@@ -25,13 +27,12 @@ use kernel::{
 
 use super::compat;
 
-/// What a file shows of a `T`.
-pub(crate) trait Show<T>: 'static {
+/// A file that shows something of a `T`.
+pub(crate) struct File<T> {
     /// The name of the file.
-    const NAME: &'static CStr;
-
+    pub(crate) name: &'static CStr,
     /// Writes the contents.
-    fn show(data: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+    pub(crate) show: fn(&T, &mut fmt::Formatter<'_>) -> fmt::Result,
 }
 
 /// A directory, which is removed with all that is in it when this is dropped.
@@ -56,28 +57,31 @@ impl Dir {
     ///
     /// Failure is not an error: there are no files then.
     pub(crate) fn new(name: &CStr) -> Self {
-        Self::create(name, core::ptr::null_mut())
-    }
-
-    /// Finds the directory `name` at the root of debugfs, and makes one in it.
-    pub(crate) fn below(parent: &CStr, name: &CStr) -> Result<Self> {
         // SAFETY: The name is valid, and null is the root.
-        let found =
-            unsafe { bindings::debugfs_lookup(parent.as_char_ptr(), core::ptr::null_mut()) };
-        if found.is_null() {
-            return Err(ENOENT);
-        }
-        let dir = Self::create(name, found);
-        // SAFETY: `debugfs_lookup` has taken this reference.
-        unsafe { bindings::dput(found) };
-        Ok(dir)
-    }
-
-    fn create(name: &CStr, parent: *mut bindings::dentry) -> Self {
-        // SAFETY: The name is valid; the parent is a directory of debugfs or null.
-        let dentry = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), parent) };
+        let dentry =
+            unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), core::ptr::null_mut()) };
         // INVARIANT: See above.
         Self { dentry }
+    }
+
+    /// Finds the directory `parent` at the root of debugfs, and makes the directory `name` in it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if `parent` is not there.
+    pub(crate) fn below(parent: &CStr, name: &CStr) -> Result<Self> {
+        // SAFETY: The names are valid, and null is the root. `debugfs_lookup` gives a reference to
+        // a directory, which `dput` drops.
+        unsafe {
+            let found = bindings::debugfs_lookup(parent.as_char_ptr(), core::ptr::null_mut());
+            if found.is_null() {
+                return Err(ENOENT);
+            }
+            let dentry = bindings::debugfs_create_dir(name.as_char_ptr(), found);
+            bindings::dput(found);
+            // INVARIANT: See above.
+            Ok(Self { dentry })
+        }
     }
 }
 
@@ -107,42 +111,46 @@ impl Dir {
 ///
 /// Fields are dropped in order: the files go before what they show.
 pub(crate) struct Files<T: Sync + 'static> {
-    dir: Dir,
-    data: Arc<T>,
+    _dir: Dir,
+    _data: Arc<T>,
 }
 
 impl<T: Sync + 'static> Files<T> {
-    /// Files in `dir` that show `data`; see [`Files::add`].
-    pub(crate) fn new(dir: Dir, data: Arc<T>) -> Self {
-        Self { dir, data }
-    }
-
-    /// Adds the file of `S`, which only root may read.
+    /// Makes `files` in `dir`, which only root may read.
     ///
-    /// While it is open, it holds the module. When this is dropped before, reads give `EIO`.
-    pub(crate) fn add<S: Show<T>>(&self) {
+    /// A file that is open holds the module. When this is dropped before, reads give `EIO`.
+    pub(crate) fn new(dir: Dir, data: Arc<T>, files: &'static [File<T>]) -> Self {
         #[cfg(CONFIG_DEBUG_FS)]
-        // SAFETY: The directory is valid or an error pointer, which the function takes. The data
-        // are dropped after `Dir`, whose drop ends all use of the file. The operations are static,
-        // and those of a `seq_file` but for `open`, which expects a `T`.
-        unsafe {
-            bindings::debugfs_create_file_full(
-                S::NAME.as_char_ptr(),
-                0o400,
-                self.dir.dentry,
-                Arc::as_ptr(&self.data).cast_mut().cast(),
-                core::ptr::null(),
-                &Operations::<T, S>::TABLE,
-            );
+        for file in files {
+            // SAFETY: The directory is valid or an error pointer, which the function takes. The
+            // data are dropped after `Dir`, whose drop ends all use of the file; `file` is static.
+            // The operations are static, and those of a `seq_file` but for `open`, which expects a
+            // `T` and a `File<T>`.
+            unsafe {
+                bindings::debugfs_create_file_full(
+                    file.name.as_char_ptr(),
+                    0o400,
+                    dir.dentry,
+                    Arc::as_ptr(&data).cast_mut().cast(),
+                    core::ptr::from_ref(file).cast(),
+                    &Operations::<T>::TABLE,
+                )
+            };
+        }
+        #[cfg(not(CONFIG_DEBUG_FS))]
+        let _ = files;
+        Self {
+            _dir: dir,
+            _data: data,
         }
     }
 }
 
-/// The file operations of `S`.
-struct Operations<T, S>(PhantomData<(T, S)>);
+/// The file operations of a [`File`].
+struct Operations<T>(PhantomData<T>);
 
 #[cfg(CONFIG_DEBUG_FS)]
-impl<T: Sync + 'static, S: Show<T>> Operations<T, S> {
+impl<T: Sync + 'static> Operations<T> {
     const TABLE: bindings::file_operations = bindings::file_operations {
         owner: compat::this_module(),
         open: Some(Self::open_callback),
@@ -154,7 +162,7 @@ impl<T: Sync + 'static, S: Show<T>> Operations<T, S> {
 
     /// # Safety
     ///
-    /// Only for use in [`Self::TABLE`], for a file whose inode has a `T` as its private data.
+    /// Only for use in [`Self::TABLE`], for a file with a `T` and a `File<T>`.
     unsafe extern "C" fn open_callback(
         inode: *mut bindings::inode,
         file: *mut bindings::file,
@@ -167,25 +175,29 @@ impl<T: Sync + 'static, S: Show<T>> Operations<T, S> {
     ///
     /// Only for use by [`Self::open_callback`].
     unsafe extern "C" fn show_callback(seq: *mut bindings::seq_file, _: *mut c_void) -> c_int {
-        // SAFETY: By the safety requirements, the private data are a `T`. debugfs calls this only
-        // while the file is not removed, and so before `Files` drops them.
-        let (seq_file, data) = unsafe {
+        // SAFETY: By the safety requirements, the private data are a `T`, and those of the file a
+        // static `File<T>`. debugfs calls this only while the file is not removed, and so before
+        // `Files` drops the data.
+        let (seq_file, contents) = unsafe {
+            let file = bindings::debugfs_get_aux((*seq).file);
             (
                 SeqFile::from_raw(seq),
-                &*(*seq).private.cast_const().cast::<T>(),
+                Contents::<T>(
+                    &*(*seq).private.cast_const().cast(),
+                    &*file.cast_const().cast(),
+                ),
             )
         };
-        let contents: Contents<'_, T, S> = Contents(data, PhantomData);
         seq_print!(seq_file, "{}", contents);
         0
     }
 }
 
-/// Formats what `S` shows.
-struct Contents<'a, T, S>(&'a T, PhantomData<S>);
+/// Formats what a [`File`] shows.
+struct Contents<'a, T>(&'a T, &'a File<T>);
 
-impl<T, S: Show<T>> fmt::Display for Contents<'_, T, S> {
+impl<T> fmt::Display for Contents<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        S::show(self.0, f)
+        (self.1.show)(self.0, f)
     }
 }

@@ -2,16 +2,15 @@
 
 //! Base address registers of PCI devices that are I/O ports or memory.
 //!
+//! Upstream: `rust/kernel/pci/io.rs`, as an `IoBackend` for what `pci_iomap()` has mapped.
+//!
 //! [`kernel::pci::Bar`] is for memory only: it maps I/O ports as well, and then faults at the
 //! first access. Where the processor tells ports from memory, as on x86, so do `ioread*()` and
 //! `iowrite*()` of C; everywhere else, `pci_iomap()` maps ports as memory.
 //!
 //! C header: [`include/asm-generic/iomap.h`](srctree/include/asm-generic/iomap.h)
 
-use core::{
-    marker::PhantomData,
-    ptr::NonNull, //
-};
+use core::marker::PhantomData;
 
 use kernel::{
     bindings,
@@ -20,7 +19,40 @@ use kernel::{
     sync::Arc, //
 };
 
-use super::pci;
+use super::pci::{
+    self,
+    call, //
+};
+
+/// The address of a register.
+///
+/// # Invariants
+///
+/// It is that of a `T` in a mapping by `pci_iomap()`, or in memory, which is there when it is used.
+pub(crate) struct Address<T> {
+    raw: *mut c_void,
+    _value: PhantomData<T>,
+}
+
+// SAFETY: An I/O mapping is not tied to a thread, and each access to it is one instruction.
+unsafe impl<T> Send for Address<T> {}
+
+// SAFETY: As above.
+unsafe impl<T> Sync for Address<T> {}
+
+impl<T: Value> Address<T> {
+    /// Reads the register.
+    #[inline(always)]
+    fn read(&self) -> T {
+        T::read(self)
+    }
+
+    /// Writes the register.
+    #[inline(always)]
+    fn write(&self, value: T) {
+        value.write(self);
+    }
+}
 
 /// An integer that a device can be accessed with in one piece.
 pub(crate) trait Value: Copy + private::Raw {}
@@ -61,31 +93,27 @@ mod private {
 
     /// The C functions that access a device with the width of an integer.
     pub(crate) trait Raw: Sized {
-        /// # Safety
-        ///
-        /// `address` must be a mapping of at least `size_of::<Self>()` bytes.
-        unsafe fn read(address: *mut c_void) -> Self;
+        fn read(address: &Address<Self>) -> Self;
 
-        /// # Safety
-        ///
-        /// `address` must be a mapping of at least `size_of::<Self>()` bytes.
-        unsafe fn write(self, address: *mut c_void);
+        fn write(self, address: &Address<Self>);
     }
 
     /// Implements [`Raw`] for an integer.
     macro_rules! impl_raw {
         ($ty:ty, $read:ident, $write:ident) => {
             impl Raw for $ty {
-                unsafe fn read(address: *mut c_void) -> Self {
-                    // SAFETY: By the safety requirements.
-                    let value = unsafe { raw::$read(address) };
+                #[inline(always)]
+                fn read(address: &Address<Self>) -> Self {
+                    // SAFETY: By the type invariant of `Address`.
+                    let value = unsafe { raw::$read(address.raw) };
                     // Some of the C functions return `unsigned int` with the upper bits clear.
                     value as $ty // CAST: The value is that of a register of this width.
                 }
 
-                unsafe fn write(self, address: *mut c_void) {
-                    // SAFETY: By the safety requirements.
-                    unsafe { raw::$write(self, address) }
+                #[inline(always)]
+                fn write(self, address: &Address<Self>) {
+                    // SAFETY: By the type invariant of `Address`.
+                    unsafe { raw::$write(self, address.raw) }
                 }
             }
         };
@@ -96,45 +124,34 @@ mod private {
     impl_raw!(u32, ioread32, iowrite32);
 }
 
-/// Writes `value` to a register.
-///
-/// # Safety
-///
-/// `address` must be a mapping by a [`Bar`] of at least `size_of::<T>()` bytes.
-#[inline]
-pub(super) unsafe fn write<T: Value>(address: *mut c_void, value: T) {
-    // SAFETY: By the safety requirements.
-    unsafe { value.write(address) }
-}
-
 /// I/O ports or memory of a device, mapped.
 ///
 /// # Invariants
 ///
 /// `base` is the mapping of `len` bytes.
 struct Window {
-    base: NonNull<c_void>,
+    base: Address<()>,
     len: usize,
 }
 
 impl Window {
     /// The address of a `T` at `offset`, or `None` if it is not inside or not aligned.
-    fn address<T>(&self, offset: usize) -> Option<*mut c_void> {
+    fn address<T>(&self, offset: usize) -> Option<Address<T>> {
         let end = offset.checked_add(size_of::<T>())?;
-        (end <= self.len && offset % size_of::<T>() == 0)
-            .then(|| self.base.as_ptr().wrapping_byte_add(offset))
+        let is_inside = end <= self.len && offset % size_of::<T>() == 0;
+        // INVARIANT: By the type invariant and the test, this is inside of the mapping.
+        is_inside.then(|| Address {
+            raw: self.base.raw.wrapping_byte_add(offset),
+            _value: PhantomData,
+        })
     }
 
     fn read<T: Value>(&self, offset: usize) -> Option<T> {
-        let address = self.address::<T>(offset)?;
-        // SAFETY: By the type invariant and `address`, this is inside of a mapping.
-        Some(unsafe { T::read(address) })
+        Some(self.address::<T>(offset)?.read())
     }
 
     fn write<T: Value>(&self, offset: usize, value: T) -> Option<()> {
-        let address = self.address::<T>(offset)?;
-        // SAFETY: By the type invariant and `address`, this is inside of a mapping.
-        unsafe { value.write(address) };
+        self.address::<T>(offset)?.write(value);
         Some(())
     }
 }
@@ -150,14 +167,9 @@ pub(crate) struct Bar {
     window: Window,
 }
 
-// SAFETY: The window is an I/O mapping, which is not tied to a thread.
-unsafe impl Send for Bar {}
-
-// SAFETY: Each access is one instruction on an I/O mapping; there is no other shared state.
-unsafe impl Sync for Bar {}
-
 impl Bar {
     /// Requests and maps base address register `index`; `name` is for `/proc/ioports` and the like.
+    /// C: `pci_request_region()`, `pci_iomap()`.
     ///
     /// # Errors
     ///
@@ -166,19 +178,20 @@ impl Bar {
         let len = pci.resource_len(index)?;
         let index = c_int::try_from(index)?;
 
-        // SAFETY: The device is valid, `resource_len` has checked `index`, and `name` is static.
-        to_result(unsafe {
-            bindings::pci_request_region(pci.as_raw(), index, name.as_char_ptr())
-        })?;
-
-        // SAFETY: The device is valid, `index` is that of a region that we own.
-        let base = unsafe { bindings::pci_iomap(pci.as_raw(), index, 0) };
-        let Some(base) = NonNull::new(base) else {
-            // SAFETY: The region was requested above.
-            unsafe { bindings::pci_release_region(pci.as_raw(), index) };
+        // `resource_len` has checked `index`, and `name` is static.
+        let name = name.as_char_ptr();
+        to_result(call!(pci, bindings::pci_request_region, index, name))?;
+        let base = call!(pci, bindings::pci_iomap, index, 0);
+        if base.is_null() {
+            call!(pci, bindings::pci_release_region, index);
             return Err(EIO);
-        };
+        }
 
+        // INVARIANT: It was mapped above, until this is dropped.
+        let base = Address {
+            raw: base,
+            _value: PhantomData,
+        };
         // INVARIANT: The region was requested and mapped in full length above.
         Ok(Self {
             pci,
@@ -192,11 +205,6 @@ impl Bar {
         self.window.len
     }
 
-    /// The address of a `T` at `offset`, or `None` if it is not inside or not aligned.
-    pub(super) fn address<T>(&self, offset: usize) -> Option<*mut c_void> {
-        self.window.address::<T>(offset)
-    }
-
     /// Reads a `T` at `offset`, or `None` if it is not inside or not aligned.
     pub(crate) fn read<T: Value>(&self, offset: usize) -> Option<T> {
         self.window.read(offset)
@@ -208,48 +216,58 @@ impl Bar {
     }
 }
 
-/// Reads one register of a [`Bar`], whose offset was checked before.
+/// One register of a [`Bar`], whose offset was checked before.
 ///
 /// # Invariants
 ///
-/// `address` is that of a `T` in the mapping of `_bar`.
-pub(crate) struct Reader<T> {
-    address: *mut c_void,
+/// `address` is in the mapping of `_bar`.
+pub(crate) struct Port<T> {
+    address: Address<T>,
     _bar: Arc<Bar>,
-    _value: PhantomData<T>,
 }
 
-// SAFETY: The address is that of an I/O mapping, which is not tied to a thread.
-unsafe impl<T> Send for Reader<T> {}
-
-// SAFETY: Each access is one instruction on an I/O mapping; there is no other shared state.
-unsafe impl<T> Sync for Reader<T> {}
-
-impl<T: Value> Reader<T> {
+impl<T: Value> Port<T> {
     /// The register at `offset`, or `None` if it is not inside or not aligned.
     pub(crate) fn new(bar: Arc<Bar>, offset: usize) -> Option<Self> {
         // INVARIANT: That is what `address` gives.
         Some(Self {
-            address: bar.address::<T>(offset)?,
+            address: bar.window.address(offset)?,
             _bar: bar,
-            _value: PhantomData,
         })
     }
 
     /// Reads it.
+    #[inline(always)]
     pub(crate) fn read(&self) -> T {
-        // SAFETY: By the type invariant.
-        unsafe { T::read(self.address) }
+        self.address.read()
+    }
+
+    /// Its address, for [`Port::write_raw`].
+    pub(super) fn as_raw(&self) -> *mut c_void {
+        self.address.raw
+    }
+
+    /// Writes `value` to the port with the address `raw`.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be from [`Port::as_raw`] of a port that is still there.
+    #[inline(always)]
+    pub(super) unsafe fn write_raw(raw: *mut c_void, value: T) {
+        // INVARIANT: By the safety requirements.
+        let address = Address {
+            raw,
+            _value: PhantomData,
+        };
+        address.write(value);
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, we own the mapping and the region.
-        unsafe {
-            bindings::pci_iounmap(self.pci.as_raw(), self.window.base.as_ptr());
-            bindings::pci_release_region(self.pci.as_raw(), self.index);
-        }
+        // By the type invariant, we own the mapping and the region.
+        call!(self.pci, bindings::pci_iounmap, self.window.base.raw);
+        call!(self.pci, bindings::pci_release_region, self.index);
     }
 }
 
@@ -260,7 +278,11 @@ mod tests {
     /// Sixteen bytes of memory that stand for registers: 0x00, 0x11, 0x22 and so on.
     fn with_registers(f: impl FnOnce(Window)) {
         let mut memory: [u64; 2] = [0x7766_5544_3322_1100, 0xffee_ddcc_bbaa_9988].map(u64::to_le);
-        let base = NonNull::from(&mut memory).cast();
+        // INVARIANT: The memory is there until this returns.
+        let base = Address {
+            raw: (&raw mut memory).cast(),
+            _value: PhantomData,
+        };
         f(Window {
             base,
             len: size_of_val(&memory),

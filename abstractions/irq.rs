@@ -2,6 +2,9 @@
 
 //! Interrupts of PCI devices: vectors with affinity, and handlers with names made at run time.
 //!
+//! Upstream: `rust/kernel/pci/irq.rs` would take `struct irq_affinity`, and `rust/kernel/irq.rs` a
+//! name that is not static, a C function as a handler, and data that are published to a handler.
+//!
 //! What [`kernel::irq`] and [`kernel::pci::IrqVector`] lack for a virtio transport: names that are
 //! not static, `struct irq_affinity`, a handler that is a C function, and INTx without an
 //! allocation.
@@ -29,7 +32,7 @@ use super::{
 pub(crate) use kernel::irq::IrqReturn;
 
 /// How the vectors of a device are to be spread over the processors.
-#[derive(Clone, Copy)]
+#[repr(transparent)]
 pub(crate) struct Affinity(bindings::irq_affinity);
 
 /// What makes two [`Affinity`] spread vectors in the same way.
@@ -42,16 +45,6 @@ pub(crate) struct Spread {
 }
 
 impl Affinity {
-    /// Copies `raw`.
-    ///
-    /// # Safety
-    ///
-    /// `raw` must be null or valid for a read.
-    pub(super) unsafe fn from_raw(raw: *const bindings::irq_affinity) -> Option<Self> {
-        // SAFETY: By the safety requirements.
-        unsafe { raw.as_ref() }.map(|&raw| Self(raw))
-    }
-
     /// What can be compared; `None` if a function of the virtio driver decides each time.
     pub(crate) fn spread(&self) -> Option<Spread> {
         self.0.calc_sets.is_none().then_some(Spread {
@@ -62,64 +55,14 @@ impl Affinity {
         })
     }
 
-    /// With `count` more vectors in front that are not to be spread.
-    pub(crate) fn with_reserved(mut self, count: u32) -> Self {
-        self.0.pre_vectors = self.0.pre_vectors.saturating_add(count);
-        self
+    /// A copy with `count` more vectors in front that are not to be spread.
+    fn with_reserved(&self, count: u32) -> Self {
+        Self(bindings::irq_affinity {
+            pre_vectors: self.0.pre_vectors.saturating_add(count),
+            ..self.0
+        })
     }
 }
-
-/// Allocates `count` MSI-X vectors, no more and no less; 0 or more is success.
-///
-/// # Safety
-///
-/// `pdev` must be valid, and `affinity` too or null.
-#[cfg(CONFIG_PCI_MSI)]
-unsafe fn allocate_vectors(
-    pdev: *mut bindings::pci_dev,
-    count: c_uint,
-    flags: c_uint,
-    affinity: *mut bindings::irq_affinity,
-) -> c_int {
-    // SAFETY: By the safety requirements.
-    unsafe { bindings::pci_alloc_irq_vectors_affinity(pdev, count, count, flags, affinity) }
-}
-
-/// Refuses: this kernel has no MSI-X, and this is what its inline function in C returns.
-///
-/// # Safety
-///
-/// None; it has the type of the other one.
-#[cfg(not(CONFIG_PCI_MSI))]
-unsafe fn allocate_vectors(
-    _pdev: *mut bindings::pci_dev,
-    _count: c_uint,
-    _flags: c_uint,
-    _affinity: *mut bindings::irq_affinity,
-) -> c_int {
-    ENOSPC.to_errno()
-}
-
-/// Sets the affinity hint of an interrupt to `mask` or to null, and its affinity if `apply`.
-///
-/// As in C, a mask that the interrupt controller refuses stays a hint.
-///
-/// # Safety
-///
-/// `number` must be that of a registered interrupt, and `mask` valid until the next hint, or null.
-#[cfg(CONFIG_SMP)]
-unsafe fn set_hint(number: c_uint, mask: *const bindings::cpumask, apply: bool) {
-    // SAFETY: By the safety requirements.
-    unsafe { bindings::__irq_apply_affinity_hint(number, mask, apply) };
-}
-
-/// Does nothing: this kernel has one processor, and its inline function in C does the same.
-///
-/// # Safety
-///
-/// None; it has the type of the other one.
-#[cfg(not(CONFIG_SMP))]
-unsafe fn set_hint(_number: c_uint, _mask: *const bindings::cpumask, _apply: bool) {}
 
 /// The MSI-X vectors of a device.
 ///
@@ -132,34 +75,22 @@ pub(crate) struct Vectors {
 }
 
 impl Vectors {
-    /// Allocates `count` vectors and enables MSI-X.
+    /// Allocates `count` vectors and enables MSI-X. The first `reserved` of them are not spread, if
+    /// the others are. C: `pci_alloc_irq_vectors_affinity()`.
     ///
     /// # Errors
     ///
-    /// `ENOSPC` if the device has fewer vectors, otherwise that of the PCI core.
+    /// `EBUSY` if there are [`Vectors`] already, `ENOSPC` if the device has fewer, otherwise that
+    /// of the PCI core.
     pub(crate) fn allocate(
         pci: Arc<pci::Device>,
         count: u16,
-        affinity: Option<Affinity>,
+        affinity: Option<&Affinity>,
+        reserved: u32,
     ) -> Result<Self> {
-        let (flags, mut affinity) = match affinity {
-            Some(affinity) => (
-                bindings::PCI_IRQ_MSIX | bindings::PCI_IRQ_AFFINITY,
-                affinity.0,
-            ),
-            None => (bindings::PCI_IRQ_MSIX, pin_init::zeroed()),
-        };
-        let descriptor = if flags & bindings::PCI_IRQ_AFFINITY != 0 {
-            &raw mut affinity
-        } else {
-            core::ptr::null_mut()
-        };
-
-        // SAFETY: The device is valid, and so is the descriptor or null for this call.
-        let allocated = unsafe { allocate_vectors(pci.as_raw(), count.into(), flags, descriptor) };
-        to_result(allocated)?;
-
-        // INVARIANT: The minimum and the maximum were `count`, and it did not fail.
+        let mut affinity = affinity.map(|affinity| affinity.with_reserved(reserved));
+        pci.alloc_vectors(count, affinity.as_mut().map(|affinity| &mut affinity.0))?;
+        // INVARIANT: They were allocated above.
         Ok(Self { pci, count })
     }
 
@@ -168,47 +99,40 @@ impl Vectors {
         if vector >= self.count {
             return Err(EINVAL);
         }
-        // SAFETY: The device is valid.
-        let irq = unsafe { bindings::pci_irq_vector(self.pci.as_raw(), vector.into()) };
-        to_result(irq)?;
-        Ok(irq.unsigned_abs())
+        self.pci.irq_vector(vector)
     }
 }
 
 impl Drop for Vectors {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, the vectors are ours. Each `Irq` that uses one of them
-        // holds a reference to this, hence all handlers are freed.
-        unsafe { bindings::pci_free_irq_vectors(self.pci.as_raw()) };
+        // By the type invariant, the vectors are ours. Each `Irq` that uses one of them holds a
+        // reference to this, hence all handlers are freed.
+        self.pci.free_vectors();
     }
 }
 
 /// One of the [`Vectors`] of a device.
-#[derive(Clone)]
 pub(crate) struct Vector {
-    /// The vectors it is one of.
-    pub(crate) vectors: Arc<Vectors>,
-    /// Its number.
-    pub(crate) number: u16,
+    vectors: Arc<Vectors>,
+    number: u16,
 }
 
 impl Vector {
-    /// The processors that the interrupt core has spread the vector to, or null.
-    #[cfg(CONFIG_PCI_MSI)]
-    pub(super) fn spread(&self) -> *const bindings::cpumask {
-        // SAFETY: The device is valid, and a number without a vector gives null.
-        unsafe { bindings::pci_irq_get_affinity(self.vectors.pci.as_raw(), self.number.into()) }
+    /// Vector `number` of `vectors`.
+    pub(crate) fn new(vectors: &Arc<Vectors>, number: u16) -> Self {
+        Self {
+            vectors: vectors.clone(),
+            number,
+        }
     }
 
-    /// Null: there are no vectors.
-    #[cfg(not(CONFIG_PCI_MSI))]
+    /// The processors that the interrupt core has spread the vector to, or null.
     pub(super) fn spread(&self) -> *const bindings::cpumask {
-        core::ptr::null()
+        self.vectors.pci.irq_affinity(self.number)
     }
 }
 
 /// Where interrupts come from.
-#[derive(Clone)]
 pub(crate) enum Line {
     /// An MSI-X vector.
     Vector(Vector),
@@ -222,61 +146,70 @@ pub(crate) enum Line {
 impl Line {
     /// The INTx pin of `pci`, if it is connected.
     pub(crate) fn intx(pci: &Arc<pci::Device>) -> Option<Self> {
-        // SAFETY: The device is valid, and its number is fixed while it is enabled.
-        (unsafe { (*pci.as_raw()).irq } != 0).then(|| Self::Intx(pci.clone()))
+        (pci.irq() != 0).then(|| Self::Intx(pci.clone()))
     }
 
     fn number_and_flags(&self) -> Result<(c_uint, usize)> {
         match self {
             Self::Vector(Vector { vectors, number }) => Ok((vectors.irq(*number)?, 0)),
-            Self::Intx(pci) => Ok((
-                // SAFETY: The device is valid, and its number is fixed while it is enabled.
-                unsafe { (*pci.as_raw()).irq },
-                usize::try_from(bindings::IRQF_SHARED)?,
-            )),
+            Self::Intx(pci) => Ok((pci.irq(), usize::try_from(bindings::IRQF_SHARED)?)),
             #[cfg(CONFIG_KUNIT = "y")]
             Self::Number(number) => Ok((*number, 0)),
         }
     }
 }
 
+/// Length of a [`Name`], with the zero byte at its end.
+const NAME_LEN: usize = 64;
+
 /// The name of an interrupt, for `/proc/interrupts`.
 ///
 /// # Invariants
 ///
-/// The bytes end with the only zero byte.
-pub(crate) struct Name(KVec<u8>);
+/// The last byte is zero.
+pub(crate) struct Name(KBox<[u8; NAME_LEN]>);
 
 impl Name {
-    /// Puts the name together; that costs less than to format it.
+    /// Puts the name together, and cuts it off where it is too long; C: `snprintf()` into
+    /// `msix_names`.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub(crate) fn new(parts: &[&CStr]) -> Result<Self> {
-        let lens = parts.iter().map(|part| part.count_bytes());
-        let mut bytes = KVec::with_capacity(lens.fold(1, usize::saturating_add), GFP_KERNEL)?;
+        let mut name = KBox::new([0; NAME_LEN], GFP_KERNEL)?;
+        let mut places = name.iter_mut().take(NAME_LEN - 1);
         for part in parts {
-            bytes.extend_from_slice(part.to_bytes(), GFP_KERNEL)?;
+            for &byte in part.to_bytes() {
+                if let Some(place) = places.next() {
+                    *place = byte;
+                }
+            }
         }
-        bytes.push(0, GFP_KERNEL)?;
-        // INVARIANT: The parts have no zero bytes, and one is pushed last.
-        Ok(Self(bytes))
+        // INVARIANT: The last byte is none of those that were written.
+        Ok(Self(name))
+    }
+
+    fn as_char_ptr(&self) -> *const c_char {
+        self.0.as_ptr().cast()
     }
 }
 
-/// Something that handles interrupts.
+/// A C function that handles interrupts.
+pub(crate) type HandlerFn = unsafe extern "C" fn(c_int, *mut c_void) -> bindings::irqreturn_t;
+
+/// A reference to something that handles interrupts.
 ///
 /// # Safety
 ///
 /// [`Target::HANDLER`] must be safe to call, in interrupt context and on any processor, with
-/// [`Target::cookie`] for as long as the [`Arc`] is held.
+/// [`Target::cookie`] for as long as the reference is held.
 pub(crate) unsafe trait Target: Send + Sync {
     /// The function that the interrupt core calls.
-    const HANDLER: unsafe extern "C" fn(c_int, *mut c_void) -> bindings::irqreturn_t;
+    const HANDLER: HandlerFn;
 
     /// What it is called with.
-    fn cookie(this: &Arc<Self>) -> *mut c_void;
+    fn cookie(&self) -> *mut c_void;
 }
 
 /// A handler of interrupts in Rust.
@@ -300,37 +233,38 @@ pub(crate) struct Handling<T: Handler> {
 }
 
 // SAFETY: The cookie is a shared reference to a `Handling`, which may be used by any thread.
-unsafe impl<T: Handler> Target for Handling<T> {
-    const HANDLER: unsafe extern "C" fn(c_int, *mut c_void) -> bindings::irqreturn_t =
-        handle_callback::<T>;
+unsafe impl<T: Handler> Target for Arc<Handling<T>> {
+    const HANDLER: HandlerFn = handle_callback::<T>;
 
-    fn cookie(this: &Arc<Self>) -> *mut c_void {
-        Arc::as_ptr(this).cast_mut().cast()
+    fn cookie(&self) -> *mut c_void {
+        Arc::as_ptr(self).cast_mut().cast()
     }
 }
 
 /// # Safety
 ///
-/// Only for use as [`Target::HANDLER`] of `Handling<T>`.
+/// Only for use as [`Target::HANDLER`] of `Arc<Handling<T>>`.
 unsafe extern "C" fn handle_callback<T: Handler>(
     _irq: c_int,
     cookie: *mut c_void,
 ) -> bindings::irqreturn_t {
     // SAFETY: By the safety requirements, `cookie` is that of a `Handling` that is kept alive.
-    let this = unsafe { &*cookie.cast_const().cast::<Handling<T>>() };
-    // SAFETY: `Irq::revoke` waits for the handlers of the interrupt, of which this is one.
-    let shared = unsafe { this.shared.published() };
+    // `Irq::revoke` waits for the handlers of the interrupt, of which this is one.
+    let (this, shared) = unsafe {
+        let this = &*cookie.cast_const().cast::<Handling<T>>();
+        (this, this.shared.published())
+    };
     irqreturn(this.handler.handle(shared))
 }
 
-/// A handler that is registered with the interrupt core.
+/// A C function that is registered as a handler.
 ///
 /// # Invariants
 ///
-/// `T::HANDLER` is registered for interrupt `number` with the name `name` and `target`'s cookie.
-pub(crate) struct Irq<T: Target> {
+/// A handler is registered for interrupt `number` with the name `name` and the cookie `cookie`.
+struct Registration {
     number: c_uint,
-    target: Arc<T>,
+    cookie: *mut c_void,
     /// What the affinity hint points to, if there is one; boxed, so that it does not move.
     hint: Option<KBox<CpumaskVar>>,
     _name: Name,
@@ -338,55 +272,108 @@ pub(crate) struct Irq<T: Target> {
 }
 
 // SAFETY: All fields are data that may be used by any thread.
-unsafe impl<T: Target> Send for Irq<T> {}
+unsafe impl Send for Registration {}
 
-impl<T: Target> Irq<T> {
-    /// Has `target` handle the interrupts of `line`.
-    pub(crate) fn request(line: Line, name: Name, target: Arc<T>) -> Result<Self> {
+impl Registration {
+    /// # Safety
+    ///
+    /// `handler` must be safe to call with `cookie`, in interrupt context and on any processor,
+    /// until the result was dropped.
+    unsafe fn new(line: Line, name: Name, handler: HandlerFn, cookie: *mut c_void) -> Result<Self> {
         let (number, flags) = line.number_and_flags()?;
-
-        // SAFETY: By the contract of `Target`, the handler may be called with the cookie as long
-        // as `target` is held. By its type invariant, `name` is a C string, whose bytes are
-        // on the heap and do not move. Both are kept in `Self`, whose `Drop` frees the interrupt
-        // first.
+        // SAFETY: By the safety requirements. By its type invariant, `name` is a C string, whose
+        // bytes are on the heap and do not move; it is kept in `Self`, whose `Drop` frees the
+        // interrupt first.
         to_result(unsafe {
-            bindings::request_irq(
-                number,
-                Some(T::HANDLER),
-                flags,
-                name.0.as_ptr().cast(),
-                T::cookie(&target),
-            )
+            bindings::request_irq(number, Some(handler), flags, name.as_char_ptr(), cookie)
         })?;
-
         // INVARIANT: The handler was registered above.
         Ok(Self {
             number,
-            target,
+            cookie,
             hint: None,
             _name: name,
             _line: line,
         })
     }
 
+    /// Sets the affinity hint, and the affinity, to `mask`, or removes the hint.
+    ///
+    /// As in C, a mask that the interrupt controller refuses stays a hint.
+    fn set_hint(&mut self, mask: Option<KBox<CpumaskVar>>) {
+        if mask.is_none() && self.hint.is_none() {
+            return;
+        }
+        let raw: *const bindings::cpumask = match &mask {
+            Some(mask) => mask.as_raw(),
+            None => core::ptr::null(),
+        };
+        #[cfg(CONFIG_SMP)]
+        // SAFETY: By the type invariant, `number` is a registered interrupt. The mask is valid
+        // until the next hint, at the latest in `Drop`; the one before it is dropped below.
+        unsafe {
+            bindings::__irq_apply_affinity_hint(self.number, raw, mask.is_some())
+        };
+        // The inline function in C does nothing on a kernel for one processor.
+        #[cfg(not(CONFIG_SMP))]
+        let _ = raw;
+        self.hint = mask;
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // The interrupt core warns of a handler that is freed with a hint.
+        self.set_hint(None);
+        // SAFETY: By the type invariant, the handler is registered with this cookie.
+        unsafe { bindings::free_irq(self.number, self.cookie) };
+    }
+}
+
+/// A handler that is registered with the interrupt core.
+///
+/// One that is forgotten goes on for ever, with all that it uses. Fields are dropped in order: the
+/// handler is freed before its target.
+pub(crate) struct Irq<T: Target> {
+    registration: Registration,
+    target: T,
+}
+
+impl<T: Target> Irq<T> {
+    /// Has `target` handle the interrupts of `line`. C: `request_irq()`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the interrupt core.
+    pub(crate) fn request(line: Line, name: Name, target: T) -> Result<Self> {
+        // SAFETY: By the contract of `Target`, the handler may be called with the cookie for as
+        // long as `target` is held; it is dropped, or forgotten, with the registration or later.
+        let registration = unsafe { Registration::new(line, name, T::HANDLER, target.cookie()) }?;
+        Ok(Self {
+            registration,
+            target,
+        })
+    }
+
     /// The Linux interrupt number.
     pub(crate) fn number(&self) -> c_uint {
-        self.number
+        self.registration.number
     }
 
-    /// Waits until no handler of this interrupt runs any more.
+    /// Waits until no handler of this interrupt runs any more. C: `synchronize_irq()`.
     pub(crate) fn synchronize(&self) {
         // SAFETY: By the type invariant, `number` is a registered interrupt.
-        unsafe { bindings::synchronize_irq(self.number) };
+        unsafe { bindings::synchronize_irq(self.number()) };
     }
 
-    /// Sets the affinity and its hint to `mask`, or removes the hint.
+    /// Sets the affinity and its hint to `mask`, or removes the hint. C:
+    /// `irq_set_affinity_and_hint()`.
     ///
     /// # Errors
     ///
     /// `ENOMEM`, with the hint of before.
     pub(crate) fn set_affinity(&mut self, mask: Option<&Cpumask>) -> Result {
-        let new = match mask {
+        let hint = match mask {
             Some(mask) => {
                 let mut copy = CpumaskVar::new_zero(GFP_KERNEL)?;
                 mask.copy(&mut copy);
@@ -394,27 +381,17 @@ impl<T: Target> Irq<T> {
             }
             None => None,
         };
-        self.clear_hint();
-        if let Some(new) = new {
-            let hint = self.hint.insert(new);
-            // SAFETY: By the type invariant, `number` is a registered interrupt. The mask is valid
-            // until the hint is removed, at the latest in `Drop`.
-            unsafe { set_hint(self.number, hint.as_raw(), true) };
-        }
+        self.registration.set_hint(hint);
         Ok(())
-    }
-
-    fn clear_hint(&mut self) {
-        if self.hint.is_some() {
-            // SAFETY: By the type invariant, `number` is a registered interrupt.
-            unsafe { set_hint(self.number, core::ptr::null(), false) };
-            self.hint = None;
-        }
     }
 }
 
-impl<T: Handler> Irq<Handling<T>> {
+impl<T: Handler> Irq<Arc<Handling<T>>> {
     /// Has `handler` handle the interrupts of `line`, without anything that is published to it yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, or that of [`Irq::request`].
     pub(crate) fn handle(line: Line, name: Name, handler: T, shared: T::Shared) -> Result<Self> {
         // INVARIANT: Only the `Irq` gets this.
         let target = Handling {
@@ -445,16 +422,7 @@ impl<T: Handler> Irq<Handling<T>> {
         // SAFETY: Only this `Irq`, which is borrowed, publishes and changes the data. They are not
         // published; handlers that have seen them so were waited for, here or by the call that
         // revoked them.
-        unsafe { &mut *self.target.shared.get_mut() }
-    }
-}
-
-impl<T: Target> Drop for Irq<T> {
-    fn drop(&mut self) {
-        // The interrupt core warns of a handler that is freed with a hint.
-        self.clear_hint();
-        // SAFETY: By the type invariant, the handler is registered with this cookie.
-        unsafe { bindings::free_irq(self.number, T::cookie(&self.target)) };
+        unsafe { &mut *self.target.shared.as_ptr() }
     }
 }
 
@@ -476,15 +444,19 @@ mod tests {
         }
     }
 
-    fn request() -> Result<Irq<Handling<Nothing>>> {
+    fn request() -> Result<Irq<Arc<Handling<Nothing>>>> {
         let name = Name::new(&[c"virtio_pci_rs_irq"])?;
         Irq::handle(Line::Number(FREE), name, Nothing, 0)
     }
 
     #[test]
     fn names_are_put_together() -> Result {
-        assert_eq!(&*Name::new(&[c"a", c"-", c"bc"])?.0, b"a-bc\0");
-        assert_eq!(&*Name::new(&[])?.0, b"\0");
+        let name = Name::new(&[c"a", c"-", c"bc"])?;
+        assert!(name.0.starts_with(b"a-bc\0"));
+        assert!(Name::new(&[])?.0.starts_with(b"\0"));
+        let long = c"0123456789abcdef";
+        let name = Name::new(&[long; 5])?;
+        assert!(name.0.ends_with(b"f0123456789abcde\0"));
         Ok(())
     }
 
@@ -517,9 +489,9 @@ mod tests {
     fn a_handler_has_what_is_published_to_it() -> Result {
         let name = Name::new(&[c"virtio_pci_rs_irq"])?;
         let mut irq = Irq::handle(Line::Number(FREE), name, Knows(7), 0)?;
-        let knows = |irq: &Irq<Handling<Knows>>| {
+        let knows = |irq: &Irq<Arc<Handling<Knows>>>| {
             // SAFETY: The cookie is that of the handler, which `irq` keeps.
-            let handled = unsafe { handle_callback::<Knows>(0, Handling::cookie(&irq.target)) };
+            let handled = unsafe { handle_callback::<Knows>(0, irq.target.cookie()) };
             handled == irqreturn(IrqReturn::Handled)
         };
         *irq.shared() = 7;

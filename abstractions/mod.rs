@@ -12,6 +12,7 @@ pub(crate) mod debugfs;
 pub(crate) mod io;
 pub(crate) mod irq;
 pub(crate) mod pci;
+pub(crate) mod pm;
 mod shared;
 mod sync;
 pub(crate) mod virtio;

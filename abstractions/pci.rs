@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! PCI drivers with power management and reset callbacks.
+//! PCI drivers with power management and reset callbacks, and PCI devices that they enable.
 //!
-//! [`kernel::pci::Adapter`] has probe and remove only. [`Adapter`] follows it and adds
-//! `dev_pm_ops` and `pci_error_handlers`.
+//! Upstream: `rust/kernel/pci.rs`. [`kernel::pci::Adapter`] has probe and unbind only; it would set
+//! `device_driver::pm` ([`super::pm`]) and `err_handler`. [`Device`] would be methods of
+//! `pci::Device<Bound>`, with the enable count and the COMMAND register in a guard.
 //!
 //! C header: [`include/linux/pci.h`](srctree/include/linux/pci.h)
 
@@ -16,8 +17,8 @@ use kernel::{
     },
     driver,
     error::{
-        from_result,
-        to_result, //
+        to_result,
+        VTABLE_DEFAULT_ERROR, //
     },
     fmt,
     pci,
@@ -27,7 +28,8 @@ use kernel::{
         atomic::{
             AtomicFlag,
             Full,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         Arc, //
     },
@@ -41,7 +43,11 @@ use super::{
         Command,
         Known, //
     },
-    sync::IrqLock, //
+    compat::{
+        new_spinlock_irq,
+        SpinLockIrq, //
+    },
+    pm, //
 };
 
 pub(crate) use super::compat::pci_device_table;
@@ -58,43 +64,34 @@ pub(crate) type Probed<'a> = pci::Device<Core<'a>>;
 ///
 /// All but [`Driver::probe`] are called for a device that was probed with success, with the data
 /// that its probe returned, and never two of them at a time for a device: the driver core holds
-/// the device lock.
+/// the device lock. Those that are optional are null pointers in C if they are not there.
+#[vtable]
 pub(crate) trait Driver {
-    /// What the driver keeps for a device it is bound to.
-    type Data: Send + Sync + 'static;
+    /// What the driver keeps for a device it is bound to; it has the callbacks for system sleep.
+    type Data: pm::Operations;
 
     /// The devices that this driver may be tried on.
     const ID_TABLE: IdTable<()>;
 
-    /// Binds the driver to `pdev`.
+    /// Binds the driver to `pdev`. C: `pci_driver::probe`.
+    ///
+    /// # Errors
+    ///
+    /// The device is not bound; the driver core tries others, or again later for `EPROBE_DEFER`.
     fn probe(pdev: &Probed<'_>) -> Result<Self::Data>;
 
-    /// Unbinds the driver; the data is dropped when this has returned.
-    fn remove(data: &Self::Data);
+    /// Unbinds the driver; the data is dropped when this has returned. C: `pci_driver::remove`.
+    fn unbind(data: &Self::Data);
 
-    /// The system goes to sleep, its memory stays.
-    fn suspend(data: &Self::Data) -> Result;
+    /// The device is about to be reset by the PCI core. C: `pci_error_handlers::reset_prepare`.
+    fn reset_prepare(_data: &Self::Data) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
-    /// The system wakes up, its memory has stayed.
-    fn resume(data: &Self::Data) -> Result;
-
-    /// An image of the memory is about to be made, or to be loaded.
-    fn freeze(data: &Self::Data) -> Result;
-
-    /// The image of the memory was made, or could not be loaded.
-    fn thaw(data: &Self::Data) -> Result;
-
-    /// The image was saved, the system is powered off.
-    fn poweroff(data: &Self::Data) -> Result;
-
-    /// The system runs from the image again.
-    fn restore(data: &Self::Data) -> Result;
-
-    /// The device is about to be reset by the PCI core.
-    fn reset_prepare(data: &Self::Data);
-
-    /// The device was reset by the PCI core.
-    fn reset_done(data: &Self::Data);
+    /// The device was reset by the PCI core. C: `pci_error_handlers::reset_done`.
+    fn reset_done(_data: &Self::Data) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 }
 
 /// An adapter for the registration of a [`Driver`] with [`driver::Registration`].
@@ -117,21 +114,18 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         name: &'static CStr,
         module: &'static ThisModule,
     ) -> Result {
+        let pdrv = pdrv.get();
         // SAFETY: `pdrv` is valid and not registered yet, hence nothing else accesses it. The
-        // tables are `'static`.
-        unsafe {
-            let pdrv = pdrv.get();
+        // tables are `'static`. It is filled in when it is registered, and stays pinned until
+        // `unregister`.
+        to_result(unsafe {
             (*pdrv).name = name.as_char_ptr();
             (*pdrv).probe = Some(Self::probe_callback);
-            (*pdrv).remove = Some(Self::remove_callback);
+            (*pdrv).remove = Some(Self::unbind_callback);
             (*pdrv).id_table = T::ID_TABLE.as_ptr();
             (*pdrv).err_handler = &Self::ERROR_HANDLERS;
             (*pdrv).driver.pm = &Self::PM_OPS;
-        }
-
-        // SAFETY: `pdrv` is filled in and stays pinned until `unregister`.
-        to_result(unsafe {
-            bindings::__pci_register_driver(pdrv.get(), module.as_ptr(), name.as_char_ptr())
+            bindings::__pci_register_driver(pdrv, module.as_ptr(), name.as_char_ptr())
         })
     }
 
@@ -141,57 +135,42 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
     }
 }
 
-/// Defines trampolines for callbacks of `struct dev_pm_ops`.
-macro_rules! pm_callbacks {
+/// Defines trampolines for methods of [`Driver`] that take its data.
+macro_rules! callbacks {
     ($($callback:ident => $method:ident),* $(,)?) => {$(
         /// # Safety
         ///
-        /// Only for use in [`Adapter::PM_OPS`]: `dev` is that of a PCI device bound to this driver.
-        unsafe extern "C" fn $callback(dev: *mut bindings::device) -> c_int {
-            // SAFETY: By the safety requirements.
-            from_result(|| T::$method(unsafe { Self::data(dev) }).map(|()| 0))
+        /// Only for use in a `struct pci_driver` of `T`.
+        unsafe extern "C" fn $callback(pdev: *mut bindings::pci_dev) {
+            // SAFETY: The PCI core calls this with a device that is bound to this driver, for which
+            // `probe_callback` has stored a `T::Data`.
+            T::$method(unsafe { pm::driver_data(&raw mut (*pdev).dev) });
         }
     )*};
 }
 
 impl<T: Driver> Adapter<T> {
-    const PM_OPS: bindings::dev_pm_ops = bindings::dev_pm_ops {
-        suspend: Some(Self::suspend_callback),
-        resume: Some(Self::resume_callback),
-        freeze: Some(Self::freeze_callback),
-        thaw: Some(Self::thaw_callback),
-        poweroff: Some(Self::poweroff_callback),
-        restore: Some(Self::restore_callback),
-        ..pin_init::zeroed()
-    };
+    // SAFETY: `probe_callback` stores a `T::Data`.
+    const PM_OPS: bindings::dev_pm_ops = unsafe { pm::table::<T::Data>() };
 
     const ERROR_HANDLERS: bindings::pci_error_handlers = bindings::pci_error_handlers {
-        reset_prepare: Some(Self::reset_prepare_callback),
-        reset_done: Some(Self::reset_done_callback),
+        reset_prepare: if T::HAS_RESET_PREPARE {
+            Some(Self::reset_prepare_callback)
+        } else {
+            None
+        },
+        reset_done: if T::HAS_RESET_DONE {
+            Some(Self::reset_done_callback)
+        } else {
+            None
+        },
         ..pin_init::zeroed()
     };
 
-    pm_callbacks! {
-        suspend_callback => suspend,
-        resume_callback => resume,
-        freeze_callback => freeze,
-        thaw_callback => thaw,
-        poweroff_callback => poweroff,
-        restore_callback => restore,
-    }
-
-    /// Borrows the driver's data of `dev`.
-    ///
-    /// # Safety
-    ///
-    /// `dev` must be valid and bound to this driver for `'a`.
-    unsafe fn data<'a>(dev: *mut bindings::device) -> &'a T::Data {
-        // SAFETY: By the safety requirements, `dev` is valid and bound.
-        let dev = unsafe { device::Device::<CoreInternal<'a>>::from_raw(dev) };
-
-        // SAFETY: A device is bound only after `probe_callback` has stored a `T::Data`, which the
-        // driver core drops after the device was unbound.
-        unsafe { dev.drvdata_borrow::<T::Data>() }.get_ref()
+    callbacks! {
+        unbind_callback => unbind,
+        reset_prepare_callback => reset_prepare,
+        reset_done_callback => reset_done,
     }
 
     /// # Safety
@@ -205,35 +184,8 @@ impl<T: Driver> Adapter<T> {
         // CAST: `pci::Device` is a transparent wrapper of `struct pci_dev`.
         let pdev = unsafe { &*pdev.cast::<pci::Device<CoreInternal<'_>>>() };
 
-        from_result(|| {
-            let data: Result<T::Data> = T::probe(pdev);
-            pdev.as_ref().set_drvdata(data)?;
-            Ok(0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// Only for use as `pci_driver::remove`.
-    unsafe extern "C" fn remove_callback(pdev: *mut bindings::pci_dev) {
-        // SAFETY: The PCI core calls this with a valid device that is bound to this driver.
-        T::remove(unsafe { Self::data(&raw mut (*pdev).dev) });
-    }
-
-    /// # Safety
-    ///
-    /// Only for use in [`Self::ERROR_HANDLERS`].
-    unsafe extern "C" fn reset_prepare_callback(pdev: *mut bindings::pci_dev) {
-        // SAFETY: The PCI core calls this with a valid device that is bound to this driver.
-        T::reset_prepare(unsafe { Self::data(&raw mut (*pdev).dev) });
-    }
-
-    /// # Safety
-    ///
-    /// Only for use in [`Self::ERROR_HANDLERS`].
-    unsafe extern "C" fn reset_done_callback(pdev: *mut bindings::pci_dev) {
-        // SAFETY: The PCI core calls this with a valid device that is bound to this driver.
-        T::reset_done(unsafe { Self::data(&raw mut (*pdev).dev) });
+        let data: Result<T::Data> = T::probe(pdev);
+        pm::errno(pdev.as_ref().set_drvdata(data))
     }
 }
 
@@ -275,6 +227,26 @@ pub(crate) enum Presence {
     Present,
 }
 
+/// Reads a field of the `struct pci_dev` of a [`Device`].
+macro_rules! field {
+    ($device:expr, $($field:tt)+) => {
+        // SAFETY: By its type, the device is valid. The field is an integer that was set when the
+        // device was found and does not change while it is enabled.
+        unsafe { (*$device.as_raw()).$($field)+ }
+    };
+}
+
+/// Calls a function of the PCI core on a [`Device`].
+macro_rules! call {
+    ($device:expr, $function:path $(, $argument:expr)*) => {
+        // SAFETY: By its type, the device is valid. The function takes any device, in any context
+        // in which its locks may be taken, and pointers that are valid for the call.
+        unsafe { $function($device.as_raw() $(, $argument)*) }
+    };
+}
+
+pub(super) use call;
+
 /// The COMMAND register of a device.
 struct CommandRegister<'a>(&'a Device);
 
@@ -289,24 +261,18 @@ impl command::Register for CommandRegister<'_> {
     }
 
     fn set_intx(&self, on: bool) {
-        // SAFETY: The device is valid. The function may be called in any context.
-        unsafe { bindings::pci_intx(self.0.as_raw(), on.into()) };
+        call!(self.0, bindings::pci_intx, on.into());
     }
 
     fn mask_asserted_intx(&self) -> bool {
-        // SAFETY: The device is valid. The function takes a raw spinlock only.
-        unsafe { bindings::pci_check_and_mask_intx(self.0.as_raw()) }
+        call!(self.0, bindings::pci_check_and_mask_intx)
     }
 
     fn set_master(&self, on: bool) {
-        // SAFETY: The device is valid. The functions access the configuration space and a field
-        // that only they change, under the lock of `Command`.
-        unsafe {
-            if on {
-                bindings::pci_set_master(self.0.as_raw());
-            } else {
-                bindings::pci_clear_master(self.0.as_raw());
-            }
+        if on {
+            call!(self.0, bindings::pci_set_master);
+        } else {
+            call!(self.0, bindings::pci_clear_master);
         }
     }
 }
@@ -317,9 +283,11 @@ impl command::Register for CommandRegister<'_> {
 pub(crate) struct Device {
     pdev: ARef<pci::Device>,
     enabled: AtomicFlag,
+    /// Whether there are [`super::irq::Vectors`].
+    has_vectors: AtomicFlag,
     intx_masked: AtomicFlag,
     #[pin]
-    command: IrqLock<Known>,
+    command: SpinLockIrq<Known>,
 }
 
 impl Device {
@@ -334,8 +302,9 @@ impl Device {
             pin_init!(Self {
                 pdev: pdev.into(),
                 enabled: AtomicFlag::new(false),
+                has_vectors: AtomicFlag::new(false),
                 intx_masked: AtomicFlag::new(Known::DISABLED.intx_disabled),
-                command <- IrqLock::new(Known::DISABLED),
+                command <- new_spinlock_irq!(Known::DISABLED),
             }),
             GFP_KERNEL,
         )
@@ -349,8 +318,8 @@ impl Device {
     }
 
     pub(super) fn as_raw_dev(&self) -> *mut bindings::device {
-        // SAFETY: `as_raw` is valid, this only computes an address in it.
-        unsafe { &raw mut (*self.as_raw()).dev }
+        let offset = core::mem::offset_of!(bindings::pci_dev, dev);
+        self.as_raw().wrapping_byte_add(offset).cast()
     }
 
     /// The PCI device id.
@@ -387,8 +356,7 @@ impl Device {
         if self.is_enabled() {
             return Ok(());
         }
-        // SAFETY: `as_raw` is valid, and a PCI device may be enabled at any time.
-        to_result(unsafe { bindings::pci_enable_device(self.as_raw()) })?;
+        to_result(call!(self, bindings::pci_enable_device))?;
         self.enabled.store(true, Relaxed);
         // The PCI core unmasks INTx for the first one that enables the device.
         self.command().enabled();
@@ -400,8 +368,8 @@ impl Device {
     pub(crate) fn disable(&self) {
         if self.enabled.xchg(false, Full) {
             self.command().disabled();
-            // SAFETY: `as_raw` is valid, and this undoes one `pci_enable_device`.
-            unsafe { bindings::pci_disable_device(self.as_raw()) };
+            // This undoes one `pci_enable_device`.
+            call!(self, bindings::pci_disable_device);
         }
     }
 
@@ -410,7 +378,7 @@ impl Device {
         self.enabled.load(Relaxed)
     }
 
-    fn command(&self) -> Command<'_, CommandRegister<'_>, IrqLock<Known>> {
+    fn command(&self) -> Command<'_, CommandRegister<'_>, SpinLockIrq<Known>> {
         Command {
             register: CommandRegister(self),
             known: &self.command,
@@ -447,7 +415,7 @@ impl Device {
     }
 
     /// Whether INTx is masked, so that an interrupt of the line is another device's.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn intx_is_masked(&self) -> bool {
         self.intx_masked.load(Relaxed)
     }
@@ -455,8 +423,7 @@ impl Device {
     /// Looks into the configuration space whether the device is there and decodes its first BAR.
     /// May be called in any context.
     pub(crate) fn presence(&self) -> Presence {
-        // SAFETY: `as_raw` is valid, and the type of a BAR does not change.
-        let flags = unsafe { (*self.as_raw()).resource[0].flags };
+        let flags = field!(self, resource[0].flags);
         // CAST: The flags that are looked at are in the lower half.
         let decoded = if flags as u32 & bindings::IORESOURCE_IO != 0 {
             bindings::PCI_COMMAND_IO
@@ -483,16 +450,20 @@ impl Device {
         coherent: u32,
     ) -> Result {
         let mask = |bits: u32| 1u64.checked_shl(bits).map_or(u64::MAX, |end| end - 1);
+        let device = self.as_raw_dev();
         // SAFETY: The device is being probed, hence no DMA mapping of it exists yet.
-        to_result(unsafe { bindings::dma_set_mask(self.as_raw_dev(), mask(streaming)) })?;
-        // SAFETY: As above.
-        to_result(unsafe { bindings::dma_set_coherent_mask(self.as_raw_dev(), mask(coherent)) })
+        to_result(unsafe {
+            match bindings::dma_set_mask(device, mask(streaming)) {
+                0 => bindings::dma_set_coherent_mask(device, mask(coherent)),
+                error => error,
+            }
+        })
     }
 
     /// The name of the device on its bus, such as `0000:00:05.0`.
     pub(crate) fn name(&self) -> &CStr {
-        // SAFETY: `as_raw_dev` is valid, and the name of a PCI device does not change.
-        unsafe { CStr::from_char_ptr(bindings::dev_name(self.as_raw_dev())) }
+        let device: &device::Device = self.as_ref();
+        device.name()
     }
 
     /// What the configuration space says now of which device this is.
@@ -501,7 +472,7 @@ impl Device {
     ///
     /// `ENODEV` if no device answers.
     pub(crate) fn read_identity(&self) -> Result<HardwareId> {
-        // SAFETY: `as_raw` is valid, and the field was set when the device was found.
+        // SAFETY: `as_raw` is valid, and the bit was set when the device was found.
         if unsafe { (*self.as_raw()).is_virtfn() } != 0 {
             // The ids of a virtual function read as all ones; those of its physical one count.
             return Ok(self.identity());
@@ -528,23 +499,20 @@ impl Device {
     fn read_config_dword(&self, offset: u32) -> Result<u32> {
         let offset = c_int::try_from(offset)?;
         let mut value = u32::MAX;
-        // SAFETY: `as_raw` is valid, and `value` is valid for a write.
-        unsafe { bindings::pci_read_config_dword(self.as_raw(), offset, &mut value) };
+        call!(self, bindings::pci_read_config_dword, offset, &mut value);
         Ok(value)
     }
 
     fn read_config_word(&self, offset: u32) -> Result<u16> {
         let offset = c_int::try_from(offset)?;
         let mut value = u16::MAX;
-        // SAFETY: `as_raw` is valid, and `value` is valid for a write.
-        unsafe { bindings::pci_read_config_word(self.as_raw(), offset, &mut value) };
+        call!(self, bindings::pci_read_config_word, offset, &mut value);
         Ok(value)
     }
 
     /// Whether the MSI-X capability, if there is one, says that MSI-X is enabled.
     pub(crate) fn msix_is_enabled(&self) -> bool {
-        // SAFETY: `as_raw` is valid, and the field was set when the device was found.
-        let msix_cap = unsafe { (*self.as_raw()).msix_cap };
+        let msix_cap = field!(self, msix_cap);
         if msix_cap == 0 {
             return false;
         }
@@ -554,36 +522,88 @@ impl Device {
 
     /// Whether the device has an MSI-X capability.
     pub(crate) fn has_msix(&self) -> bool {
-        // SAFETY: `as_raw` is valid, and the field was set when the device was found.
-        unsafe { (*self.as_raw()).msix_cap != 0 }
+        field!(self, msix_cap) != 0
     }
 
-    /// The first vendor-specific capability.
+    /// The first vendor-specific capability. C: `pci_find_capability()`.
     pub(crate) fn first_vendor_capability(&self) -> Option<Capability> {
-        self.find_capability(bindings::PCI_CAP_ID_VNDR, |pdev, id| {
-            // SAFETY: `pdev` is valid.
-            unsafe { bindings::pci_find_capability(pdev, id) }
-        })
+        let id = c_int::try_from(bindings::PCI_CAP_ID_VNDR).ok()?;
+        let position = call!(self, bindings::pci_find_capability, id);
+        (position != 0).then_some(Capability { position, id })
     }
 
-    /// The next capability of the same kind.
+    /// The next capability of the same kind. C: `pci_find_next_capability()`.
     pub(crate) fn next_capability(&self, last: Capability) -> Option<Capability> {
-        let id = last.id.unsigned_abs();
-        self.find_capability(id, |pdev, id| {
-            // SAFETY: `pdev` is valid.
-            unsafe { bindings::pci_find_next_capability(pdev, last.position, id) }
-        })
+        let Capability { position, id } = last;
+        let position = call!(self, bindings::pci_find_next_capability, position, id);
+        (position != 0).then_some(Capability { position, id })
     }
 
-    fn find_capability(
+    /// The number of the interrupt of INTx; 0 if it is not connected.
+    pub(super) fn irq(&self) -> c_uint {
+        field!(self, irq)
+    }
+
+    /// Allocates `count` MSI-X vectors, no more and no less, which one owner has at a time. C:
+    /// `pci_alloc_irq_vectors_affinity()`.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if they are allocated, `ENOSPC` if the device has fewer or the kernel has no MSI-X,
+    /// otherwise that of the PCI core.
+    pub(super) fn alloc_vectors(
         &self,
-        id: u32,
-        find: impl FnOnce(*mut bindings::pci_dev, c_int) -> u8,
-    ) -> Option<Capability> {
-        let id = c_int::try_from(id).ok()?;
-        match find(self.as_raw(), id) {
-            0 => None,
-            position => Some(Capability { position, id }),
+        count: u16,
+        affinity: Option<&mut bindings::irq_affinity>,
+    ) -> Result {
+        if self.has_vectors.xchg(true, Full) {
+            return Err(EBUSY);
+        }
+        #[cfg(CONFIG_PCI_MSI)]
+        let allocated = {
+            let (flags, affinity): (_, *mut bindings::irq_affinity) = match affinity {
+                Some(affinity) => (bindings::PCI_IRQ_AFFINITY, affinity),
+                None => (0, core::ptr::null_mut()),
+            };
+            let (count, flags) = (count.into(), flags | bindings::PCI_IRQ_MSIX);
+            let allocate = bindings::pci_alloc_irq_vectors_affinity;
+            to_result(call!(self, allocate, count, count, flags, affinity))
+        };
+        // This is what the inline function in C returns.
+        #[cfg(not(CONFIG_PCI_MSI))]
+        let allocated: Result = {
+            let _ = (count, affinity);
+            Err(ENOSPC)
+        };
+        if allocated.is_err() {
+            self.has_vectors.store(false, Release);
+        }
+        allocated
+    }
+
+    /// Frees the vectors, whose handlers are freed. C: `pci_free_irq_vectors()`.
+    pub(super) fn free_vectors(&self) {
+        call!(self, bindings::pci_free_irq_vectors);
+        self.has_vectors.store(false, Release);
+    }
+
+    /// The number of the interrupt of `vector`. C: `pci_irq_vector()`.
+    pub(super) fn irq_vector(&self, vector: u16) -> Result<c_uint> {
+        let irq = call!(self, bindings::pci_irq_vector, vector.into());
+        to_result(irq)?;
+        Ok(irq.unsigned_abs())
+    }
+
+    /// The processors that `vector` is spread to, or null. C: `pci_irq_get_affinity()`.
+    pub(super) fn irq_affinity(&self, vector: u16) -> *const bindings::cpumask {
+        #[cfg(CONFIG_PCI_MSI)]
+        {
+            call!(self, bindings::pci_irq_get_affinity, vector.into())
+        }
+        #[cfg(not(CONFIG_PCI_MSI))]
+        {
+            let _ = vector;
+            core::ptr::null()
         }
     }
 
@@ -591,8 +611,7 @@ impl Device {
     pub(crate) fn read_capability(&self, capability: Capability, offset: u8) -> u8 {
         let position = c_int::from(capability.position) + c_int::from(offset);
         let mut value = 0;
-        // SAFETY: `as_raw` is valid, and `value` is valid for a write.
-        unsafe { bindings::pci_read_config_byte(self.as_raw(), position, &mut value) };
+        call!(self, bindings::pci_read_config_byte, position, &mut value);
         value
     }
 
@@ -602,8 +621,7 @@ impl Device {
     ///
     /// `ENXIO` if the device does not answer.
     pub(crate) fn keeps_state_in_d3(&self) -> Result<bool> {
-        // SAFETY: `as_raw` is valid, and the field was set when the device was found.
-        let pm_cap = unsafe { (*self.as_raw()).pm_cap };
+        let pm_cap = field!(self, pm_cap);
         if pm_cap == 0 {
             return Ok(false);
         }

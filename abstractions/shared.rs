@@ -2,6 +2,8 @@
 
 //! Data that the owner of an interrupt publishes to its handler, which takes no lock.
 //!
+//! Upstream: `rust/kernel/irq/shared.rs`, where `irq::Registration` would wait for its handlers.
+//!
 //! The owner revokes the data before it changes them: it clears a flag, and waits for handlers that
 //! may have seen it set (`synchronize_irq()`). A handler that begins later takes the lock of the
 //! interrupt descriptor after that wait did, and so sees the flag cleared. Interrupts that
@@ -75,12 +77,9 @@ impl<T> Shared<T> {
         self.published.load(Relaxed)
     }
 
-    /// The data, to change them.
-    ///
-    /// # Safety
-    ///
-    /// The data must not be published, nor be used by a handler, nor by the result of another call.
-    pub(crate) unsafe fn get_mut(&self) -> *mut T {
+    /// The address of the data, which may be changed while they are not published, and neither a
+    /// handler nor anything else uses them.
+    pub(crate) fn as_ptr(&self) -> *mut T {
         self.data.get()
     }
 }

@@ -22,6 +22,7 @@ use super::{
         Plan,
         Widths, //
     },
+    counters::Count,
     hw::Hw,
     log::Log, //
 };
@@ -55,7 +56,7 @@ impl ConfigCache {
     /// `ENOMEM`.
     pub(super) fn new(len: usize) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            last <- new_mutex!(KVec::from_elem(0, len.min(CACHED_MAX), GFP_KERNEL)?),
+            last <- new_mutex!(zeros(len.min(CACHED_MAX))?),
             range_reported: AtomicFlag::new(false),
             unstable_reported: AtomicFlag::new(false),
         })
@@ -66,24 +67,23 @@ impl ConfigCache {
     /// A range that takes several accesses is read until two reads agree. What is outside of BAR0
     /// reads as zeros, and a detached device as it did last.
     pub(super) fn read(&self, hw: &Hw, log: &Log, offset: usize, buffer: &mut [u8]) {
-        log.counters.config_reads.add_one();
+        log.counters.add_one(Count::ConfigReads);
         if !hw.is_reachable() {
-            self.with_cached(offset, buffer.len(), |last| buffer.copy_from_slice(last));
-            return;
+            return self.load(offset, buffer);
         }
         let Some(plan) = self.plan(hw, log, offset, buffer.len()) else {
             return;
         };
         self.read_stable(hw, log, &plan, offset, buffer);
         if buffer.iter().any(|&byte| byte != u8::MAX) {
-            self.with_cached(offset, buffer.len(), |last| last.copy_from_slice(buffer));
+            self.store(offset, buffer);
         }
     }
 
     /// Writes the device configuration from `offset` on; nothing if it is outside of BAR0, or if
     /// the device is detached.
     pub(super) fn write(&self, hw: &Hw, log: &Log, offset: usize, buffer: &[u8]) {
-        self.with_cached(offset, buffer.len(), |last| last.copy_from_slice(buffer));
+        self.store(offset, buffer);
         if !hw.is_reachable() {
             return;
         }
@@ -91,26 +91,29 @@ impl ConfigCache {
             return;
         };
         let base = hw.config_offset();
-        for Access { offset: at, width } in plan {
-            let Some(bytes) = buffer.get(at - offset..at - offset + width) else {
+        let mut left = buffer;
+        for Access { offset, width } in plan {
+            let Some((bytes, behind)) = left.split_at_checked(width) else {
                 return;
             };
+            left = behind;
+            let at = base.saturating_add(offset);
             // The C helpers convert from the byte order of the processor to little-endian, so
             // bytes that are taken as little-endian keep their order on the device.
             let _ = match *bytes {
-                [a] => hw.bar().write(base + at, a),
-                [a, b] => hw.bar().write(base + at, u16::from_le_bytes([a, b])),
-                [a, b, c, d] => hw.bar().write(base + at, u32::from_le_bytes([a, b, c, d])),
+                [a] => hw.bar().write(at, a),
+                [a, b] => hw.bar().write(at, u16::from_le_bytes([a, b])),
+                [a, b, c, d] => hw.bar().write(at, u32::from_le_bytes([a, b, c, d])),
                 _ => None,
             };
         }
     }
 
-    /// What `f` says of the cached bytes of `range`; `false` if they are not cached.
-    pub(super) fn has_cached(&self, range: Range<usize>, f: impl FnOnce(&[u8]) -> bool) -> bool {
-        let mut result = false;
-        self.with_cached(range.start, range.len(), |last| result = f(last));
-        result
+    /// Whether the `N` cached bytes from `offset` on have one that is not 0.
+    pub(super) fn has_cached<const N: usize>(&self, offset: usize) -> bool {
+        let mut bytes = [0; N];
+        self.load(offset, &mut bytes);
+        bytes != [0; N]
     }
 
     /// Reads `range` once; whether it differs from what is cached, which stays.
@@ -121,37 +124,45 @@ impl ConfigCache {
         let Some(bytes) = bytes.get_mut(..range.len()) else {
             return false;
         };
-        self.with_cached(range.start, range.len(), |last| bytes.copy_from_slice(last));
+        self.load(range.start, bytes);
         let differs = self
             .plan(hw, log, range.start, range.len())
-            .is_some_and(|plan| read_plan(hw, &plan, range.start, bytes));
+            .is_some_and(|plan| read_plan(hw, &plan, bytes));
         // A device that is gone has no news.
         differs && bytes.iter().any(|&byte| byte != u8::MAX)
     }
 
-    /// Calls `f` with `len` cached bytes from `offset` on, if there are as many.
-    fn with_cached(&self, offset: usize, len: usize, f: impl FnOnce(&mut [u8])) {
-        let end = offset.saturating_add(len);
-        if let Some(last) = self.last.lock().get_mut(offset..end) {
-            f(last);
+    /// Copies the cached bytes from `offset` on, if there are as many.
+    fn load(&self, offset: usize, bytes: &mut [u8]) {
+        let last = self.last.lock();
+        if let Some(last) = last.get(offset..offset.saturating_add(bytes.len())) {
+            copy(last, bytes);
+        }
+    }
+
+    /// Caches the bytes from `offset` on, if there is room for all of them.
+    fn store(&self, offset: usize, bytes: &[u8]) {
+        let mut last = self.last.lock();
+        if let Some(last) = last.get_mut(offset..offset.saturating_add(bytes.len())) {
+            copy(bytes, last);
         }
     }
 
     /// Reads what `plan` covers from `offset` on, until two reads agree.
     fn read_stable(&self, hw: &Hw, log: &Log, plan: &Plan, offset: usize, buffer: &mut [u8]) {
-        read_plan(hw, plan, offset, buffer);
+        read_plan(hw, plan, buffer);
         if plan.is_atomic() {
             return;
         }
         for _ in 0..RETRIES {
-            log.counters.config_rereads.add_one();
-            if !read_plan(hw, plan, offset, buffer) {
+            log.counters.add_one(Count::ConfigRereads);
+            if !read_plan(hw, plan, buffer) {
                 return;
             }
         }
         if !self.unstable_reported.xchg(true, Full) {
             dev_warn!(
-                log.pci(),
+                log.device(),
                 "device configuration at {offset:#x} changes with each of {RETRIES} reads\n"
             );
         }
@@ -167,10 +178,10 @@ impl ConfigCache {
         };
         let plan = Plan::new(offset, len, limit, widths);
         if plan.is_none() {
-            log.counters.config_outside.add_one();
+            log.counters.add_one(Count::ConfigOutside);
             if !self.range_reported.xchg(true, Full) {
                 dev_warn!(
-                    log.pci(),
+                    log.device(),
                     "device configuration has {limit} bytes, {len} at {offset:#x} are outside\n"
                 );
             }
@@ -179,23 +190,39 @@ impl ConfigCache {
     }
 }
 
-/// Reads what `plan` covers from `offset` on; whether it differs from what was in `buffer`.
-fn read_plan(hw: &Hw, plan: &Plan, offset: usize, buffer: &mut [u8]) -> bool {
+/// Reads what `plan` covers; whether it differs from what was in `buffer`.
+fn read_plan(hw: &Hw, plan: &Plan, buffer: &mut [u8]) -> bool {
     let base = hw.config_offset();
+    let mut bytes = buffer.iter_mut();
     let mut differs = false;
-    for Access { offset: at, width } in plan.clone() {
-        let Some(bytes) = buffer.get_mut(at - offset..at - offset + width) else {
-            return differs;
-        };
+    for Access { offset, width } in plan.clone() {
+        let at = base.saturating_add(offset);
         let value = match width {
-            1 => hw.bar().read::<u8>(base + at).map(u32::from),
-            2 => hw.bar().read::<u16>(base + at).map(u32::from),
-            _ => hw.bar().read::<u32>(base + at),
+            1 => hw.bar().read::<u8>(at).map(u32::from),
+            2 => hw.bar().read::<u16>(at).map(u32::from),
+            _ => hw.bar().read::<u32>(at),
         };
-        for (byte, new) in bytes.iter_mut().zip(value.unwrap_or(0).to_le_bytes()) {
+        let new = value.unwrap_or(0).to_le_bytes();
+        for (new, byte) in new.into_iter().take(width).zip(bytes.by_ref()) {
             differs |= *byte != new;
             *byte = new;
         }
     }
     differs
+}
+
+/// Copies as many bytes as both have.
+fn copy(from: &[u8], to: &mut [u8]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
+    }
+}
+
+/// Makes a list of `len` zeros.
+fn zeros(len: usize) -> Result<KVec<u8>> {
+    let mut zeros = KVec::with_capacity(len, GFP_KERNEL)?;
+    for _ in 0..len {
+        let _ = zeros.push_within_capacity(0);
+    }
+    Ok(zeros)
 }

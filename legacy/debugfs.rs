@@ -6,7 +6,6 @@
 
 use kernel::{
     fmt,
-    prelude::*,
     sync::Arc, //
 };
 
@@ -21,8 +20,8 @@ use super::{
 };
 use crate::abstractions::debugfs::{
     Dir,
-    Files,
-    Show, //
+    File,
+    Files, //
 };
 
 /// The files of a device; removed when this is dropped.
@@ -34,139 +33,97 @@ pub(super) fn files(dev: &Arc<LegacyDevice>) -> Option<DeviceFiles> {
         <crate::LocalModule as kernel::ModuleMetadata>::NAME,
         dev.hw.pci().name(),
     );
-    let files = Files::new(dir.ok()?, dev.clone());
-    files.add::<JournalFile>();
-    files.add::<RegistersFile>();
-    files.add::<QueuesFile>();
-    files.add::<VectorsFile>();
-    files.add::<CountersFile>();
-    Some(files)
+    Some(Files::new(dir.ok()?, dev.clone(), FILES))
 }
 
-struct JournalFile;
+/// What the files of a device show.
+const FILES: &[File<LegacyDevice>] = &[
+    File {
+        name: c"journal",
+        show: show_journal,
+    },
+    File {
+        name: c"registers",
+        show: show_registers,
+    },
+    File {
+        name: c"queues",
+        show: |dev, f| show_queues(dev, f, Queues::show),
+    },
+    File {
+        name: c"vectors",
+        show: |dev, f| show_queues(dev, f, Queues::show_vectors),
+    },
+    File {
+        name: c"counters",
+        show: show_counters,
+    },
+];
 
-impl Show<LegacyDevice> for JournalFile {
-    const NAME: &'static CStr = c"journal";
-
-    fn show(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        dev.log.with_journal(|journal| {
-            let lost = journal.lost();
-            if lost > 0 {
-                writeln!(f, "{lost} older events are lost")?;
-            }
-            for entry in journal.entries() {
-                writeln!(f, "{entry}")?;
-            }
-            Ok(())
-        })
-    }
-}
-
-struct RegistersFile;
-
-impl Show<LegacyDevice> for RegistersFile {
-    const NAME: &'static CStr = c"registers";
-
-    fn show(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No sleep, reset or removal begins while this is held.
-        let life = dev.life.lock();
-        if life.get().is_detached() {
-            return writeln!(f, "detached");
+fn show_journal(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    dev.log.with_journal(|journal| {
+        let lost = journal.lost();
+        if lost > 0 {
+            writeln!(f, "{lost} older events are lost")?;
         }
-        if !life.get().has_registers() || !dev.hw.pci().is_enabled() {
-            return writeln!(f, "stopped");
+        for entry in journal.entries() {
+            writeln!(f, "{entry}")?;
         }
-        let hw = &dev.hw;
-        let (all, none) = (u32::MAX, u16::MAX);
-        let offered = hw.read(&regs::HOST_FEATURES, all);
-        let accepted = hw.read(&regs::GUEST_FEATURES, all);
-        let status = Status::from_raw(hw.read(&regs::STATUS, Status::GONE.raw()));
-        writeln!(f, "HOST_FEATURES     {offered:#010x}")?;
-        writeln!(f, "GUEST_FEATURES    {accepted:#010x}")?;
-        let (selected, num, pfn) = (
-            hw.read(&regs::QUEUE_SEL, none),
-            hw.read(&regs::QUEUE_NUM, none),
-            hw.read(&regs::QUEUE_PFN, all),
-        );
-        writeln!(f, "QUEUE_SEL         {selected}")?;
-        writeln!(f, "QUEUE_NUM         {num}")?;
-        writeln!(f, "QUEUE_PFN         {pfn:#010x}")?;
-        writeln!(f, "STATUS            {status}")?;
-        if hw.has_vector_registers() {
-            let config = hw.read(&regs::MSI_CONFIG_VECTOR, none);
-            let queue = hw.read(&regs::MSI_QUEUE_VECTOR, none);
-            writeln!(f, "MSI_CONFIG_VECTOR {config:#06x}")?;
-            writeln!(f, "MSI_QUEUE_VECTOR  {queue:#06x}")?;
-        }
-        writeln!(f, "device configuration at {}", hw.config_offset())
-    }
+        Ok(())
+    })
 }
 
-struct QueuesFile;
-
-impl Show<LegacyDevice> for QueuesFile {
-    const NAME: &'static CStr = c"queues";
-
-    fn show(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show_queues(dev, f, Queues::show)
+fn show_registers(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    // No sleep, reset or removal begins while this is held.
+    let life = dev.life.lock();
+    if life.get().is_detached() {
+        return writeln!(f, "detached");
     }
+    if !life.get().has_registers() || !dev.hw.pci().is_enabled() {
+        return writeln!(f, "stopped");
+    }
+    let hw = &dev.hw;
+    let (all, none) = (u32::MAX, u16::MAX);
+    let long = |register| hw.read(register, all);
+    let short = |register| u32::from(hw.read(register, none));
+    let offered = long(&regs::HOST_FEATURES);
+    let accepted = long(&regs::GUEST_FEATURES);
+    let status = Status::from_raw(hw.read(&regs::STATUS, Status::GONE.raw()));
+    show_hex(f, "HOST_FEATURES", 10, offered)?;
+    show_hex(f, "GUEST_FEATURES", 10, accepted)?;
+    let (selected, num) = (short(&regs::QUEUE_SEL), short(&regs::QUEUE_NUM));
+    let pfn = long(&regs::QUEUE_PFN);
+    writeln!(f, "QUEUE_SEL         {selected}\nQUEUE_NUM         {num}")?;
+    show_hex(f, "QUEUE_PFN", 10, pfn)?;
+    writeln!(f, "STATUS            {status}")?;
+    if hw.has_vector_registers() {
+        show_hex(f, "MSI_CONFIG_VECTOR", 6, short(&regs::MSI_CONFIG_VECTOR))?;
+        show_hex(f, "MSI_QUEUE_VECTOR", 6, short(&regs::MSI_QUEUE_VECTOR))?;
+    }
+    writeln!(f, "device configuration at {}", hw.config_offset())
 }
 
-struct VectorsFile;
-
-impl Show<LegacyDevice> for VectorsFile {
-    const NAME: &'static CStr = c"vectors";
-
-    fn show(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show_queues(dev, f, Queues::show_vectors)
-    }
+/// Shows a register with `digits` digits, the prefix counted.
+fn show_hex(f: &mut fmt::Formatter<'_>, name: &str, digits: usize, value: u32) -> fmt::Result {
+    writeln!(f, "{name:<17} {value:#0digits$x}")
 }
 
 /// Has the virtqueues shown by `show`, if there are any.
 fn show_queues(
     dev: &LegacyDevice,
     f: &mut fmt::Formatter<'_>,
-    show: impl FnOnce(&Queues, &mut fmt::Formatter<'_>) -> fmt::Result,
+    show: fn(&Queues, &mut fmt::Formatter<'_>) -> fmt::Result,
 ) -> fmt::Result {
-    match dev.vqs.with(|queues| show(queues, f)) {
-        Some(shown) => shown,
-        None => writeln!(f, "none"),
-    }
+    dev.vqs.with(|queues| match queues.count() {
+        0 => f.write_str("none\n"),
+        _ => show(queues, f),
+    })
 }
 
-struct CountersFile;
-
-impl Show<LegacyDevice> for CountersFile {
-    const NAME: &'static CStr = c"counters";
-
-    fn show(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (counters, breaches) = (&dev.log.counters, &dev.lint);
-        for (name, counter) in [
-            ("resets", &counters.resets),
-            ("restored", &counters.restored),
-            ("not restored", &counters.not_restored),
-            ("interrupt policies refused", &counters.policies_refused),
-            ("configuration reads", &counters.config_reads),
-            ("configuration reads repeated", &counters.config_rereads),
-            ("configuration accesses outside", &counters.config_outside),
-            ("status writes refused", &counters.status_refused),
-            ("looks whether the device is there", &counters.checks),
-            (
-                "lint: notifications before DRIVER_OK",
-                &breaches.early_notifications,
-            ),
-            (
-                "lint: notifications after a reset",
-                &breaches.late_notifications,
-            ),
-            (
-                "lint: configuration written before features",
-                &breaches.early_config_writes,
-            ),
-        ] {
-            writeln!(f, "{name}: {}", counter.get())?;
-        }
-        let on = if lint::is_on() { "on" } else { "off" };
-        writeln!(f, "lint is {on}")
+fn show_counters(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (name, number) in dev.log.counters.iter() {
+        writeln!(f, "{name}: {number}")?;
     }
+    let on = if lint::is_on() { "on" } else { "off" };
+    writeln!(f, "lint is {on}")
 }

@@ -15,7 +15,6 @@ use super::{
     hw::Hw,
     irqs::SavedIrqs,
     life::LifeCycle,
-    lint::Lint,
     log::Log,
     queues::Vqs,
     state::State, //
@@ -45,7 +44,6 @@ pub(super) struct LegacyDevice {
     pub(super) irqs: SavedIrqs,
     #[pin]
     pub(super) config: ConfigCache,
-    pub(super) lint: Lint,
 }
 
 impl LegacyDevice {
@@ -58,14 +56,13 @@ impl LegacyDevice {
         let len = bar.len();
         Arc::try_pin_init(
             try_pin_init!(Self {
-                log <- Log::new(pci.clone()),
+                log <- Log::new((*pci).as_ref()),
                 hw: Hw::new(pci, bar)?,
                 life <- LifeCycle::new(),
                 state <- State::new(),
                 vqs <- Vqs::new(),
                 irqs <- SavedIrqs::new(),
                 config <- ConfigCache::new(len),
-                lint: Lint::default(),
             }),
             GFP_KERNEL,
         )

@@ -115,6 +115,7 @@ impl Legacy {
     }
 }
 
+#[vtable]
 impl pci::Driver for Legacy {
     type Data = Bound;
 
@@ -172,41 +173,17 @@ impl pci::Driver for Legacy {
         }
     }
 
-    fn remove(bound: &Bound) {
-        bound.remove();
-    }
-
-    fn suspend(bound: &Bound) -> Result {
-        bound.trace_phase(Phase::Suspend, Bound::suspend)
-    }
-
-    fn resume(bound: &Bound) -> Result {
-        bound.trace_phase(Phase::Resume, Bound::restore)
-    }
-
-    fn freeze(bound: &Bound) -> Result {
-        bound.trace_phase(Phase::Freeze, Bound::freeze)
-    }
-
-    fn thaw(bound: &Bound) -> Result {
-        bound.trace_phase(Phase::Thaw, Bound::restore)
-    }
-
-    fn poweroff(bound: &Bound) -> Result {
-        bound.trace_phase(Phase::Poweroff, Bound::freeze)
-    }
-
-    fn restore(bound: &Bound) -> Result {
-        bound.trace_phase(Phase::Restore, Bound::restore)
+    fn unbind(bound: &Bound) {
+        bound.unbind();
     }
 
     fn reset_prepare(bound: &Bound) {
         // The PCI core resets the device in any case.
-        let _ = bound.trace_phase(Phase::ResetPrepare, Bound::reset_prepare);
+        let _ = bound.trace_phase(Phase::ResetPrepare, &Bound::reset_prepare);
     }
 
     fn reset_done(bound: &Bound) {
         // The PCI core does not ask how it went.
-        let _ = bound.trace_phase(Phase::ResetDone, Bound::reset_done);
+        let _ = bound.trace_phase(Phase::ResetDone, &Bound::reset_done);
     }
 }

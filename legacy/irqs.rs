@@ -42,7 +42,7 @@ use super::{
     log::Log, //
 };
 use crate::abstractions::{
-    io::Reader,
+    io::Port,
     irq::{
         Affinity,
         Handler,
@@ -63,27 +63,25 @@ use crate::abstractions::{
 };
 
 /// What an interrupt policy needs beside the virtqueues and their own interrupts.
+///
+/// Fields are dropped in order: the vectors go after their handlers.
 pub(super) struct IrqSetup {
-    irqs: Irqs,
+    /// For changes of the configuration; `None` with INTx.
+    config: Option<Irq<ARef<Device>>>,
+    /// For virtqueues that share it; `None` if each has its own.
+    shared: Option<Irq<Arc<Handling<VirtqueueIrq>>>>,
+    /// `None` with INTx.
+    vectors: Option<Arc<Vectors>>,
     key: Option<IrqKey>,
 }
 
-enum Irqs {
-    Msix {
-        config: Irq<Handling<ConfigChange>>,
-        shared: Option<Irq<Handling<SharedVirtqueues>>>,
-        vectors: Arc<Vectors>,
-    },
-    Intx(Irq<Handling<Intx>>),
-}
-
 /// What is asked for.
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
     pub(super) policy: Policy,
     /// Number of MSI-X vectors; 0 is INTx.
     pub(super) vectors: u16,
     /// How they are to be spread.
-    pub(super) affinity: Option<Affinity>,
+    pub(super) affinity: Option<&'a Affinity>,
 }
 
 /// What was asked for, by which it is known whether an [`IrqSetup`] does for a [`Plan`].
@@ -94,10 +92,10 @@ struct IrqKey {
     spread: Option<Spread>,
 }
 
-impl Plan {
+impl Plan<'_> {
     /// `None` if it cannot be told whether the next one is the same.
     fn key(&self) -> Option<IrqKey> {
-        let spread = match &self.affinity {
+        let spread = match self.affinity {
             Some(affinity) => Some(affinity.spread()?),
             None => None,
         };
@@ -110,82 +108,61 @@ impl Plan {
 }
 
 impl IrqSetup {
-    fn does_for(&self, plan: &Plan) -> bool {
+    fn does_for(&self, plan: &Plan<'_>) -> bool {
         self.key.is_some() && self.key == plan.key()
     }
 
     /// The policy that it is for.
     fn policy(&self) -> Policy {
-        match &self.irqs {
-            Irqs::Msix { shared: None, .. } => Policy::PerQueue,
-            Irqs::Msix {
-                shared: Some(_), ..
-            } => Policy::Shared,
-            Irqs::Intx(_) => Policy::Intx,
+        match (&self.vectors, &self.shared) {
+            (None, _) => Policy::Intx,
+            (Some(_), Some(_)) => Policy::Shared,
+            (Some(_), None) => Policy::PerQueue,
         }
     }
 
     /// The vectors, if it is not INTx.
     pub(super) fn vectors(&self) -> Option<&Arc<Vectors>> {
-        match &self.irqs {
-            Irqs::Msix { vectors, .. } => Some(vectors),
-            Irqs::Intx(_) => None,
-        }
+        self.vectors.as_ref()
     }
 
     /// Virtqueues sharing an IRQ, if they do; the handler ignores them until
     /// [`IrqSetup::publish`].
     pub(super) fn callbacks(&mut self) -> Option<&mut Callbacks> {
-        match &mut self.irqs {
-            Irqs::Msix { shared, .. } => shared.as_mut().map(Irq::shared),
-            Irqs::Intx(irq) => Some(irq.shared()),
-        }
+        self.shared.as_mut().map(Irq::shared)
     }
 
     /// Has the handler find the virtqueues that share its IRQ.
     pub(super) fn publish(&mut self) {
-        match &mut self.irqs {
-            Irqs::Msix { shared, .. } => {
-                if let Some(irq) = shared {
-                    irq.publish();
-                }
-            }
-            Irqs::Intx(irq) => irq.publish(),
+        if let Some(irq) = &mut self.shared {
+            irq.publish();
         }
     }
 
     /// Waits until no handler runs any more.
     pub(super) fn synchronize(&self) {
-        match &self.irqs {
-            Irqs::Msix { config, shared, .. } => {
-                config.synchronize();
-                if let Some(shared) = shared {
-                    shared.synchronize();
-                }
-            }
-            Irqs::Intx(irq) => irq.synchronize(),
+        if let Some(irq) = &self.config {
+            irq.synchronize();
+        }
+        if let Some(irq) = &self.shared {
+            irq.synchronize();
         }
     }
 
     /// As [`IrqSetup::synchronize`]; handlers find no virtqueue from here on.
     pub(super) fn revoke(&mut self) {
-        match &mut self.irqs {
-            Irqs::Msix { config, shared, .. } => {
-                config.synchronize();
-                if let Some(shared) = shared {
-                    shared.revoke();
-                }
-            }
-            Irqs::Intx(irq) => irq.revoke(),
+        if let Some(irq) = &self.config {
+            irq.synchronize();
+        }
+        if let Some(irq) = &mut self.shared {
+            irq.revoke();
         }
     }
 
     /// Sets the affinity of the vector that virtqueues share, if there is one; INTx has none.
     pub(super) fn set_affinity(&mut self, mask: Option<&Cpumask>) -> Result {
-        match &mut self.irqs {
-            Irqs::Msix {
-                shared: Some(irq), ..
-            } => irq.set_affinity(mask),
+        match (&self.vectors, &mut self.shared) {
+            (Some(_), Some(irq)) => irq.set_affinity(mask),
             _ => Ok(()),
         }
     }
@@ -193,87 +170,84 @@ impl IrqSetup {
     /// Lists the interrupts.
     pub(super) fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let policy = self.policy();
-        match &self.irqs {
-            Irqs::Intx(irq) => writeln!(f, "{policy}: interrupt {}", irq.number()),
-            Irqs::Msix { config, shared, .. } => {
-                writeln!(f, "{policy}")?;
-                let number = config.number();
-                writeln!(
-                    f,
-                    "configuration: vector {CONFIG_VECTOR}, interrupt {number}"
-                )?;
-                if let Some(irq) = shared {
-                    let number = irq.number();
-                    writeln!(f, "virtqueues: vector {SHARED_VECTOR}, interrupt {number}")?;
-                }
-                Ok(())
-            }
+        let shared = self.shared.as_ref().map_or(0, Irq::number);
+        let Some(config) = &self.config else {
+            return writeln!(f, "{policy}: interrupt {shared}");
+        };
+        writeln!(f, "{policy}")?;
+        f.write_str("configuration: ")?;
+        show_vector(f, CONFIG_VECTOR, config.number())?;
+        if shared == 0 {
+            return Ok(());
         }
+        f.write_str("virtqueues: ")?;
+        show_vector(f, SHARED_VECTOR, shared)
     }
 
     /// Requests the vectors and handlers of `plan`.
     ///
     /// Not inlined: over a sleep it is not needed.
     #[inline(never)]
-    fn request(hw: &Hw, log: &Log, device: &Device, plan: &Plan) -> Result<KBox<Self>> {
-        let irqs = if plan.vectors == 0 {
-            Irqs::Intx(request_intx(hw, log, device)?)
+    fn request(hw: &Hw, log: &Log, device: &Device, plan: &Plan<'_>) -> Result<KBox<Self>> {
+        let mut irqs = KBox::new(
+            Self {
+                config: None,
+                shared: None,
+                vectors: None,
+                key: plan.key(),
+            },
+            GFP_KERNEL,
+        )?;
+        if plan.vectors == 0 {
+            irqs.request_intx(hw, log, device)?;
         } else {
-            request_msix(hw, log, device, plan)?
+            irqs.request_msix(hw, log, device, plan)?;
+        }
+        Ok(irqs)
+    }
+
+    fn request_intx(&mut self, hw: &Hw, log: &Log, device: &Device) -> Result {
+        check_msix(hw, log, false)?;
+        let line = Line::intx(hw.pci()).ok_or(ENXIO)?;
+        // It may have been masked when the device did not answer.
+        hw.pci().set_intx_masked(false);
+        let intx = Intx {
+            pci: hw.pci().clone(),
+            isr: Port::new(hw.bar().clone(), regs::ISR.offset()).ok_or(EINVAL)?,
+            all_ones: hw.isr_all_ones().clone(),
+            device: device.into(),
         };
-        let key = plan.key();
-        Ok(KBox::new(Self { irqs, key }, GFP_KERNEL)?)
+        let name = Name::new(&[device.name()])?;
+        self.request_shared(line, name, Some(intx))
+    }
+
+    fn request_msix(&mut self, hw: &Hw, log: &Log, device: &Device, plan: &Plan<'_>) -> Result {
+        // The vector for configuration changes is not to be spread.
+        let vectors = Vectors::allocate(hw.pci().clone(), plan.vectors, plan.affinity, 1)?;
+        let vectors = self.vectors.insert(Arc::new(vectors, GFP_KERNEL)?);
+        let line = |number| Line::Vector(Vector::new(vectors, number));
+        // The PCI core disables INTx with MSI-X.
+        hw.pci().refresh_command();
+        check_msix(hw, log, true)?;
+        let name = irq_name(device, c"config")?;
+        self.config = Some(Irq::request(line(CONFIG_VECTOR), name, device.into())?);
+        if plan.policy == Policy::Shared {
+            let (line, name) = (line(SHARED_VECTOR), irq_name(device, c"virtqueues")?);
+            self.request_shared(line, name, None)?;
+        }
+        Ok(())
+    }
+
+    fn request_shared(&mut self, line: Line, name: Name, intx: Option<Intx>) -> Result {
+        let irq = Irq::handle(line, name, VirtqueueIrq { intx }, Callbacks::new())?;
+        self.shared = Some(irq);
+        Ok(())
     }
 }
 
-fn request_intx(hw: &Hw, log: &Log, device: &Device) -> Result<Irq<Handling<Intx>>> {
-    check_msix(hw, log, false)?;
-    let line = Line::intx(hw.pci()).ok_or(ENXIO)?;
-    // It may have been masked when the device did not answer.
-    hw.pci().set_intx_masked(false);
-    let handler = Intx {
-        pci: hw.pci().clone(),
-        isr: Reader::new(hw.bar().clone(), regs::ISR.offset()).ok_or(EINVAL)?,
-        all_ones: hw.isr_all_ones().clone(),
-        device: device.into(),
-    };
-    let name = Name::new(&[device.name()])?;
-    Irq::handle(line, name, handler, Callbacks::new())
-}
-
-fn request_msix(hw: &Hw, log: &Log, device: &Device, plan: &Plan) -> Result<Irqs> {
-    // The vector for configuration changes is not to be spread.
-    let affinity = plan.affinity.map(|affinity| affinity.with_reserved(1));
-    let vectors = Vectors::allocate(hw.pci().clone(), plan.vectors, affinity)?;
-    let vectors = Arc::new(vectors, GFP_KERNEL)?;
-    // The PCI core disables INTx with MSI-X.
-    hw.pci().refresh_command();
-    check_msix(hw, log, true)?;
-    let line = |number| {
-        Line::Vector(Vector {
-            vectors: vectors.clone(),
-            number,
-        })
-    };
-
-    let handler = ConfigChange {
-        device: device.into(),
-    };
-    let name = irq_name(device, c"config")?;
-    let config = Irq::handle(line(CONFIG_VECTOR), name, handler, ())?;
-
-    let shared = if plan.policy == Policy::Shared {
-        let name = irq_name(device, c"virtqueues")?;
-        let (line, callbacks) = (line(SHARED_VECTOR), Callbacks::new());
-        Some(Irq::handle(line, name, SharedVirtqueues, callbacks)?)
-    } else {
-        None
-    };
-    Ok(Irqs::Msix {
-        config,
-        shared,
-        vectors,
-    })
+/// Shows a vector with its interrupt.
+pub(super) fn show_vector(f: &mut fmt::Formatter<'_>, vector: u16, number: u32) -> fmt::Result {
+    writeln!(f, "vector {vector}, interrupt {number}")
 }
 
 /// Makes sure that the device and the PCI core agree on whether MSI-X is enabled, and so on where
@@ -335,28 +309,33 @@ enum Saved {
 #[pin_data]
 pub(super) struct SavedIrqs {
     #[pin]
-    saved: Mutex<Saved>,
-    #[pin]
-    policy: Mutex<Option<Policy>>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    saved: Saved,
+    policy: Option<Policy>,
 }
 
 impl SavedIrqs {
     /// Starts with nothing saved.
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            saved <- new_mutex!(Saved::No),
-            policy <- new_mutex!(None),
+            inner <- new_mutex!(Inner {
+                saved: Saved::No,
+                policy: None,
+            }),
         })
     }
 
     /// Takes notice of the policy that is used; returns that of before.
     pub(super) fn use_policy(&self, policy: Policy) -> Option<Policy> {
-        self.policy.lock().replace(policy)
+        self.inner.lock().policy.replace(policy)
     }
 
     /// Whether INTx was used last.
     pub(super) fn uses_intx(&self) -> bool {
-        *self.policy.lock() == Some(Policy::Intx)
+        self.inner.lock().policy == Some(Policy::Intx)
     }
 
     /// Gets the IRQs of `plan`: those that were saved, if they do.
@@ -365,7 +344,7 @@ impl SavedIrqs {
         hw: &Hw,
         log: &Log,
         device: &Device,
-        plan: &Plan,
+        plan: &Plan<'_>,
     ) -> Result<KBox<IrqSetup>> {
         let irqs = match self.take() {
             Some(irqs) if irqs.does_for(plan) => {
@@ -397,7 +376,7 @@ impl SavedIrqs {
     ///
     /// Only for a suspend: the PCI core leaves the INTx line alone while one is prepared.
     pub(super) fn save_next(&self) {
-        *self.saved.lock() = Saved::Wanted;
+        self.inner.lock().saved = Saved::Wanted;
     }
 
     /// Frees the IRQs of virtqueues that were deleted, or saves them.
@@ -406,20 +385,20 @@ impl SavedIrqs {
     /// leaves it alone. One that has begun by now may still read the ISR and act on it, but finds
     /// no virtqueue; the PM core waits for it before the device may lose its power.
     pub(super) fn put(&self, hw: &Hw, irqs: KBox<IrqSetup>) {
-        let mut saved = self.saved.lock();
-        if !matches!(*saved, Saved::Wanted) {
-            drop(saved);
+        let mut inner = self.inner.lock();
+        if !matches!(inner.saved, Saved::Wanted) {
+            drop(inner);
             return free(hw, irqs);
         }
         if irqs.vectors().is_none() {
             hw.pci().set_intx_masked(true);
         }
-        *saved = Saved::Irqs(irqs);
+        inner.saved = Saved::Irqs(irqs);
     }
 
     /// Drops saved IRQs if the MSI-X enable bit changed.
     pub(super) fn check(&self, hw: &Hw, log: &Log) {
-        let is_lost = match &*self.saved.lock() {
+        let is_lost = match &self.inner.lock().saved {
             Saved::Irqs(irqs) => check_msix(hw, log, irqs.vectors().is_some()).is_err(),
             _ => false,
         };
@@ -430,7 +409,7 @@ impl SavedIrqs {
 
     /// The policy of what was saved.
     pub(super) fn policy(&self) -> Option<Policy> {
-        match &*self.saved.lock() {
+        match &self.inner.lock().saved {
             Saved::Irqs(irqs) => Some(irqs.policy()),
             _ => None,
         }
@@ -448,7 +427,7 @@ impl SavedIrqs {
     }
 
     fn take(&self) -> Option<KBox<IrqSetup>> {
-        match core::mem::replace(&mut *self.saved.lock(), Saved::No) {
+        match core::mem::replace(&mut self.inner.lock().saved, Saved::No) {
             Saved::Irqs(irqs) => Some(irqs),
             _ => None,
         }
@@ -466,40 +445,16 @@ pub(super) fn free(hw: &Hw, irqs: KBox<IrqSetup>) {
     }
 }
 
-/// Handles the vector for configuration changes.
-struct ConfigChange {
-    device: ARef<Device>,
+/// Handles the interrupt that all virtqueues share: a vector, or INTx.
+struct VirtqueueIrq {
+    intx: Option<Intx>,
 }
 
-impl Handler for ConfigChange {
-    type Shared = ();
-
-    fn handle(&self, _shared: Option<&()>) -> IrqReturn {
-        self.device.config_changed();
-        IrqReturn::Handled
-    }
-}
-
-/// Handles the vector that all virtqueues share.
-struct SharedVirtqueues;
-
-impl Handler for SharedVirtqueues {
-    type Shared = Callbacks;
-
-    fn handle(&self, virtqueues: Option<&Callbacks>) -> IrqReturn {
-        if virtqueues.is_some_and(Callbacks::interrupt) {
-            IrqReturn::Handled
-        } else {
-            IrqReturn::None
-        }
-    }
-}
-
-/// Handles INTx.
+/// What the handler of INTx needs.
 struct Intx {
     pci: Arc<pci::Device>,
     /// Reading this register clears it, and with it the interrupt.
-    isr: Reader<u8>,
+    isr: Port<u8>,
     /// Whether it read as all ones since the last look.
     all_ones: Arc<AtomicFlag>,
     device: ARef<Device>,
@@ -517,38 +472,46 @@ impl Intx {
         let used = virtqueues.is_some_and(Callbacks::interrupt);
         self.all_ones.store(true, Relaxed);
         self.device.schedule_work();
-        if asserted || used {
-            IrqReturn::Handled
-        } else {
-            IrqReturn::None
-        }
+        handled(asserted || used)
     }
 }
 
-impl Handler for Intx {
+impl Handler for VirtqueueIrq {
     type Shared = Callbacks;
 
-    #[inline]
+    #[inline(always)]
     fn handle(&self, virtqueues: Option<&Callbacks>) -> IrqReturn {
-        if self.pci.intx_is_masked() {
+        let Some(intx) = &self.intx else {
+            return handled(virtqueues.is_some_and(Callbacks::interrupt));
+        };
+        if intx.pci.intx_is_masked() {
             // Another device on the same line. This one may be asleep or detached, and is left
             // alone.
             return IrqReturn::None;
         }
-        let isr = self.isr.read();
+        let isr = intx.isr.read();
         if isr == 0 {
             // Another device on the same line.
             return IrqReturn::None;
         }
         if isr == regs::ISR_GONE {
-            return self.handle_all_ones(virtqueues);
+            return intx.handle_all_ones(virtqueues);
         }
         if isr & regs::ISR_CONFIG != 0 {
-            self.device.config_changed();
+            intx.device.config_changed();
         }
         if let Some(virtqueues) = virtqueues {
             virtqueues.interrupt();
         }
         IrqReturn::Handled
+    }
+}
+
+#[inline(always)]
+fn handled(handled: bool) -> IrqReturn {
+    if handled {
+        IrqReturn::Handled
+    } else {
+        IrqReturn::None
     }
 }

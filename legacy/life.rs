@@ -19,9 +19,12 @@ use super::{
     },
     log::Log, //
 };
-use crate::abstractions::compat::protocol_error;
+use crate::abstractions::{
+    compat::protocol_error,
+    virtio::Frozen, //
+};
 
-/// The state of the life cycle.
+/// The state of the life cycle, and the virtio driver while it is frozen.
 ///
 /// Its lock comes after that of the virtio device and before all others. It is held for a look at
 /// the device, so that no sleep, reset or removal begins during the look, and never while a virtio
@@ -29,20 +32,29 @@ use crate::abstractions::compat::protocol_error;
 #[pin_data]
 pub(super) struct LifeCycle {
     #[pin]
-    life: Mutex<Life>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    life: Life,
+    /// The virtio driver, from its freeze until it is restored.
+    frozen: Option<Frozen>,
 }
 
 impl LifeCycle {
     /// Starts with a new device.
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            life <- new_mutex!(Life::New),
+            inner <- new_mutex!(Inner {
+                life: Life::New,
+                frozen: None,
+            }),
         })
     }
 
     /// The state at the moment.
     pub(super) fn get(&self) -> Life {
-        *self.life.lock()
+        self.inner.lock().life
     }
 
     /// Goes to the state after `event`, and returns it.
@@ -54,30 +66,64 @@ impl LifeCycle {
         self.lock().apply(event, log)
     }
 
+    /// Keeps a virtio driver that was frozen, for [`LifeCycle::restore_driver`].
+    pub(super) fn put_frozen(&self, frozen: Frozen) {
+        self.inner.lock().frozen = Some(frozen);
+    }
+
+    /// Whether a virtio driver that was frozen is still bound.
+    pub(super) fn has_frozen(&self) -> bool {
+        self.inner
+            .lock()
+            .frozen
+            .as_ref()
+            .is_some_and(Frozen::is_bound)
+    }
+
+    /// Has the virtio driver restore itself, if it is frozen.
+    ///
+    /// # Errors
+    ///
+    /// That of the virtio driver, which stays frozen.
+    pub(super) fn restore_driver(&self) -> Result {
+        // The lock is not held while the driver is called.
+        let frozen = self.inner.lock().frozen.take();
+        let Some(frozen) = frozen else {
+            return Ok(());
+        };
+        frozen.restore().map_err(|(error, frozen)| {
+            self.put_frozen(frozen);
+            error
+        })
+    }
+
     /// Keeps the state as it is until the result is dropped.
     pub(super) fn lock(&self) -> LifeGuard<'_> {
-        LifeGuard(self.life.lock())
+        LifeGuard(self.inner.lock())
     }
 }
 
 /// The state of the life cycle, locked.
-pub(super) struct LifeGuard<'a>(Guard<'a, Life, MutexBackend>);
+pub(super) struct LifeGuard<'a>(Guard<'a, Inner, MutexBackend>);
 
 impl LifeGuard<'_> {
     /// The state.
     pub(super) fn get(&self) -> Life {
-        *self.0
+        self.0.life
     }
 
     /// As [`LifeCycle::apply`].
     pub(super) fn apply(&mut self, event: LifeEvent, log: &Log) -> Result<Life> {
         match self.get().after(event) {
             Ok(next) => {
-                *self.0 = next;
+                self.0.life = next;
+                if event == LifeEvent::DriverRestored {
+                    self.0.frozen = None;
+                }
                 Ok(next)
             }
             Err(illegal) => {
-                dev_err!(log.pci(), "illegal {illegal}: ignored\n");
+                dev_err!(log.device(), "illegal {illegal}: ignored\n");
                 Err(protocol_error())
             }
         }

@@ -5,10 +5,13 @@
 //! Only with the module parameter `lint` are notifications looked at: virtqueues are made with
 //! another notify function then, so that nothing is tested on that path otherwise.
 
-use kernel::prelude::*;
+use kernel::{
+    device::Core,
+    prelude::*, //
+};
 
 use super::{
-    counters::Counter,
+    counters::Count,
     log::Log,
     state::State, //
 };
@@ -20,60 +23,48 @@ use crate::{
     module_parameters, //
 };
 
-/// What a virtio driver must not do, and how often it did.
-#[derive(Default)]
-pub(super) struct Lint {
-    /// Notified before DRIVER_OK: virtio 1.4, 3.1.1 "Driver Requirements: Device Initialization".
-    pub(super) early_notifications: Counter,
-    /// Notified after a reset: virtio 1.4, 2.4 "Device Reset".
-    pub(super) late_notifications: Counter,
-    /// Device configuration written before the features were accepted.
-    pub(super) early_config_writes: Counter,
-}
-
 /// Whether virtio drivers are looked at.
 pub(super) fn is_on() -> bool {
     module_parameters::lint.get()
 }
 
-impl Lint {
-    /// Looks at a notification, before it is made. In any context.
-    pub(super) fn check_notification(&self, state: &State, log: &Log, device: &Device, index: u32) {
-        if state.is_live() {
-            return;
-        }
-        let (counter, what) = if state.was_live() {
-            (&self.late_notifications, "after the reset")
-        } else {
-            (&self.early_notifications, "before DRIVER_OK")
-        };
-        if counter.add_one() == 0 {
-            let name = device.driver_name_or("?");
-            dev_warn!(
-                log.pci(),
-                "lint: driver {name} notifies virtqueue {index} {what}\n"
-            );
-        }
+/// Looks at a notification, before it is made. In any context.
+pub(super) fn check_notification(state: &State, log: &Log, device: &Device<Core<'_>>, index: u32) {
+    if state.is_live() {
+        return;
     }
+    let (count, what) = if state.was_live() {
+        (Count::LateNotifications, "after the reset")
+    } else {
+        (Count::EarlyNotifications, "before DRIVER_OK")
+    };
+    if log.counters.add_one(count) == 0 {
+        let driver = device.driver();
+        let name = driver.as_ref().map_or("?", |driver| driver.name());
+        dev_warn!(
+            log.device(),
+            "lint: driver {name} notifies virtqueue {index} {what}\n"
+        );
+    }
+}
 
-    /// Looks at a write of the device configuration.
-    pub(super) fn check_config_write(
-        &self,
-        state: &State,
-        log: &Log,
-        device: &Device,
-        offset: usize,
-    ) {
-        if !is_on() || state.features().is_some() {
-            return;
-        }
-        if self.early_config_writes.add_one() == 0 {
-            let name = device.driver_name_or("?");
-            dev_warn!(
-                log.pci(),
-                "lint: driver {name} writes the device configuration at {offset:#x} before the \
-                 features are accepted\n"
-            );
-        }
+/// Looks at a write of the device configuration.
+pub(super) fn check_config_write(
+    state: &State,
+    log: &Log,
+    device: &Device<Core<'_>>,
+    offset: usize,
+) {
+    if !is_on() || state.features().is_some() {
+        return;
+    }
+    if log.counters.add_one(Count::EarlyConfigWrites) == 0 {
+        let driver = device.driver();
+        let name = driver.as_ref().map_or("?", |driver| driver.name());
+        dev_warn!(
+            log.device(),
+            "lint: driver {name} writes the device configuration at {offset:#x} before the \
+             features are accepted\n"
+        );
     }
 }

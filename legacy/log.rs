@@ -2,11 +2,18 @@
 
 //! What is told of a device: the journal, the counters and lines in the kernel log.
 
+use ::core::convert::Infallible;
+
 use kernel::{
+    device::{
+        self,
+        Core, //
+    },
+    fmt,
     prelude::*,
     sync::{
+        aref::ARef,
         new_mutex,
-        Arc,
         Mutex, //
     }, //
 };
@@ -18,19 +25,35 @@ use super::{
         Event,
         Journal, //
     },
-    counters::Counters,
+    counters::Counters, //
 };
 use crate::abstractions::{
     clock,
-    pci, //
+    virtio, //
 };
+
+/// The memory of a journal.
+pub(crate) type Entries = KBox<[Option<Entry>]>;
+
+/// Makes the memory of a journal.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn empty_entries() -> Result<Entries> {
+    let none = pin_init::init_array_from_fn::<_, { journal::CAPACITY }, _, Infallible>(|_| None);
+    Ok(KBox::init(none, GFP_KERNEL)?)
+}
+
+/// A function that prints about a device: [`device::Device::pr_err`] and its like.
+type Print = fn(&device::Device, fmt::Arguments<'_>);
 
 /// Tells what happens to a device. Its lock is the last one in any order.
 #[pin_data]
 pub(super) struct Log {
-    pci: Arc<pci::Device>,
+    device: ARef<device::Device>,
     #[pin]
-    journal: Mutex<Journal<KVec<Option<Entry>>>>,
+    journal: Mutex<Journal<Entries>>,
     /// How often what happened.
     pub(super) counters: Counters,
 }
@@ -41,19 +64,17 @@ impl Log {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(super) fn new(pci: Arc<pci::Device>) -> impl PinInit<Self, Error> {
+    pub(super) fn new(device: &device::Device) -> impl PinInit<Self, Error> + use<'_> {
         try_pin_init!(Self {
-            pci,
-            journal <- new_mutex!(Journal::new(
-                KVec::from_elem(None, journal::CAPACITY, GFP_KERNEL)?
-            )),
-            counters: Counters::default(),
+            device: device.into(),
+            journal <- new_mutex!(Journal::new(empty_entries()?)),
+            counters: Counters::new(),
         })
     }
 
-    /// The PCI device, which messages are about.
-    pub(super) fn pci(&self) -> &pci::Device {
-        &self.pci
+    /// The device that messages are about.
+    pub(super) fn device(&self) -> &device::Device {
+        &self.device
     }
 
     /// Records what happened.
@@ -63,24 +84,42 @@ impl Log {
 
     /// Records what happened, and tells it in the kernel log.
     pub(super) fn inform(&self, event: Event) {
-        self.record(event);
-        dev_info!(self.pci(), "{event}\n");
+        self.tell(device::Device::pr_info, event);
     }
 
     /// Records what should not happen, and tells it in the kernel log.
     pub(super) fn warn(&self, event: Event) {
-        self.record(event);
-        dev_warn!(self.pci(), "{event}\n");
+        self.tell(device::Device::pr_warn, event);
     }
 
     /// Records a failure, and tells it in the kernel log.
     pub(super) fn report(&self, event: Event) {
+        self.tell(device::Device::pr_err, event);
+    }
+
+    fn tell(&self, print: Print, event: Event) {
         self.record(event);
-        dev_err!(self.pci(), "{event}\n");
+        print(&self.device, fmt!("{event}\n"));
+    }
+
+    /// Tells `what` should not happen with the virtio driver of `vdev`.
+    pub(super) fn warn_of_driver(&self, vdev: &virtio::Device<Core<'_>>, what: &str) {
+        self.tell_of_driver(device::Device::pr_warn, vdev, what);
+    }
+
+    /// Tells `what` has failed with the virtio driver of `vdev`.
+    pub(super) fn report_of_driver(&self, vdev: &virtio::Device<Core<'_>>, what: &str) {
+        self.tell_of_driver(device::Device::pr_err, vdev, what);
+    }
+
+    fn tell_of_driver(&self, print: Print, vdev: &virtio::Device<Core<'_>>, what: &str) {
+        let driver = vdev.driver();
+        let name = driver.as_ref().map_or("?", |driver| driver.name());
+        print(&self.device, fmt!("driver {name} {what}\n"));
     }
 
     /// Calls `f` with the journal.
-    pub(super) fn with_journal<R>(&self, f: impl FnOnce(&Journal<KVec<Option<Entry>>>) -> R) -> R {
+    pub(super) fn with_journal<R>(&self, f: impl FnOnce(&Journal<Entries>) -> R) -> R {
         f(&self.journal.lock())
     }
 }

@@ -37,3 +37,5 @@ mod state;
 mod vqs;
 
 pub(crate) use self::driver::Legacy;
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) use self::log::empty_entries;

@@ -30,6 +30,7 @@ use super::{
         regs,
         status::Status, //
     },
+    counters::Count,
     device::LegacyDevice,
     recovery, //
 };
@@ -142,7 +143,7 @@ fn note_reset(dev: &LegacyDevice, error: Option<ResetError>) {
     if error.is_none() {
         note_complete(dev);
     } else {
-        dev.log.counters.resets.add_one();
+        dev.log.counters.add_one(Count::Resets);
         dev.hw.pci().set_master(false);
         dev.state.note_reset(error);
     }
@@ -165,7 +166,7 @@ fn note_reset(dev: &LegacyDevice, error: Option<ResetError>) {
 
 /// Takes notice of a reset that was seen complete.
 pub(super) fn note_complete(dev: &LegacyDevice) {
-    dev.log.counters.resets.add_one();
+    dev.log.counters.add_one(Count::Resets);
     dev.hw.hold_writes(false);
     if dev.irqs.uses_intx() {
         let _ = dev.hw.read(&regs::ISR, 0);
@@ -185,7 +186,7 @@ pub(super) fn legacy_features(dev: &LegacyDevice, device: &Device) -> Result<u32
     let features = device.features();
     u32::try_from(features).map_err(|_| {
         dev_err!(
-            dev.log.pci(),
+            dev.log.device(),
             "features {features:#x} do not fit in the 32 bits of the legacy interface\n"
         );
         EINVAL
@@ -214,7 +215,7 @@ pub(super) fn finalize_features(dev: &LegacyDevice, device: &Device) -> Result {
         return Ok(());
     }
     if !dev.state.has_driver() {
-        dev_err!(dev.log.pci(), "features before ACKNOWLEDGE and DRIVER\n");
+        dev_err!(dev.log.device(), "features before ACKNOWLEDGE and DRIVER\n");
         return Err(protocol_error());
     }
     handshake::Device::accept_features(dev, features);
@@ -248,7 +249,7 @@ pub(super) fn set_status(dev: &LegacyDevice, device: &Device, wanted: Status) {
         }
         Err(refused) => {
             let (current, why) = (refused.current, refused.why);
-            dev.log.counters.status_refused.add_one();
+            dev.log.counters.add_one(Count::StatusRefused);
             dev.log.warn(Event::StatusRefused {
                 current,
                 wanted,

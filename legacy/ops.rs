@@ -6,6 +6,7 @@ use core::num::NonZero;
 
 use kernel::{
     cpumask::Cpumask,
+    device::Core,
     prelude::*, //
 };
 
@@ -23,41 +24,40 @@ use super::{
     vqs, //
 };
 use crate::abstractions::{
-    irq::{
-        Affinity,
-        Vector, //
-    },
+    irq::Vector,
     virtio::{
         ConfigOps,
         Device,
-        FindVqs, //
+        FindVqs,
+        Transport, //
     },
 };
 
-impl ConfigOps for LegacyDevice {
-    fn read_config(&self, offset: usize, buffer: &mut [u8]) {
-        self.config.read(&self.hw, &self.log, offset, buffer);
-    }
-
-    fn write_config(&self, device: &Device, offset: usize, buffer: &[u8]) {
-        self.lint
-            .check_config_write(&self.state, &self.log, device, offset);
-        self.config.write(&self.hw, &self.log, offset, buffer);
-    }
-
+impl Transport for LegacyDevice {
     fn work(&self, device: &Device) -> Option<NonZero<u32>> {
         recovery::work(self, device)
     }
 
-    fn announce(&self, device: &Device, queue: &str, index: u32) -> bool {
+    fn announce(&self, device: &Device<Core<'_>>, queue: &str, index: u32) -> bool {
         if lint::is_on() {
-            self.lint
-                .check_notification(&self.state, &self.log, device, index);
+            lint::check_notification(&self.state, &self.log, device, index);
         }
         !quirks::spins(device.device_type(), queue) || recovery::answers_notification(self, device)
     }
+}
 
-    fn status(&self, device: &Device) -> u8 {
+#[vtable]
+impl ConfigOps for LegacyDevice {
+    fn get(&self, offset: usize, buffer: &mut [u8]) {
+        self.config.read(&self.hw, &self.log, offset, buffer);
+    }
+
+    fn set(&self, device: &Device<Core<'_>>, offset: usize, buffer: &[u8]) {
+        lint::check_config_write(&self.state, &self.log, device, offset);
+        self.config.write(&self.hw, &self.log, offset, buffer);
+    }
+
+    fn get_status(&self, device: &Device) -> u8 {
         let written = self.state.status();
         let is_awaited = matches!(self.life.get(), Life::AwaitingReset(_));
         if written == Status::RESET || !self.hw.is_reachable() || is_awaited {
@@ -80,24 +80,19 @@ impl ConfigOps for LegacyDevice {
         let _ = negotiate::reset(self);
     }
 
-    fn find_virtqueues(
-        &self,
-        device: &Device,
-        requested: &mut FindVqs<'_>,
-        affinity: Option<Affinity>,
-    ) -> Result {
-        vqs::find(self, device, requested, affinity)
+    fn find_vqs(&self, requested: &mut FindVqs<'_>) -> Result {
+        vqs::find(self, requested)
     }
 
-    fn delete_virtqueues(&self) {
+    fn del_vqs(&self) {
         vqs::delete(self);
     }
 
-    fn synchronize_callbacks(&self) {
+    fn synchronize_cbs(&self) {
         self.vqs.synchronize();
     }
 
-    fn features(&self) -> u64 {
+    fn get_features(&self) -> u64 {
         if matches!(self.life.get(), Life::AwaitingReset(_)) {
             return 0;
         }
@@ -112,11 +107,11 @@ impl ConfigOps for LegacyDevice {
         self.hw.pci().name()
     }
 
-    fn set_affinity(&self, index: usize, mask: Option<&Cpumask>) -> Result {
+    fn set_vq_affinity(&self, index: usize, mask: Option<&Cpumask>) -> Result {
         self.vqs.set_affinity(index, mask)
     }
 
-    fn vector(&self, index: usize) -> Option<Vector> {
+    fn get_vq_affinity(&self, index: usize) -> Option<Vector> {
         self.vqs.vector(index)
     }
 }

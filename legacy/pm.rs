@@ -6,6 +6,7 @@
 //! `virtio_device_restore_priv()` in drivers/virtio/virtio.c.
 
 use kernel::{
+    device::Core,
     prelude::*,
     time::{
         delay::fsleep,
@@ -32,6 +33,7 @@ use super::{
             LifeEvent, //
         },
     },
+    counters::Count,
     debugfs::DeviceFiles,
     device::LegacyDevice,
     negotiate::{
@@ -50,6 +52,10 @@ use crate::{
             not_supported,
             protocol_error,
             Parameter, //
+        },
+        pm::{
+            self,
+            Sleep, //
         },
         virtio::{
             Device,
@@ -74,6 +80,33 @@ pub(crate) struct Bound {
     pub(super) registration: Registration<LegacyDevice>,
 }
 
+#[vtable]
+impl pm::Operations for Bound {
+    fn suspend(&self, sleep: &Sleep) -> Result {
+        self.trace_phase(Phase::Suspend, &|bound| bound.stop_for_suspend(sleep))
+    }
+
+    fn resume(&self, _sleep: &Sleep) -> Result {
+        self.trace_phase(Phase::Resume, &Bound::start_from_sleep)
+    }
+
+    fn freeze(&self, sleep: &Sleep) -> Result {
+        self.trace_phase(Phase::Freeze, &|bound| bound.stop(sleep))
+    }
+
+    fn thaw(&self, _sleep: &Sleep) -> Result {
+        self.trace_phase(Phase::Thaw, &Bound::start_from_sleep)
+    }
+
+    fn poweroff(&self, sleep: &Sleep) -> Result {
+        self.trace_phase(Phase::Poweroff, &|bound| bound.stop(sleep))
+    }
+
+    fn restore(&self, _sleep: &Sleep) -> Result {
+        self.trace_phase(Phase::Restore, &Bound::start_from_sleep)
+    }
+}
+
 impl Bound {
     fn device(&self) -> &Device {
         self.registration.device()
@@ -84,7 +117,7 @@ impl Bound {
     }
 
     /// Does what belongs to `phase`, and records that.
-    pub(super) fn trace_phase(&self, phase: Phase, f: impl FnOnce(&Self) -> Result) -> Result {
+    pub(super) fn trace_phase(&self, phase: Phase, f: &dyn Fn(&Self) -> Result) -> Result {
         let log = &self.dev().log;
         log.record(Event::Begun(phase));
         let result = f(self);
@@ -99,14 +132,14 @@ impl Bound {
     ///
     /// That of the virtio driver, or `EBUSY` if the driver cannot be frozen and the user
     /// prefers no sleep, or if the driver would wait for a dead device.
-    pub(super) fn freeze(&self) -> Result {
+    fn stop(&self, sleep: &Sleep) -> Result {
         let dev = self.dev();
         match dev.life.apply(LifeEvent::Stop(Cause::Sleep), &dev.log)? {
             // Nothing is left to freeze, or it was not restored since the last time.
             Life::Leaving | Life::Detached(Driver::Frozen(_), _) => return Ok(()),
             _ => {}
         }
-        let frozen = self.freeze_driver();
+        let frozen = self.freeze_driver(self.device().during(sleep));
         dev.state.set_seen(None);
         match frozen {
             Ok(held) => {
@@ -123,29 +156,27 @@ impl Bound {
         }
     }
 
-    fn freeze_driver(&self) -> Result<Held> {
-        let (dev, device) = (self.dev(), self.device());
+    fn freeze_driver(&self, device: &Device<Core<'_>>) -> Result<Held> {
+        let dev = self.dev();
         recovery::look_before_stop(dev, device)?;
         self.check_waits()?;
-        let has_rings = dev.state.has_rings();
-        if module_parameters::refuse_freeze.get() && has_rings && !device.can_freeze() {
-            dev_err!(
-                dev.log.pci(),
-                "driver {} cannot be frozen: sleep refused\n",
-                device.driver_name_or("?")
-            );
+        let can_freeze = device.driver().is_none_or(|driver| driver.can_freeze());
+        if module_parameters::refuse_freeze.get() && dev.state.has_rings() && !can_freeze {
+            dev.log
+                .report_of_driver(device, "cannot be frozen: sleep refused");
             dev.log.record(Event::SleepRefused);
             return Err(EBUSY);
         }
-        dev.vqs.remember_sizes();
-        device.freeze()?;
+        dev.vqs.note_stop();
+        let frozen = device.freeze()?;
         // A driver that was frozen has deleted its virtqueues.
         if dev.vqs.count() > 0 {
             if dev.state.has_rings() {
-                self.hold_in_reset();
+                self.hold_in_reset(device);
             }
             Ok(Held::InReset)
-        } else if device.has_driver() {
+        } else if let Some(frozen) = frozen {
+            dev.life.put_frozen(frozen);
             Ok(Held::Frozen)
         } else {
             Ok(Held::Idle)
@@ -172,12 +203,11 @@ impl Bound {
 
     /// Resets a device whose driver has virtqueues but no `freeze`, so that it does not write to a
     /// memory image that is being saved.
-    fn hold_in_reset(&self) {
-        let (dev, device) = (self.dev(), self.device());
-        dev_warn!(
-            dev.log.pci(),
-            "driver {} cannot be frozen: the device is held in reset; rebind it after the sleep\n",
-            device.driver_name_or("?")
+    fn hold_in_reset(&self, device: &Device<Core<'_>>) {
+        let dev = self.dev();
+        dev.log.warn_of_driver(
+            device,
+            "cannot be frozen: the device is held in reset; rebind it after the sleep",
         );
         dev.log.record(Event::HeldInReset);
         device.break_virtqueues();
@@ -190,7 +220,7 @@ impl Bound {
     /// # Errors
     ///
     /// As [`Bound::wake`].
-    pub(super) fn restore(&self) -> Result {
+    fn start_from_sleep(&self) -> Result {
         self.start(Cause::Sleep)
     }
 
@@ -198,11 +228,11 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// As [`Bound::freeze`].
-    pub(super) fn suspend(&self) -> Result {
+    /// As [`Bound::stop`].
+    fn stop_for_suspend(&self, sleep: &Sleep) -> Result {
         let dev = self.dev();
         let keeps_state = dev.hw.pci().keeps_state_in_d3().unwrap_or_else(|_| {
-            dev_err!(dev.log.pci(), "PMCSR reads as all ones\n");
+            dev_err!(dev.log.device(), "PMCSR reads as all ones\n");
             false
         });
         if keeps_state {
@@ -213,7 +243,7 @@ impl Bound {
             return Ok(());
         }
         dev.irqs.save_next();
-        self.freeze()
+        self.stop(sleep)
     }
 
     /// Prepares for a reset by the PCI core, if the virtio driver supports it.
@@ -250,12 +280,13 @@ impl Bound {
     /// That of the virtio driver; `EOPNOTSUPP` if it does not support resets, `EBUSY` if it would
     /// wait for a dead device, or is being bound or unbound.
     fn prepare_driver(&self) -> Result {
-        let (dev, device) = (self.dev(), self.device());
-        let _guard = self.lock_driver()?;
-        recovery::look_before_stop(dev, device)?;
+        let dev = self.dev();
+        let device = self.lock_driver()?;
+        recovery::look_before_stop(dev, &device)?;
         self.check_waits()?;
-        dev.vqs.remember_sizes();
-        device.prepare_reset()
+        dev.vqs.note_stop();
+        dev.life.put_frozen(device.prepare_reset()?);
+        Ok(())
     }
 
     /// The lock of the virtio device, if it is to be had: a driver that is being removed may have
@@ -292,7 +323,7 @@ impl Bound {
             dev.hw.attach();
         }
         let result = match life {
-            Life::Starting(frozen, held) => self.start_held(cause, frozen, held),
+            Life::Starting(_, held) => self.start_held(cause, held),
             _ => Ok(()),
         };
         dev.irqs.release(&dev.hw);
@@ -309,8 +340,7 @@ impl Bound {
         result
     }
 
-    /// `cause` is that of this stop, `frozen` that of the freeze of the virtio driver.
-    fn start_held(&self, cause: Cause, frozen: Cause, held: Held) -> Result {
+    fn start_held(&self, cause: Cause, held: Held) -> Result {
         match held {
             Held::Live => {
                 self.dev().hw.pci().refresh_command();
@@ -321,9 +351,9 @@ impl Bound {
                 // A driver that is being unbound may wait for its restore, with the lock held: as
                 // with C, it is restored all the same.
                 let _guard = self.lock_driver();
-                self.wake(frozen, held)
+                self.wake(held)
             }
-            _ => self.wake(frozen, held),
+            _ => self.wake(held),
         }
     }
 
@@ -333,18 +363,18 @@ impl Bound {
     ///
     /// `ENODEV` if the device is gone or is another one, that of the PCI core, or of
     /// [`Bound::acknowledge`] and [`Bound::bring_back`]; the device is detached then.
-    fn wake(&self, cause: Cause, held: Held) -> Result {
+    fn wake(&self, held: Held) -> Result {
         let (dev, device) = (self.dev(), self.device());
         let result = self.check_identity().and_then(|()| self.enable());
         let result = result.and_then(|()| {
             dev.irqs.check(&dev.hw, &dev.log);
             match held {
-                Held::Frozen => self.bring_back(cause),
+                Held::Frozen => self.bring_back(),
                 _ => self.acknowledge().map(Handshake::stop),
             }
         });
         if result.is_err() {
-            dev.log.counters.not_restored.add_one();
+            dev.log.counters.add_one(Count::NotRestored);
             self.quiesce();
             recovery::detach(dev, legacy_features(dev, device).unwrap_or(0))?;
             // A failure is reported; the work tries again.
@@ -378,11 +408,12 @@ impl Bound {
         dev.hw.pci().refresh_command();
         self.check_identity()?;
         if dev.state.has_rings() {
-            dev_warn!(
-                dev.log.pci(),
-                "driver {} does not support resets: rebind the device\n",
-                device.driver_name_or("?")
-            );
+            let what = "does not support resets: rebind the device";
+            match device.try_lock() {
+                Some(device) => dev.log.warn_of_driver(&device, what),
+                // A driver is being bound or unbound.
+                None => dev_warn!(dev.log.device(), "driver {what}\n"),
+            }
             device.break_virtqueues();
         }
         self.acknowledge().map(Handshake::stop)
@@ -395,10 +426,10 @@ impl Bound {
     /// That of [`Bound::acknowledge`], `EIO` if virtqueues are missing, `ENODEV` if the device
     /// does not offer the features any more, `EPROTO` if the virtio driver undoes the handshake, or
     /// the error of the virtio driver.
-    fn bring_back(&self, cause: Cause) -> Result {
+    fn bring_back(&self) -> Result {
         let (dev, device) = (self.dev(), self.device());
         let acknowledged = self.acknowledge()?;
-        if !device.has_driver() {
+        if !dev.life.has_frozen() {
             acknowledged.stop();
             return Ok(());
         }
@@ -406,7 +437,7 @@ impl Bound {
         let features = legacy_features(dev, device)?;
         negotiate(dev, acknowledged, features)?
             .restore_queues(|| {
-                recovery::restore_driver(device, cause).inspect_err(|error| {
+                dev.life.restore_driver().inspect_err(|error| {
                     dev.log.report(Event::NotRestored(Errno(error.to_errno())));
                 })?;
                 dev.life.apply(LifeEvent::DriverRestored, &dev.log)?;
@@ -418,7 +449,7 @@ impl Bound {
                 protocol_error()
             })?;
 
-        dev.log.counters.restored.add_one();
+        dev.log.counters.add_one(Count::Restored);
         let is_pending = device.deliver_config_changes();
         let compared = quirks::config_to_compare(device.device_type());
         if is_pending || dev.config.has_changed(&dev.hw, &dev.log, compared) {
@@ -441,7 +472,7 @@ impl Bound {
         };
         if identity != pci.identity() {
             let known = pci.identity();
-            dev_err!(dev.log.pci(), "{identity} in the slot of {known}\n");
+            dev_err!(dev.log.device(), "{identity} in the slot of {known}\n");
             dev.log.record(Event::Replaced);
             pci.forget_command();
             return Err(ENODEV);
@@ -469,7 +500,7 @@ impl Bound {
         if !dev.hw.is_reachable() {
             return Err(EIO);
         }
-        let (now, before) = (dev.vqs.count(), dev.vqs.sizes_count());
+        let (now, before) = (dev.vqs.count(), dev.vqs.count_before());
         if now < before || (now > 0 && !dev.state.has_rings()) {
             dev.log.report(Event::VirtqueuesMissing { now, before });
             return Err(EIO);
@@ -478,7 +509,7 @@ impl Bound {
     }
 
     /// Takes the device from its virtio driver, and disables it.
-    pub(super) fn remove(&self) {
+    pub(super) fn unbind(&self) {
         let (dev, device) = (self.dev(), self.device());
         recovery::prepare_removal(dev, device);
         // An illegal event is reported. The virtio driver is removed in any case.

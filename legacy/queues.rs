@@ -15,34 +15,70 @@ use kernel::{
 
 use super::{
     core::vectors::NO_VECTOR,
-    irqs::IrqSetup, //
+    irqs::{
+        show_vector,
+        IrqSetup, //
+    }, //
 };
 use crate::abstractions::{
     irq::{
         Irq,
-        Vector, //
+        Vector,
+        Vectors, //
     },
     virtio::Virtqueue, //
 };
 
 /// All virtqueues of a device, with the interrupts that their policy needs.
+///
+/// Fields are dropped in order: handlers of virtqueues that share an interrupt hold them as well.
+#[derive(Default)]
 pub(super) struct Queues {
-    queues: KVec<Queue>,
-    /// `None` if the device is detached.
+    /// Keeps its memory when it is empty.
+    list: KVec<Queue>,
+    /// `None` if the device is detached, or there are no virtqueues.
     irqs: Option<KBox<IrqSetup>>,
+    /// The sizes in entries of the virtqueues that were put in place last.
+    sizes: KVec<u16>,
+    /// The number of virtqueues that the virtio driver had when it was stopped.
+    before: usize,
 }
 
 /// A virtqueue, with its interrupt if it has one for itself.
 pub(super) struct Queue {
-    pub(super) irq: Option<Irq<Virtqueue>>,
+    pub(super) irq: Option<Irq<Arc<Virtqueue>>>,
     pub(super) virtqueue: Arc<Virtqueue>,
     pub(super) vector: u16,
 }
 
 impl Queues {
-    /// `irqs` is `None` if the device is detached.
-    pub(super) fn new(queues: KVec<Queue>, irqs: Option<KBox<IrqSetup>>) -> Self {
-        Self { queues, irqs }
+    /// Starts with `irqs` and room for `count` virtqueues.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; the virtqueues that are added may then be fewer.
+    pub(super) fn prepare(&mut self, irqs: KBox<IrqSetup>, count: usize) -> Result {
+        self.irqs = Some(irqs);
+        self.list.reserve(count, GFP_KERNEL)?;
+        Ok(())
+    }
+
+    /// Remembers the sizes of the virtqueues.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn note_sizes(&mut self) -> Result {
+        self.sizes.clear();
+        for queue in &self.list {
+            self.sizes.push(queue.virtqueue.num(), GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// The size of the last virtqueue `index` that [`Queues::note_sizes`] has seen.
+    pub(super) fn size(&self, index: u16) -> Option<u16> {
+        self.sizes.get(usize::from(index)).copied()
     }
 
     /// Waits until no handler runs any more.
@@ -50,7 +86,7 @@ impl Queues {
         if let Some(irqs) = &self.irqs {
             irqs.synchronize();
         }
-        for irq in self.queues.iter().filter_map(|queue| queue.irq.as_ref()) {
+        for irq in self.list.iter().filter_map(|queue| queue.irq.as_ref()) {
             irq.synchronize();
         }
     }
@@ -60,7 +96,7 @@ impl Queues {
         if let Some(irqs) = &mut self.irqs {
             irqs.revoke();
         }
-        for irq in self.queues.iter().filter_map(|queue| queue.irq.as_ref()) {
+        for irq in self.list.iter().filter_map(|queue| queue.irq.as_ref()) {
             irq.synchronize();
         }
     }
@@ -87,33 +123,61 @@ impl Queues {
     /// Lists the vectors.
     pub(super) fn show_vectors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(irqs) = &self.irqs else {
-            return writeln!(f, "none: detached");
+            return f.write_str("none: detached\n");
         };
         irqs.show(f)?;
         if irqs.vectors().is_none() {
             return Ok(());
         }
-        for queue in &self.queues {
-            let index = queue.virtqueue.index();
+        for queue in &self.list {
+            write!(f, "virtqueue {}: ", queue.virtqueue.index())?;
             match (&queue.irq, queue.vector) {
-                (_, NO_VECTOR) => writeln!(f, "virtqueue {index}: none")?,
-                (None, vector) => writeln!(f, "virtqueue {index}: vector {vector}")?,
-                (Some(irq), vector) => writeln!(
-                    f,
-                    "virtqueue {index}: vector {vector}, interrupt {}",
-                    irq.number()
-                )?,
+                (_, NO_VECTOR) => writeln!(f, "none")?,
+                (None, vector) => writeln!(f, "vector {vector}")?,
+                (Some(irq), vector) => show_vector(f, vector, irq.number())?,
             }
         }
         Ok(())
     }
 
+    /// Adds a virtqueue; one with a callback to those that share an interrupt, if they do.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn add(&mut self, queue: Queue, has_callback: bool) -> Result {
+        let callbacks = self.irqs.as_mut().and_then(|irqs| irqs.callbacks());
+        if let Some(callbacks) = callbacks.filter(|_| has_callback) {
+            callbacks.add(queue.virtqueue.clone())?;
+        }
+        self.list.push(queue, GFP_KERNEL)?;
+        Ok(())
+    }
+
+    /// The vectors, if there are any.
+    pub(super) fn vectors(&self) -> Option<&Arc<Vectors>> {
+        self.irqs.as_ref()?.vectors()
+    }
+
+    /// Has the handler find the virtqueues that share its IRQ.
+    pub(super) fn publish(&mut self) {
+        if let Some(irqs) = &mut self.irqs {
+            irqs.publish();
+        }
+    }
+
+    /// Number of virtqueues.
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The virtqueues, in the order of their index.
     pub(super) fn virtqueues(&self) -> impl Iterator<Item = &Arc<Virtqueue>> {
-        self.queues.iter().map(|queue| &queue.virtqueue)
+        self.list.iter().map(|queue| &queue.virtqueue)
     }
 
     fn set_affinity(&mut self, index: usize, mask: Option<&Cpumask>) -> Result {
-        let queue = self.queues.get_mut(index).ok_or(EINVAL)?;
+        let queue = self.list.get_mut(index).ok_or(EINVAL)?;
         match (&mut queue.irq, &mut self.irqs) {
             (Some(irq), _) => irq.set_affinity(mask),
             (None, Some(irqs)) => irqs.set_affinity(mask),
@@ -122,21 +186,19 @@ impl Queues {
     }
 
     fn vector(&self, index: usize) -> Option<Vector> {
-        let queue = self.queues.get(index)?;
+        let queue = self.list.get(index)?;
         queue.irq.as_ref()?;
-        Some(Vector {
-            vectors: self.irqs.as_ref()?.vectors()?.clone(),
-            number: queue.vector,
-        })
+        Some(Vector::new(self.vectors()?, queue.vector))
     }
 
-    /// Deletes the virtqueues with their own interrupts; returns the others, and the list, empty.
-    pub(super) fn delete(mut self) -> (KVec<Queue>, Option<KBox<IrqSetup>>) {
-        if let Some(callbacks) = self.irqs.as_mut().and_then(|irqs| irqs.callbacks()) {
+    /// Deletes the virtqueues with their own interrupts; returns the others.
+    pub(super) fn delete(&mut self) -> Option<KBox<IrqSetup>> {
+        let mut irqs = self.irqs.take();
+        if let Some(callbacks) = irqs.as_mut().and_then(|irqs| irqs.callbacks()) {
             callbacks.clear();
         }
-        self.queues.clear();
-        (self.queues, self.irqs)
+        self.list.clear();
+        irqs
     }
 }
 
@@ -144,124 +206,72 @@ impl Queues {
 #[pin_data]
 pub(super) struct Vqs {
     #[pin]
-    place: Mutex<Option<Queues>>,
-    /// An empty list, which keeps its memory, for the virtqueues that are made next.
-    #[pin]
-    room: Mutex<KVec<Queue>>,
-    /// The sizes in entries of the virtqueues that the virtio driver had when it was stopped.
-    #[pin]
-    sizes: Mutex<KVec<u16>>,
+    place: Mutex<Queues>,
 }
 
 impl Vqs {
     /// Starts without virtqueues.
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            place <- new_mutex!(None),
-            room <- new_mutex!(KVec::new()),
-            sizes <- new_mutex!(KVec::new()),
+            place <- new_mutex!(Queues::default()),
         })
     }
 
     /// Puts virtqueues in place. The virtio core has checked that there are none.
     pub(super) fn put(&self, queues: Queues) {
-        *self.place.lock() = Some(queues);
+        *self.place.lock() = queues;
     }
 
-    /// Takes the virtqueues, if there are any.
-    pub(super) fn take(&self) -> Option<Queues> {
-        self.place.lock().take()
-    }
-
-    /// The empty list that [`Vqs::put_room`] has kept.
-    pub(super) fn take_room(&self) -> KVec<Queue> {
-        core::mem::take(&mut self.room.lock())
-    }
-
-    /// Keeps an empty list.
-    pub(super) fn put_room(&self, room: KVec<Queue>) {
-        *self.room.lock() = room;
+    /// Takes the virtqueues, if there are any, with what is known of the ones before.
+    pub(super) fn take(&self) -> Queues {
+        core::mem::take(&mut self.place.lock())
     }
 
     /// Number of virtqueues that the driver has.
     pub(super) fn count(&self) -> usize {
-        self.with(|queues| queues.queues.len()).unwrap_or(0)
+        self.place.lock().count()
     }
 
     /// Whether virtqueues whose name `wanted` accepts have buffers that the device has not used.
-    pub(super) fn have_buffers(&self, wanted: impl Fn(&str) -> bool) -> bool {
-        self.with(|queues| {
-            queues.virtqueues().any(|virtqueue| {
-                wanted(virtqueue.name()) && virtqueue.num_free() < virtqueue.num().into()
-            })
+    pub(super) fn have_buffers(&self, wanted: fn(&str) -> bool) -> bool {
+        self.place.lock().virtqueues().any(|virtqueue| {
+            wanted(virtqueue.name()) && virtqueue.num_free() < virtqueue.num().into()
         })
-        .unwrap_or(false)
     }
 
-    /// Makes room for the sizes of `count` virtqueues, so that [`Vqs::remember_sizes`] cannot fail.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(super) fn reserve_sizes(&self, count: usize) -> Result {
-        // An allocation may call the balloon's driver, and that this transport.
-        let mut sizes = core::mem::take(&mut *self.sizes.lock());
-        let more = count.saturating_sub(sizes.len());
-        let reserved = sizes.reserve(more, GFP_KERNEL);
-        *self.sizes.lock() = sizes;
-        Ok(reserved?)
+    /// Takes notice that the virtio driver is about to be stopped.
+    pub(super) fn note_stop(&self) {
+        let mut queues = self.place.lock();
+        queues.before = queues.count();
     }
 
-    /// Remembers the sizes of the virtqueues that the driver has.
-    pub(super) fn remember_sizes(&self) {
-        let mut sizes = core::mem::take(&mut *self.sizes.lock());
-        sizes.clear();
-        self.with(|queues| {
-            for virtqueue in queues.virtqueues() {
-                // There is room: `reserve_sizes` was successful before they were put in place.
-                let _ = sizes.push_within_capacity(virtqueue.num());
-            }
-        });
-        *self.sizes.lock() = sizes;
-    }
-
-    /// The size of virtqueue `index` that [`Vqs::remember_sizes`] has seen.
-    pub(super) fn size(&self, index: usize) -> Option<u16> {
-        self.sizes.lock().get(index).copied()
-    }
-
-    /// Number of virtqueues that [`Vqs::remember_sizes`] has seen.
-    pub(super) fn sizes_count(&self) -> usize {
-        self.sizes.lock().len()
+    /// Number of virtqueues that the virtio driver had at [`Vqs::note_stop`].
+    pub(super) fn count_before(&self) -> usize {
+        self.place.lock().before
     }
 
     /// Waits until no handler runs any more.
     pub(super) fn synchronize(&self) {
-        self.with(Queues::synchronize);
+        self.place.lock().synchronize();
     }
 
     /// As [`Vqs::synchronize`]; handlers find no virtqueue from here on.
     pub(super) fn revoke(&self) {
-        if let Some(queues) = &mut *self.place.lock() {
-            queues.revoke();
-        }
+        self.place.lock().revoke();
     }
 
     /// Sets the affinity of the vector of virtqueue `index`, also if it is shared; INTx has none.
     pub(super) fn set_affinity(&self, index: usize, mask: Option<&Cpumask>) -> Result {
-        match &mut *self.place.lock() {
-            Some(queues) => queues.set_affinity(index, mask),
-            None => Err(EINVAL),
-        }
+        self.place.lock().set_affinity(index, mask)
     }
 
     /// The vector that virtqueue `index` has for itself.
     pub(super) fn vector(&self, index: usize) -> Option<Vector> {
-        self.with(|queues| queues.vector(index))?
+        self.place.lock().vector(index)
     }
 
-    /// Calls `f` with the virtqueues, if there are any.
-    pub(super) fn with<R>(&self, f: impl FnOnce(&Queues) -> R) -> Option<R> {
-        self.place.lock().as_ref().map(f)
+    /// Calls `f` with the virtqueues.
+    pub(super) fn with<R>(&self, f: impl FnOnce(&Queues) -> R) -> R {
+        f(&self.place.lock())
     }
 }

@@ -21,8 +21,9 @@ const BALLOON: u32 = 5;
 const SCSI: u32 = 8;
 const SOCKET: u32 = 19;
 
-/// `actual` in the configuration of a balloon: the number of pages that it holds.
-const BALLOON_ACTUAL: Range<usize> = 4..8;
+/// Where the configuration of a balloon has `actual`: the number of pages that it holds, in four
+/// bytes.
+const BALLOON_ACTUAL: usize = 4;
 
 /// Whether the `remove` of the virtio driver ends when the device is dead and its virtqueues are
 /// broken, so that the virtio device may be unregistered.
@@ -50,9 +51,8 @@ pub(super) fn freeze_waits(device_type: u32, vqs: &Vqs, config: &ConfigCache) ->
         // The event virtqueue always has buffers.
         SCSI => vqs.have_buffers(|name| name != "event"),
         BALLOON => {
-            config.has_cached(BALLOON_ACTUAL, |actual| {
-                actual.iter().any(|&byte| byte != 0)
-            }) || vqs.have_buffers(|name| matches!(name, "inflate" | "deflate" | "reporting_vq"))
+            config.has_cached::<4>(BALLOON_ACTUAL)
+                || vqs.have_buffers(|name| matches!(name, "inflate" | "deflate" | "reporting_vq"))
         }
         _ => false,
     }

@@ -32,7 +32,6 @@ use super::{
             Event, //
         },
         life::{
-            Cause,
             Driver,
             Life,
             LifeEvent, //
@@ -40,6 +39,7 @@ use super::{
         regs,
         status::Status, //
     },
+    counters::Count,
     device::LegacyDevice,
     life::LifeGuard,
     negotiate::{
@@ -62,7 +62,7 @@ use crate::{
 };
 
 /// After how many ms a device that was found dead is looked at again: one sample is no proof.
-const SECOND_LOOK_MS: u64 = 1000;
+const SECOND_LOOK_MS: u32 = 1000;
 
 /// The same when a sleep waits for it.
 const SECOND_LOOK_AT_STOP: Delta = Delta::from_millis(100);
@@ -166,7 +166,7 @@ fn await_reset(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
             reset.acknowledge(false).stop();
             dev.log.inform(Event::ResetComplete);
         }
-        Err(_) if clock::monotonic_ms().saturating_sub(since) < limit.into() => {
+        Err(_) if clock::monotonic_ms().wrapping_sub(since) < limit => {
             return NonZero::new(POLL_RESET_MS);
         }
         Err(status) => {
@@ -192,9 +192,9 @@ fn look(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
         Life::Working => false,
         Life::Suspect(since) => {
             // An interrupt or a read of the status may ask for a look at any time.
-            let early = SECOND_LOOK_MS.saturating_sub(now.saturating_sub(since));
+            let early = SECOND_LOOK_MS.saturating_sub(now.wrapping_sub(since));
             if early > 0 {
-                return NonZero::new(u32::try_from(early).unwrap_or(u32::MAX));
+                return NonZero::new(early);
             }
             true
         }
@@ -206,7 +206,7 @@ fn look(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
         }
         return None;
     }
-    dev.log.counters.checks.add_one();
+    dev.log.counters.add_one(Count::Checks);
     let (status, written) = (dev.read_status(), dev.state.status());
     match judge(status, written) {
         Ok(()) => {
@@ -229,7 +229,7 @@ fn look(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
         Err(_) if !is_suspect => {
             life.apply(LifeEvent::Alarm(now), &dev.log).ok()?;
             dev.log.record(Event::Alarm(status));
-            NonZero::new(u32::try_from(SECOND_LOOK_MS).unwrap_or(u32::MAX))
+            NonZero::new(SECOND_LOOK_MS)
         }
         Err(dead) => {
             report_dead(dev, dead);
@@ -348,11 +348,11 @@ fn take_away(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
     if !matches!(life, Life::Detached(_, None)) {
         return None;
     }
-    if let Some(cause) = life.frozen() {
+    if life.frozen().is_some() {
         // The lock is not waited for: a driver that is being removed may have it for ever.
         let restored = device
             .try_lock()
-            .is_some_and(|_guard| restore_frozen(dev, device, cause).is_ok());
+            .is_some_and(|_guard| restore_frozen(dev, device).is_ok());
         if !restored {
             return NonZero::new(AGAIN_MS);
         }
@@ -384,12 +384,12 @@ fn take_away(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
 /// # Errors
 ///
 /// That of the virtio driver.
-fn restore_frozen(dev: &LegacyDevice, device: &Device, cause: Cause) -> Result {
+fn restore_frozen(dev: &LegacyDevice, device: &Device) -> Result {
     dev.state.assume(legacy_features(dev, device).unwrap_or(0));
     let restored = if dev.vqs.count() > 0 {
         Ok(())
     } else {
-        restore_driver(device, cause)
+        dev.life.restore_driver()
     };
     if restored.is_ok() {
         dev.life.apply(LifeEvent::DriverRestored, &dev.log)?;
@@ -398,24 +398,16 @@ fn restore_frozen(dev: &LegacyDevice, device: &Device, cause: Cause) -> Result {
     restored
 }
 
-/// Has the virtio driver restore itself after a sleep or a reset.
-pub(super) fn restore_driver(device: &Device, cause: Cause) -> Result {
-    match cause {
-        Cause::Sleep => device.restore_driver(),
-        Cause::Reset => device.reset_done_driver(),
-    }
-}
-
 /// As [`restore_frozen`], if the virtio driver is frozen: a few times if need be, with a line if
 /// that fails. [`work`] tries again later.
 pub(super) fn restore_detached(dev: &LegacyDevice, device: &Device) -> Result {
-    let Some(cause) = dev.life.get().frozen() else {
+    if dev.life.get().frozen().is_none() {
         device.break_virtqueues();
         return Ok(());
-    };
+    }
     let mut result = Ok(());
     for _ in 0..TRIES {
-        result = restore_frozen(dev, device, cause);
+        result = restore_frozen(dev, device);
         if result.is_ok() {
             return Ok(());
         }
@@ -441,7 +433,10 @@ pub(super) fn prepare_removal(dev: &LegacyDevice, device: &Device) {
         device.break_virtqueues();
         let _guard = device.lock();
         if matches!(driver, Driver::Frozen(_)) && restore_detached(dev, device).is_err() {
-            dev_err!(dev.log.pci(), "virtio driver removed while it is frozen\n");
+            dev_err!(
+                dev.log.device(),
+                "virtio driver removed while it is frozen\n"
+            );
         }
     }
 }

@@ -27,11 +27,11 @@ use super::{
             NO_VECTOR, //
         }, //
     },
+    counters::Count,
     device::LegacyDevice,
     irqs::{
         self,
         irq_name,
-        IrqSetup,
         Plan, //
     },
     lint,
@@ -50,7 +50,6 @@ use super::{
 };
 use crate::abstractions::{
     irq::{
-        Affinity,
         Irq,
         Line,
         Vector, //
@@ -66,26 +65,26 @@ use crate::abstractions::{
 
 /// The policies that could not be used, with the reasons.
 #[derive(Default)]
-struct Refused([Option<(Policy, Error)>; Policy::BEST_FIRST.len() + 1]);
+struct Refused {
+    list: [Option<(Policy, Error)>; Policy::BEST_FIRST.len() + 1],
+    last: Option<Error>,
+}
 
 impl Refused {
     fn add(&mut self, policy: Policy, error: Error) {
-        if let Some(free) = self.0.iter_mut().find(|entry| entry.is_none()) {
+        self.last = Some(error);
+        if let Some(free) = self.list.iter_mut().find(|entry| entry.is_none()) {
             *free = Some((policy, error));
         }
-    }
-
-    fn last(&self) -> Option<Error> {
-        self.0.iter().flatten().last().map(|(_, error)| *error)
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .flatten()
-            .try_for_each(|(policy, error)| write!(f, "; not {policy}: error {}", error.to_errno()))
+        for (policy, error) in self.list.iter().flatten() {
+            write!(f, "; not {policy}: error {}", error.to_errno())?;
+        }
+        Ok(())
     }
 }
 
@@ -120,125 +119,128 @@ impl From<AllocError> for Failure {
 /// the device lacks a virtqueue or has it in use, `EINVAL` for a size that is not a power of two,
 /// `E2BIG` for a ring out of the device's reach, or the error of the last interrupt policy;
 /// `ENOMEM` also for a driver that is being restored.
-pub(super) fn find(
-    dev: &LegacyDevice,
-    device: &Device,
-    requested: &mut FindVqs<'_>,
-    affinity: Option<Affinity>,
-) -> Result {
+pub(super) fn find(dev: &LegacyDevice, requested: &mut FindVqs<'_>) -> Result {
     if dev.vqs.count() > 0 {
-        dev_err!(dev.log.pci(), "find_vqs called twice\n");
+        dev_err!(dev.log.device(), "find_vqs called twice\n");
         return Err(EBUSY);
     }
-    let shown = if dev.hw.is_reachable() {
-        match make_shown(dev, device, requested, affinity) {
-            Err(error) if dev.life.get().is_restoring() => {
-                dev.log.record(Event::NotRestored(Errno(error.to_errno())));
-                dev.state.add_failed(&dev.hw, &dev.log);
-                recovery::detach(dev, legacy_features(dev, device).unwrap_or(0))?;
-                None
-            }
-            result => Some(result?),
-        }
-    } else {
-        None
-    };
-    let queues = match shown {
-        Some(queues) => queues,
-        None => make_detached(dev, requested)?,
-    };
-    let reserved = dev.vqs.reserve_sizes(queues.virtqueues().count());
-    if let Err(error) = reserved.and_then(|()| requested.fulfil(queues.virtqueues())) {
-        forget_rings(dev);
-        if let (_, Some(irqs)) = queues.delete() {
-            irqs::free(&dev.hw, irqs);
-        }
-        return Err(error);
+    let mut queues = dev.vqs.take();
+    let made = make(dev, requested, &mut queues);
+    if made.is_err() {
+        undo(dev, &mut queues);
     }
     dev.vqs.put(queues);
-    Ok(())
+    made
 }
 
 /// Deletes all virtqueues, after the device has forgotten them.
 pub(super) fn delete(dev: &LegacyDevice) {
-    let queues = dev.vqs.take();
+    let mut queues = dev.vqs.take();
     forget_rings(dev);
-    let Some(queues) = queues else { return };
-    dev.log.record(Event::VirtqueuesDeleted);
-    let (room, irqs) = queues.delete();
-    dev.vqs.put_room(room);
+    if queues.count() > 0 {
+        dev.log.record(Event::VirtqueuesDeleted);
+    }
+    let irqs = queues.delete();
+    dev.vqs.put(queues);
     if let Some(irqs) = irqs {
         dev.irqs.put(&dev.hw, irqs);
     }
 }
 
-/// Makes virtqueues that are shown to the device.
-fn make_shown(
-    dev: &LegacyDevice,
-    device: &Device,
-    requested: &FindVqs<'_>,
-    affinity: Option<Affinity>,
-) -> Result<Queues> {
+/// Makes virtqueues, and gives them to the driver.
+fn make(dev: &LegacyDevice, requested: &mut FindVqs<'_>, queues: &mut Queues) -> Result {
+    let mut is_shown = dev.hw.is_reachable();
+    if is_shown {
+        match make_shown(dev, requested, queues) {
+            Err(error) if dev.life.get().is_restoring() => {
+                dev.log.record(Event::NotRestored(Errno(error.to_errno())));
+                dev.state.add_failed(&dev.hw, &dev.log);
+                let features = legacy_features(dev, requested.device()).unwrap_or(0);
+                recovery::detach(dev, features)?;
+                is_shown = false;
+            }
+            result => result?,
+        }
+    }
+    if !is_shown {
+        make_detached(dev, requested, queues)?;
+    }
+    queues.note_sizes()?;
+    requested.fulfil(queues.virtqueues())
+}
+
+/// Deletes virtqueues that the driver does not get, after the device has forgotten them.
+fn undo(dev: &LegacyDevice, queues: &mut Queues) {
+    forget_rings(dev);
+    if let Some(irqs) = queues.delete() {
+        irqs::free(&dev.hw, irqs);
+    }
+}
+
+/// Makes virtqueues that are shown to the device, or leaves everything as it was.
+fn make_shown(dev: &LegacyDevice, requested: &FindVqs<'_>, queues: &mut Queues) -> Result {
     let mut refused = Refused::default();
     // What worked before a sleep is tried first, without the better ones that did not.
     for policy in Policy::in_order(dev.irqs.policy()) {
         let negotiated = dev.state.negotiated().inspect_err(|_| {
             dev_err!(
-                dev.log.pci(),
+                dev.log.device(),
                 "find_vqs before DRIVER and accepted features\n"
             );
         })?;
-        match try_policy(dev, &negotiated, device, requested, affinity, policy) {
-            Ok(queues) => {
-                report_policy(dev, device, policy, &refused);
-                return Ok(queues);
+        let tried = try_policy(dev, &negotiated, requested, policy, queues);
+        if tried.is_err() {
+            undo(dev, queues);
+        }
+        match tried {
+            Ok(()) => {
+                report_policy(dev, requested.device(), policy, &refused);
+                return Ok(());
             }
             Err(Failure::Virtqueues(error)) => return Err(error),
             Err(Failure::Interrupts(error)) => {
-                dev.log.counters.policies_refused.add_one();
+                dev.log.counters.add_one(Count::PoliciesRefused);
                 let errno = Errno(error.to_errno());
                 dev.log.record(Event::PolicyRefused(policy, errno));
                 refused.add(policy, error);
             }
         }
     }
-    let error = refused.last().unwrap_or(ENODEV);
     dev_err!(
-        dev.log.pci(),
+        dev.log.device(),
         "{}: no interrupts{refused}\n",
-        device.name().to_str()?
+        requested.device().name_str()
     );
-    Err(error)
+    Err(refused.last.unwrap_or(ENODEV))
 }
 
 /// Makes virtqueues that the device never sees, of the sizes that they had before.
-fn make_detached(dev: &LegacyDevice, requested: &FindVqs<'_>) -> Result<Queues> {
-    let mut queues = KVec::new();
-    for (index, request) in requested.requests().enumerate() {
-        let num = dev.vqs.size(index).unwrap_or(1);
-        let virtqueue = Virtqueue::new(index.try_into()?, num, ring::ALIGN, &request, None)?;
-        queues.push(
-            Queue {
-                irq: None,
-                virtqueue: Arc::new(virtqueue, GFP_KERNEL)?,
-                vector: NO_VECTOR,
-            },
-            GFP_KERNEL,
-        )?;
+fn make_detached(dev: &LegacyDevice, requested: &FindVqs<'_>, queues: &mut Queues) -> Result {
+    let mut index = 0;
+    for request in requested.requests() {
+        let num = queues.size(index).unwrap_or(1);
+        let queue = Queue {
+            irq: None,
+            virtqueue: Virtqueue::new(index, num, ring::ALIGN, &request, None)?,
+            vector: NO_VECTOR,
+        };
+        queues.add(queue, false)?;
+        index = index.checked_add(1).ok_or(EINVAL)?;
     }
     dev.log.record(Event::VirtqueuesDetached);
-    Ok(Queues::new(queues, None))
+    Ok(())
 }
 
 /// Says which policy is used and why the better ones are not, unless it is that of before.
 fn report_policy(dev: &LegacyDevice, device: &Device, policy: Policy, refused: &Refused) {
     let before = dev.irqs.use_policy(policy);
-    if before != Some(policy) || refused.last().is_some() {
+    let is_new = before != Some(policy);
+    if is_new || refused.last.is_some() {
         dev.log.record(Event::PolicyUsed(policy));
     }
-    if before != Some(policy) {
-        let name = device.name().to_str().unwrap_or_default();
-        dev_info!(dev.log.pci(), "{name}: {policy}{refused}\n");
+    if is_new {
+        let name = device.name_str();
+        dev_info!(dev.log.device(), "{name}: {policy}{refused}\n");
     }
 }
 
@@ -266,96 +268,52 @@ fn forget_rings(dev: &LegacyDevice) {
     }
 }
 
-/// Makes the virtqueues with the interrupts of `policy`, or leaves everything as it was.
-///
-/// Outlined: the loop usually runs once.
-#[inline(never)]
+/// Makes the virtqueues with the interrupts of `policy`, and shows them to the device.
 fn try_policy(
     dev: &LegacyDevice,
     negotiated: &Negotiated,
-    device: &Device,
     requested: &FindVqs<'_>,
-    affinity: Option<Affinity>,
     policy: Policy,
-) -> Result<Queues, Failure> {
-    let callbacks = requested.requests().filter(Request::has_callback).count();
+    queues: &mut Queues,
+) -> Result<(), Failure> {
+    let device = requested.device();
+    let (count, callbacks) = requested.count();
+    let vectors = policy.vectors_needed(callbacks);
     let plan = Plan {
         policy,
-        vectors: policy
-            .vectors_needed(callbacks)
-            .ok_or(Failure::Interrupts(ENOSPC))?,
-        affinity: affinity.filter(|_| policy == Policy::PerQueue),
+        vectors: vectors.ok_or(Failure::Interrupts(ENOSPC))?,
+        affinity: requested.affinity().filter(|_| policy == Policy::PerQueue),
     };
     let irqs = dev.irqs.set_up(&dev.hw, &dev.log, device, &plan);
-    let mut irqs = irqs.map_err(Failure::Interrupts)?;
-    let mut queues = dev.vqs.take_room();
-    match add_virtqueues(
-        dev,
-        &mut queues,
-        &mut irqs,
-        negotiated,
-        device,
-        requested,
-        policy,
-    ) {
-        Ok(()) => Ok(Queues::new(queues, Some(irqs))),
-        Err(failure) => {
-            forget_rings(dev);
-            drop(queues);
-            irqs::free(&dev.hw, irqs);
-            Err(failure)
-        }
-    }
-}
+    queues.prepare(irqs.map_err(Failure::Interrupts)?, count)?;
 
-/// Makes the virtqueues and shows them to the device.
-fn add_virtqueues(
-    dev: &LegacyDevice,
-    queues: &mut KVec<Queue>,
-    irqs: &mut IrqSetup,
-    negotiated: &Negotiated,
-    device: &Device,
-    requested: &FindVqs<'_>,
-    policy: Policy,
-) -> Result<(), Failure> {
     let mut allocator = VectorAllocator::new(policy);
-    queues.reserve(requested.requests().count(), GFP_KERNEL)?;
-    for (index, request) in requested.requests().enumerate() {
-        let index = u16::try_from(index).map_err(|_| Failure::Virtqueues(EINVAL))?;
+    let mut index = 0;
+    for request in requested.requests() {
         let vector = allocator.allocate(request.has_callback());
         let virtqueue = make_virtqueue(dev, device, index, &request)?;
-
-        let own_vector = irqs
+        let own_vector = queues
             .vectors()
             .filter(|_| policy == Policy::PerQueue && vector != NO_VECTOR);
         let irq = match own_vector {
             Some(vectors) => {
-                let line = Line::Vector(Vector {
-                    vectors: vectors.clone(),
-                    number: vector,
-                });
-                let name = irq_name(device, request.name().unwrap_or_default())?;
+                let line = Line::Vector(Vector::new(vectors, vector));
+                let name = irq_name(device, request.name())?;
                 let irq = Irq::request(line, name, virtqueue.clone());
                 Some(irq.map_err(Failure::Interrupts)?)
             }
             None => None,
         };
-        if request.has_callback() {
-            if let Some(callbacks) = irqs.callbacks() {
-                callbacks.add(virtqueue.clone())?;
-            }
-        }
-        queues.push(
-            Queue {
-                irq,
-                virtqueue: virtqueue.clone(),
-                vector,
-            },
-            GFP_KERNEL,
-        )?;
+        let queue = Queue {
+            irq,
+            virtqueue: virtqueue.clone(),
+            vector,
+        };
+        queues.add(queue, request.has_callback())?;
         show_virtqueue(dev, negotiated, index, &virtqueue, vector)?;
+        index = index.checked_add(1).ok_or(Failure::Virtqueues(EINVAL))?;
     }
-    irqs.publish();
+    queues.publish();
     Ok(())
 }
 
@@ -366,28 +324,19 @@ fn make_virtqueue(
     index: u16,
     request: &Request<'_>,
 ) -> Result<Arc<Virtqueue>> {
-    let refuse = |error| refuse(dev, index, error);
     dev.hw.write(&regs::QUEUE_SEL, index);
     let num = dev.hw.read(&regs::QUEUE_NUM, 0);
-    ring::check_size(num).map_err(refuse)?;
-    ring::check_unused(dev.hw.read(&regs::QUEUE_PFN, 0)).map_err(refuse)?;
+    ring::check_size(num)
+        .and_then(|()| ring::check_unused(dev.hw.read(&regs::QUEUE_PFN, 0)))
+        .map_err(|error| refuse(dev, index, error))?;
 
-    let name = request
-        .name()
-        .and_then(|name| name.to_str().ok())
-        .unwrap_or_default();
-    let virtqueue = Virtqueue::new(
-        index,
-        num,
-        ring::ALIGN,
-        request,
-        Some(Doorbell {
-            bar: dev.hw.bar(),
-            offset: regs::QUEUE_NOTIFY.offset(),
-            is_announced: lint::is_on() || quirks::spins(device.device_type(), name),
-        }),
-    )?;
-    Ok(Arc::new(virtqueue, GFP_KERNEL)?)
+    let name = request.name().to_str().unwrap_or_default();
+    let doorbell = Doorbell {
+        bar: dev.hw.bar(),
+        offset: regs::QUEUE_NOTIFY.offset(),
+        is_announced: lint::is_on() || quirks::spins(device.device_type(), name),
+    };
+    Virtqueue::new(index, num, ring::ALIGN, request, Some(doorbell))
 }
 
 /// Reports that virtqueue `index` cannot be used.

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What the virtio core has a transport do: `struct virtio_config_ops`.
+//!
+//! Upstream: `rust/kernel/virtio/config.rs`. Shared memory, the modern features and the optional
+//! generation of the configuration would be added when a transport has them.
 
 use core::num::NonZero;
 
 use kernel::{
     bindings as kernel_bindings,
     cpumask::Cpumask,
-    error::from_result,
+    device::Core,
+    error::VTABLE_DEFAULT_ERROR,
     prelude::*,
     sync::Arc, //
 };
@@ -19,77 +23,123 @@ use super::{
     Virtqueue,
 };
 use crate::{
-    abstractions::irq::{
-        Affinity,
-        Vector, //
+    abstractions::{
+        irq::Vector,
+        pm::errno, //
     },
     bindings, //
 };
 
-/// `struct virtio_config_ops`, and what this module adds to it.
+/// `struct virtio_config_ops`.
 ///
-/// All but [`ConfigOps::announce`] are called in process context, for a device that is being or was
-/// registered.
-pub(crate) trait ConfigOps: Send + Sync + 'static {
-    /// Reads the device configuration from `offset` on. C: `get`.
-    fn read_config(&self, offset: usize, buffer: &mut [u8]);
+/// The methods are called in process context, for a device that is being or was registered.
+#[vtable]
+pub(crate) trait ConfigOps: Transport {
+    /// Reads the device configuration from `offset` on.
+    fn get(&self, offset: usize, buffer: &mut [u8]);
 
-    /// Writes the device configuration from `offset` on. C: `set`.
-    fn write_config(&self, device: &Device, offset: usize, buffer: &[u8]);
+    /// Writes the device configuration from `offset` on.
+    fn set(&self, device: &Device<Core<'_>>, offset: usize, buffer: &[u8]);
 
-    /// The deferred work of the device, for which [`Device::schedule_work`] and
+    /// Reads the device status.
+    fn get_status(&self, device: &Device) -> u8;
+
+    /// Writes the device status.
+    fn set_status(&self, device: &Device, status: u8);
+
+    /// Resets the device, and waits until no virtqueue callback runs any more.
+    fn reset(&self);
+
+    /// Makes the virtqueues that a driver wants, and shows them to the device.
+    ///
+    /// # Errors
+    ///
+    /// The driver gets no virtqueue.
+    fn find_vqs(&self, requested: &mut FindVqs<'_>) -> Result;
+
+    /// Deletes all virtqueues.
+    fn del_vqs(&self);
+
+    /// Waits until no virtqueue callback runs any more.
+    fn synchronize_cbs(&self) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The features that the device offers.
+    fn get_features(&self) -> u64;
+
+    /// Has the device accept [`Device::features`].
+    ///
+    /// # Errors
+    ///
+    /// The virtio driver is not probed.
+    fn finalize_features(&self, device: &Device) -> Result;
+
+    /// The name of the device on its bus.
+    fn bus_name(&self) -> &CStr {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Sets, or removes, the affinity of virtqueue `index`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no such virtqueue, or that of the interrupt core.
+    fn set_vq_affinity(&self, _index: usize, _mask: Option<&Cpumask>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The vector that virtqueue `index` has for itself, whose spread is its affinity.
+    fn get_vq_affinity(&self, _index: usize) -> Option<Vector> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// What a [`super::Registration`] calls beside [`ConfigOps`].
+pub(crate) trait Transport: Send + Sync + 'static {
+    /// The deferred work of the device, in process context, for which [`Device::schedule_work`] and
     /// [`Device::schedule_work_after`] ask. After how many ms it is to be called again.
     ///
     /// Its workqueue is not frozen when the system sleeps.
     fn work(&self, device: &Device) -> Option<NonZero<u32>>;
 
     /// Virtqueue `index`, named `queue`, is about to notify the device, in any context; only called
-    /// for those with
-    /// [`super::Doorbell::is_announced`]. If `false`, the device is not notified and the virtqueue
-    /// is broken.
-    fn announce(&self, device: &Device, queue: &str, index: u32) -> bool;
-
-    /// Reads the device status. C: `get_status`.
-    fn status(&self, device: &Device) -> u8;
-
-    /// Writes the device status. C: `set_status`.
-    fn set_status(&self, device: &Device, status: u8);
-
-    /// Resets the device, and waits until no virtqueue callback runs any more. C: `reset`.
-    fn reset(&self);
-
-    /// Makes the virtqueues that a driver wants, and shows them to the device. C: `find_vqs`.
-    fn find_virtqueues(
-        &self,
-        device: &Device,
-        requested: &mut FindVqs<'_>,
-        affinity: Option<Affinity>,
-    ) -> Result;
-
-    /// Deletes all virtqueues. C: `del_vqs`.
-    fn delete_virtqueues(&self);
-
-    /// Waits until no virtqueue callback runs any more. C: `synchronize_cbs`.
-    fn synchronize_callbacks(&self);
-
-    /// The features that the device offers. C: `get_features`.
-    fn features(&self) -> u64;
-
-    /// Has the device accept [`Device::features`]. C: `finalize_features`.
-    fn finalize_features(&self, device: &Device) -> Result;
-
-    /// The name of the device on its bus. C: `bus_name`.
-    fn bus_name(&self) -> &CStr;
-
-    /// Sets, or removes, the affinity of virtqueue `index`. C: `set_vq_affinity`.
-    fn set_affinity(&self, index: usize, mask: Option<&Cpumask>) -> Result;
-
-    /// The vector that virtqueue `index` has for itself. C: `get_vq_affinity`.
-    fn vector(&self, index: usize) -> Option<Vector>;
+    /// for those with [`super::Doorbell::is_announced`]. If `false`, the device is not notified and
+    /// the virtqueue is broken.
+    fn announce(&self, device: &Device<Core<'_>>, queue: &str, index: u32) -> bool;
 }
 
 /// The virtio core's view of a [`ConfigOps`].
 pub(super) struct Ops<T: ConfigOps>(T);
+
+/// Chooses a callback if the transport has the method.
+macro_rules! optional {
+    ($has:ident, $callback:ident) => {
+        if T::$has {
+            Some(Self::$callback)
+        } else {
+            None
+        }
+    };
+}
+
+/// Defines trampolines for methods of [`ConfigOps`] that take a device and integers.
+macro_rules! callbacks {
+    ($($callback:ident($transport:ident, $device:ident $(, $arg:ident: $ty:ty)*) $(-> $ret:ty)?
+        $body:block)*) => {$(
+        /// # Safety
+        ///
+        /// Only for use in [`Ops::VTABLE`].
+        unsafe extern "C" fn $callback(
+            vdev: *mut bindings::virtio_device $(, $arg: $ty)*
+        ) $(-> $ret)? {
+            // SAFETY: The virtio core gives the device.
+            let ($transport, $device) = unsafe { (Self::transport(vdev), Device::from_raw(vdev)) };
+            let _: &Device = $device;
+            $body
+        }
+    )*};
+}
 
 impl<T: ConfigOps> Ops<T> {
     pub(super) const VTABLE: bindings::virtio_config_ops = bindings::virtio_config_ops {
@@ -100,14 +150,44 @@ impl<T: ConfigOps> Ops<T> {
         reset: Some(Self::reset_callback),
         find_vqs: Some(Self::find_vqs_callback),
         del_vqs: Some(Self::del_vqs_callback),
-        synchronize_cbs: Some(Self::synchronize_cbs_callback),
+        synchronize_cbs: optional!(HAS_SYNCHRONIZE_CBS, synchronize_cbs_callback),
         get_features: Some(Self::get_features_callback),
         finalize_features: Some(Self::finalize_features_callback),
-        bus_name: Some(Self::bus_name_callback),
-        set_vq_affinity: Some(Self::set_vq_affinity_callback),
-        get_vq_affinity: Some(Self::get_vq_affinity_callback),
+        bus_name: optional!(HAS_BUS_NAME, bus_name_callback),
+        set_vq_affinity: optional!(HAS_SET_VQ_AFFINITY, set_vq_affinity_callback),
+        get_vq_affinity: optional!(HAS_GET_VQ_AFFINITY, get_vq_affinity_callback),
         ..pin_init::zeroed()
     };
+
+    callbacks! {
+        get_status_callback(transport, device) -> u8 { transport.get_status(device) }
+
+        set_status_callback(transport, device, status: u8) {
+            transport.set_status(device, status)
+        }
+
+        reset_callback(transport, _device) { transport.reset() }
+
+        synchronize_cbs_callback(transport, _device) { transport.synchronize_cbs() }
+
+        get_features_callback(transport, _device) -> u64 { transport.get_features() }
+
+        finalize_features_callback(transport, device) -> c_int {
+            errno(transport.finalize_features(device))
+        }
+
+        bus_name_callback(transport, _device) -> *const c_char {
+            transport.bus_name().as_char_ptr()
+        }
+
+        get_vq_affinity_callback(transport, _device, index: c_int)
+            -> *const kernel_bindings::cpumask
+        {
+            let vector = usize::try_from(index).ok();
+            let vector = vector.and_then(|index| transport.get_vq_affinity(index));
+            vector.map_or(core::ptr::null(), |vector| vector.spread())
+        }
+    }
 
     /// The transport of `vdev`.
     ///
@@ -154,7 +234,7 @@ impl<T: ConfigOps> Ops<T> {
                 core::slice::from_raw_parts_mut(buf.cast::<u8>(), len),
             )
         };
-        transport.read_config(offset, buffer);
+        transport.get(offset, buffer);
     }
 
     /// # Safety
@@ -179,33 +259,7 @@ impl<T: ConfigOps> Ops<T> {
                 core::slice::from_raw_parts(buf.cast::<u8>(), len),
             )
         };
-        transport.write_config(device, offset, buffer);
-    }
-
-    /// # Safety
-    ///
-    /// Only for use in [`Self::VTABLE`].
-    unsafe extern "C" fn get_status_callback(vdev: *mut bindings::virtio_device) -> u8 {
-        // SAFETY: The virtio core gives the device.
-        let (transport, device) = unsafe { (Self::transport(vdev), Device::from_raw(vdev)) };
-        transport.status(device)
-    }
-
-    /// # Safety
-    ///
-    /// Only for use in [`Self::VTABLE`].
-    unsafe extern "C" fn set_status_callback(vdev: *mut bindings::virtio_device, status: u8) {
-        // SAFETY: The virtio core gives the device.
-        let (transport, device) = unsafe { (Self::transport(vdev), Device::from_raw(vdev)) };
-        transport.set_status(device, status);
-    }
-
-    /// # Safety
-    ///
-    /// Only for use in [`Self::VTABLE`].
-    unsafe extern "C" fn reset_callback(vdev: *mut bindings::virtio_device) {
-        // SAFETY: The virtio core gives the device.
-        unsafe { Self::transport(vdev) }.reset();
+        transport.set(device, offset, buffer);
     }
 
     /// # Safety
@@ -221,67 +275,27 @@ impl<T: ConfigOps> Ops<T> {
         // SAFETY: The virtio core gives the device, `nvqs` requests and room for as many answers,
         // and a descriptor or null. It does not have virtqueues found or deleted at the same time.
         // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
-        let (transport, device, mut requested, affinity) = unsafe {
-            let device = Device::from_raw(vdev);
-            let vqs_of = Self::vqs(vdev);
+        let (transport, mut requested) = unsafe {
+            let (device, vqs_of) = (Device::from_raw(vdev), Self::vqs(vdev));
+            let nvqs = nvqs as usize;
             (
                 Self::transport(vdev),
-                device,
-                FindVqs::from_raw::<T>(device, nvqs as usize, vqs, vqs_info, vqs_of),
-                Affinity::from_raw(desc),
+                FindVqs::from_raw::<T>(device, nvqs, vqs, vqs_info, desc, vqs_of),
             )
         };
-        from_result(|| {
-            transport.find_virtqueues(device, &mut requested, affinity)?;
-            Ok(0)
-        })
+        errno(transport.find_vqs(&mut requested))
     }
 
     /// # Safety
     ///
     /// Only for use in [`Self::VTABLE`].
     unsafe extern "C" fn del_vqs_callback(vdev: *mut bindings::virtio_device) {
-        // SAFETY: The virtio core gives the device.
-        unsafe { Self::transport(vdev) }.delete_virtqueues();
-        // SAFETY: As above, and it does not have virtqueues found or deleted at the same time. It
-        // holds a reference to the device, so that those of the virtqueues are not the last ones.
-        unsafe { Self::vqs(vdev) }.clear();
-    }
-
-    /// # Safety
-    ///
-    /// Only for use in [`Self::VTABLE`].
-    unsafe extern "C" fn synchronize_cbs_callback(vdev: *mut bindings::virtio_device) {
-        // SAFETY: The virtio core gives the device.
-        unsafe { Self::transport(vdev) }.synchronize_callbacks();
-    }
-
-    /// # Safety
-    ///
-    /// Only for use in [`Self::VTABLE`].
-    unsafe extern "C" fn get_features_callback(vdev: *mut bindings::virtio_device) -> u64 {
-        // SAFETY: The virtio core gives the device.
-        unsafe { Self::transport(vdev) }.features()
-    }
-
-    /// # Safety
-    ///
-    /// Only for use in [`Self::VTABLE`].
-    unsafe extern "C" fn finalize_features_callback(vdev: *mut bindings::virtio_device) -> c_int {
-        // SAFETY: The virtio core gives the device.
-        let (transport, device) = unsafe { (Self::transport(vdev), Device::from_raw(vdev)) };
-        from_result(|| {
-            transport.finalize_features(device)?;
-            Ok(0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// Only for use in [`Self::VTABLE`].
-    unsafe extern "C" fn bus_name_callback(vdev: *mut bindings::virtio_device) -> *const c_char {
-        // SAFETY: The virtio core gives the device.
-        unsafe { Self::transport(vdev) }.bus_name().as_char_ptr()
+        // SAFETY: The virtio core gives the device, and does not have virtqueues found or deleted
+        // at the same time. It holds a reference to the device, so that those of the virtqueues are
+        // not the last ones.
+        let (transport, vqs) = unsafe { (Self::transport(vdev), Self::vqs(vdev)) };
+        transport.del_vqs();
+        vqs.clear();
     }
 
     /// # Safety
@@ -301,28 +315,10 @@ impl<T: ConfigOps> Ops<T> {
                 mask.cast::<Cpumask>().as_ref(),
             )
         };
-        from_result(|| {
-            if !has_callback {
-                return Err(EINVAL);
-            }
-            // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
-            transport.set_affinity(index as usize, mask)?;
-            Ok(0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// Only for use in [`Self::VTABLE`].
-    unsafe extern "C" fn get_vq_affinity_callback(
-        vdev: *mut bindings::virtio_device,
-        index: c_int,
-    ) -> *const kernel_bindings::cpumask {
-        // SAFETY: The virtio core gives the device.
-        let transport = unsafe { Self::transport(vdev) };
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| transport.vector(index))
-            .map_or(core::ptr::null(), |vector| vector.spread())
+        if !has_callback {
+            return EINVAL.to_errno();
+        }
+        // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
+        errno(transport.set_vq_affinity(index as usize, mask))
     }
 }

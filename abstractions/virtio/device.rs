@@ -1,28 +1,59 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The virtio device.
+//! The virtio device, as its transport sees it, and the virtio driver that is bound to it.
+//!
+//! Upstream: `rust/kernel/virtio/device.rs`, with the device of the virtio bindings that drivers
+//! use. `virtio_config_core_enable()` would be exported.
 
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ops::Deref,
+    ptr::NonNull, //
+};
 
 use kernel::{
     bindings as kernel_bindings,
     container_of,
-    device,
+    device::{
+        self,
+        Core,
+        DeviceContext,
+        Normal, //
+    },
     error::to_result,
     prelude::*,
-    sync::aref::AlwaysRefCounted,
+    sync::{
+        aref::{
+            ARef,
+            AlwaysRefCounted, //
+        },
+        lock::{
+            mutex::MutexBackend,
+            Guard, //
+        },
+        Mutex, //
+    },
     types::Opaque, //
 };
 
 use crate::{
-    abstractions::compat::{
-        not_supported,
-        with_lock_irq, //
+    abstractions::{
+        compat::{
+            irqreturn,
+            not_supported,
+            SpinLockIrq, //
+        },
+        irq,
+        pm, //
     },
     bindings, //
 };
 
 /// A `struct virtio_device`.
+///
+/// A `Device<Core>` is one to which no virtio driver is bound and from which none is unbound: the
+/// virtio core calls for the driver, the lock of the device is held ([`Device::lock`]), or the
+/// system sleeps ([`Device::during`]).
 ///
 /// # Invariants
 ///
@@ -31,21 +62,10 @@ use crate::{
 ///
 /// [`Registration`]: super::Registration
 #[repr(transparent)]
-pub(crate) struct Device(Opaque<bindings::virtio_device>);
-
-/// The lock of a [`Device`], which is unlocked when this is dropped.
-///
-/// # Invariants
-///
-/// The mutex of the device is locked, by this.
-pub(crate) struct DeviceGuard<'a>(&'a Device);
-
-impl Drop for DeviceGuard<'_> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant.
-        unsafe { kernel_bindings::mutex_unlock(self.0.mutex()) };
-    }
-}
+pub(crate) struct Device<Ctx: DeviceContext = Normal>(
+    Opaque<bindings::virtio_device>,
+    PhantomData<Ctx>,
+);
 
 // SAFETY: The virtio core lets the device be used and released by any thread.
 unsafe impl Send for Device {}
@@ -57,8 +77,8 @@ unsafe impl Sync for Device {}
 // SAFETY: The embedded `struct device` counts references to the whole.
 unsafe impl AlwaysRefCounted for Device {
     fn inc_ref(&self) {
-        // SAFETY: By the type invariant, the count is not 0.
-        unsafe { kernel_bindings::get_device(self.as_raw_dev()) };
+        let device: &device::Device = self.as_ref();
+        device.inc_ref();
     }
 
     unsafe fn dec_ref(this: NonNull<Self>) {
@@ -67,20 +87,70 @@ unsafe impl AlwaysRefCounted for Device {
     }
 }
 
-impl AsRef<device::Device> for Device {
+impl<Ctx: DeviceContext> AsRef<device::Device> for Device<Ctx> {
     fn as_ref(&self) -> &device::Device {
         // SAFETY: By the type invariant, the device is valid for as long as `self` is.
         unsafe { device::Device::from_raw(self.as_raw_dev()) }
     }
 }
 
-impl Device {
-    /// Makes a reference of a pointer.
-    ///
+impl Deref for Device<Core<'_>> {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        // SAFETY: Both are transparent wrappers of the same device, with the same invariant.
+        unsafe { Device::from_raw(self.as_raw()) }
+    }
+}
+
+// SAFETY: The cookie is the device, which stays valid for as long as the reference is held.
+unsafe impl irq::Target for ARef<Device> {
+    const HANDLER: irq::HandlerFn = config_changed_callback;
+
+    fn cookie(&self) -> *mut c_void {
+        self.as_raw().cast()
+    }
+}
+
+/// Handles the interrupt for changes of the configuration. C: `vp_config_changed()`.
+///
+/// # Safety
+///
+/// Only for use as [`irq::Target::HANDLER`] of `ARef<Device>`.
+unsafe extern "C" fn config_changed_callback(
+    _irq: c_int,
+    cookie: *mut c_void,
+) -> kernel_bindings::irqreturn_t {
+    // SAFETY: By the safety requirements, `cookie` is a virtio device that is kept alive.
+    unsafe { bindings::virtio_config_changed(cookie.cast()) };
+    irqreturn(irq::IrqReturn::Handled)
+}
+
+/// Reads a field of the `struct virtio_device` of a [`Device`].
+macro_rules! field {
+    ($device:expr, $($field:ident).+) => {
+        // SAFETY: By the type invariant, the device is valid. The field is an integer, or a pointer
+        // that is not used here; what it is about says when it changes.
+        unsafe { (*$device.as_raw()).$($field).+ }
+    };
+}
+
+/// Calls a function of the virtio core on a [`Device`].
+macro_rules! call {
+    ($device:expr, $function:path) => {
+        // SAFETY: By the type invariant, the device is valid. The function takes any device that
+        // was registered, and has no other requirement.
+        unsafe { $function($device.as_raw()) }
+    };
+}
+
+pub(super) use call;
+
+impl<Ctx: DeviceContext> Device<Ctx> {
     /// # Safety
     ///
     /// `raw` must be a virtio device that a [`super::Registration`] has registered, with a
-    /// reference that is held for `'a`.
+    /// reference that is held for `'a`, during which it is as `Ctx` says.
     pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::virtio_device) -> &'a Self {
         // SAFETY: By the safety requirements.
         // CAST: `Self` is a transparent wrapper.
@@ -92,165 +162,254 @@ impl Device {
     }
 
     pub(super) fn as_raw_dev(&self) -> *mut kernel_bindings::device {
-        // SAFETY: By the type invariant, this computes an address inside of a device.
-        unsafe { &raw mut (*self.as_raw()).dev }
+        let offset = core::mem::offset_of!(bindings::virtio_device, dev);
+        self.as_raw().wrapping_byte_add(offset).cast()
     }
+}
 
-    /// Locks the device, so that no virtio driver is bound or unbound. May sleep.
+impl Device {
+    /// Locks the device, so that no virtio driver is bound or unbound. May sleep. C:
+    /// `device_lock()`.
     pub(crate) fn lock(&self) -> DeviceGuard<'_> {
-        // SAFETY: By the type invariant, the device and its mutex are initialised. The driver core
-        // holds the mutex while it binds and unbinds.
-        unsafe { kernel_bindings::mutex_lock(self.mutex()) };
-        // INVARIANT: The mutex was locked above.
-        DeviceGuard(self)
-    }
-
-    /// As [`Device::lock`], but `None` if something else has the lock.
-    pub(crate) fn try_lock(&self) -> Option<DeviceGuard<'_>> {
-        // SAFETY: As in `lock`.
-        let locked = unsafe { kernel_bindings::mutex_trylock(self.mutex()) } != 0;
-        // INVARIANT: The mutex was locked above.
-        locked.then(|| DeviceGuard(self))
-    }
-
-    fn mutex(&self) -> *mut kernel_bindings::mutex {
-        // SAFETY: By the type invariant, this computes an address inside of a device.
-        unsafe { &raw mut (*self.as_raw_dev()).mutex }
-    }
-
-    /// The virtio driver that is bound, if any.
-    ///
-    /// The driver stays for as long as the result is used: binding and unbinding are excluded
-    /// while the virtio core calls the transport for it, while user space is frozen, and while
-    /// there is a [`DeviceGuard`].
-    fn driver(&self) -> Option<&bindings::virtio_driver> {
-        // SAFETY: By the type invariant, the device is valid.
-        let driver = unsafe { (*self.as_raw_dev()).driver };
-        if driver.is_null() {
-            return None;
+        // INVARIANT: The lock is that of the device.
+        DeviceGuard {
+            device: self,
+            _guard: self.mutex().lock(),
         }
-        // SAFETY: The drivers of virtio devices are embedded in a `struct virtio_driver`, and stay
-        // for as long as said above.
-        unsafe { container_of!(driver, bindings::virtio_driver, driver).as_ref() }
     }
 
-    /// Whether the virtio driver that is bound, if any, can be frozen.
-    pub(crate) fn can_freeze(&self) -> bool {
-        self.driver().is_none_or(|driver| driver.freeze.is_some())
+    /// As [`Device::lock`], but `None` if something else has the lock. C: `device_trylock()`.
+    pub(crate) fn try_lock(&self) -> Option<DeviceGuard<'_>> {
+        // INVARIANT: As above.
+        Some(DeviceGuard {
+            device: self,
+            _guard: self.mutex().try_lock()?,
+        })
     }
 
-    /// Whether a virtio driver is bound.
-    pub(crate) fn has_driver(&self) -> bool {
-        self.driver().is_some()
+    /// The lock that the driver core holds while it binds and unbinds drivers.
+    fn mutex(&self) -> &Mutex<()> {
+        // SAFETY: By the type invariant, the device and its mutex are initialised.
+        unsafe { Mutex::from_raw(&raw mut (*self.as_raw_dev()).mutex) }
     }
 
-    /// The name of the virtio driver that is bound, such as `virtio_blk`.
-    fn driver_name(&self) -> Option<&CStr> {
-        let name = self.driver()?.driver.name;
-        // SAFETY: The names of drivers are valid strings for as long as the driver is registered.
-        (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
-    }
-
-    /// The name of the virtio driver, or `absent`.
-    pub(crate) fn driver_name_or<'a>(&'a self, absent: &'a str) -> &'a str {
-        let name = self.driver_name().and_then(|name| name.to_str().ok());
-        name.unwrap_or(absent)
+    /// The device while the system sleeps.
+    pub(crate) fn during<'a>(&'a self, _sleep: &'a pm::Sleep) -> &'a Device<Core<'a>> {
+        // SAFETY: By the type invariant of `Sleep`, no driver is bound or unbound.
+        unsafe { Device::from_raw(self.as_raw()) }
     }
 
     /// The name of the device, such as `virtio0`.
     pub(crate) fn name(&self) -> &CStr {
-        // SAFETY: By the type invariant, the device is valid and has got its name.
-        unsafe { CStr::from_char_ptr(kernel_bindings::dev_name(self.as_raw_dev())) }
+        let device: &device::Device = self.as_ref();
+        device.name()
+    }
+
+    /// As [`Device::name`], for messages.
+    pub(crate) fn name_str(&self) -> &str {
+        self.name().to_str().unwrap_or_default()
     }
 
     /// The virtio device type.
     pub(crate) fn device_type(&self) -> u32 {
-        // SAFETY: By the type invariant, the device is valid, and its id does not change.
-        unsafe { (*self.as_raw()).id.device }
+        field!(self, id.device)
     }
 
     /// The features that the virtio driver and the device have in common.
     pub(crate) fn features(&self) -> u64 {
-        // SAFETY: By the type invariant, the device is valid; all views of the union are integers.
-        unsafe { (*self.as_raw()).__bindgen_anon_1.features }
+        field!(self, __bindgen_anon_1.features)
     }
 
-    /// Removes the transport features that the virtqueues of the virtio core do not support.
+    /// Removes the transport features that the virtqueues of the virtio core do not support. C:
+    /// `vring_transport_features()`.
     pub(crate) fn accept_ring_features(&self) {
-        // SAFETY: By the type invariant, the device is valid.
-        unsafe { bindings::vring_transport_features(self.as_raw()) };
+        call!(self, bindings::vring_transport_features);
     }
 
     /// Tells the virtio driver, now or when it wants to know, that the configuration has changed.
+    /// In any context. C: `virtio_config_changed()`.
+    #[inline(always)]
     pub(crate) fn config_changed(&self) {
-        // SAFETY: By the type invariant, the device is valid.
-        unsafe { bindings::virtio_config_changed(self.as_raw()) };
+        call!(self, bindings::virtio_config_changed);
     }
 
-    /// Marks all virtqueues broken, so that virtio drivers stop to wait for the device.
+    /// Marks all virtqueues broken, so that virtio drivers stop to wait for the device. In any
+    /// context. C: `virtio_break_device()`.
     pub(crate) fn break_virtqueues(&self) {
-        // SAFETY: By the type invariant, the device is valid.
-        unsafe { bindings::virtio_break_device(self.as_raw()) };
+        call!(self, bindings::virtio_break_device);
     }
 
     /// Whether FAILED was set when the device was frozen or prepared for a reset.
     pub(crate) fn failed_before(&self) -> bool {
-        // SAFETY: By the type invariant, the device is valid.
-        unsafe { (*self.as_raw()).failed }
-    }
-
-    /// Freezes the virtio driver and holds back changes of the configuration.
-    pub(crate) fn freeze(&self) -> Result {
-        // SAFETY: By the type invariant, the device is valid.
-        to_result(unsafe { bindings::virtio_device_freeze(self.as_raw()) })
-    }
-
-    /// Calls the virtio driver's `restore`, if it has one.
-    pub(crate) fn restore_driver(&self) -> Result {
-        let restore = self.driver().and_then(|driver| driver.restore);
-        restore.map_or(Ok(()), |restore| {
-            // SAFETY: By the type invariant, the device is valid.
-            to_result(unsafe { restore(self.as_raw()) })
-        })
-    }
-
-    /// Calls the virtio driver's `reset_prepare` and holds back changes of the configuration.
-    ///
-    /// # Errors
-    ///
-    /// `EOPNOTSUPP` if the virtio driver does not support resets.
-    pub(crate) fn prepare_reset(&self) -> Result {
-        // SAFETY: By the type invariant, the device is valid.
-        to_result(unsafe { bindings::virtio_device_reset_prepare(self.as_raw()) })
-    }
-
-    /// Calls the virtio driver's `reset_done`.
-    ///
-    /// # Errors
-    ///
-    /// `EOPNOTSUPP` if the virtio driver does not support resets.
-    pub(crate) fn reset_done_driver(&self) -> Result {
-        let reset_done = self.driver().and_then(|driver| driver.reset_done);
-        reset_done.map_or(Err(not_supported()), |reset_done| {
-            // SAFETY: By the type invariant, the device is valid.
-            to_result(unsafe { reset_done(self.as_raw()) })
-        })
+        field!(self, failed)
     }
 
     /// Delivers changes of the configuration again; whether one was held back, for which
-    /// [`Device::config_changed`] is to be called.
-    ///
-    /// C: `virtio_config_core_enable()`, which is not exported.
+    /// [`Device::config_changed`] is to be called. C: `virtio_config_core_enable()`, which is not
+    /// exported.
     pub(crate) fn deliver_config_changes(&self) -> bool {
         let raw = self.as_raw();
         // SAFETY: By the type invariant, the device and its lock are initialised. Interrupt
         // handlers take the lock too, so it is taken with interrupts disabled. It protects both
         // fields.
         unsafe {
-            with_lock_irq(&raw mut (*raw).config_lock, || {
-                (*raw).config_core_enabled = true;
-                (*raw).config_change_pending
-            })
+            let _guard = SpinLockIrq::from_raw(&raw mut (*raw).config_lock).lock();
+            (*raw).config_core_enabled = true;
+            (*raw).config_change_pending
         }
+    }
+}
+
+/// The lock of a [`Device`], which is unlocked when this is dropped.
+///
+/// # Invariants
+///
+/// The lock of `device` is held.
+pub(crate) struct DeviceGuard<'a> {
+    device: &'a Device,
+    _guard: Guard<'a, (), MutexBackend>,
+}
+
+impl<'a> Deref for DeviceGuard<'a> {
+    type Target = Device<Core<'a>>;
+
+    fn deref(&self) -> &Device<Core<'a>> {
+        // SAFETY: By the type invariant, no driver is bound or unbound.
+        unsafe { Device::from_raw(self.device.as_raw()) }
+    }
+}
+
+/// A virtio driver that is bound to a [`Device`], and stays so.
+///
+/// # Invariants
+///
+/// The driver is bound for `'a`.
+pub(crate) struct BoundDriver<'a>(&'a bindings::virtio_driver);
+
+/// Which callback of a virtio driver is due.
+#[derive(Clone, Copy)]
+enum Due {
+    /// `restore`, after `freeze`.
+    Restore,
+    /// `reset_done`, after `reset_prepare`.
+    ResetDone,
+}
+
+/// A virtio driver that was frozen or prepared for a reset, and is to be restored.
+///
+/// # Examples
+///
+/// ```ignore
+/// let frozen = device.lock().prepare_reset()?;
+/// // … the PCI core resets the device …
+/// frozen.restore().map_err(|(error, _frozen)| error)?;
+/// ```
+#[must_use = "a frozen driver must be restored before it is frozen again or removed"]
+pub(crate) struct Frozen {
+    device: ARef<Device>,
+    /// The address of the driver.
+    driver: usize,
+    due: Due,
+}
+
+impl<'a> Device<Core<'a>> {
+    /// The virtio driver that is bound, if any.
+    pub(crate) fn driver(&self) -> Option<BoundDriver<'_>> {
+        let driver = self.raw_driver()?;
+        // INVARIANT: By the context, the driver stays.
+        // SAFETY: As above.
+        Some(BoundDriver(unsafe { driver.as_ref() }))
+    }
+
+    /// Freezes the virtio driver, if one is bound, and holds back changes of the configuration. C:
+    /// `virtio_device_freeze()`.
+    ///
+    /// # Errors
+    ///
+    /// That of the virtio driver.
+    pub(crate) fn freeze(&self) -> Result<Option<Frozen>> {
+        to_result(call!(self, bindings::virtio_device_freeze))?;
+        Ok(self.frozen(Due::Restore))
+    }
+
+    /// Calls the virtio driver's `reset_prepare` and holds back changes of the configuration. C:
+    /// `virtio_device_reset_prepare()`.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` if there is no virtio driver, or it does not support resets.
+    pub(crate) fn prepare_reset(&self) -> Result<Frozen> {
+        to_result(call!(self, bindings::virtio_device_reset_prepare))?;
+        self.frozen(Due::ResetDone).ok_or_else(not_supported)
+    }
+
+    fn frozen(&self, due: Due) -> Option<Frozen> {
+        let device: &Device = self;
+        Some(Frozen {
+            device: device.into(),
+            driver: self.raw_driver()?.addr().get(),
+            due,
+        })
+    }
+}
+
+impl Device {
+    /// The virtio driver that is bound at the moment, if any.
+    fn raw_driver(&self) -> Option<NonNull<bindings::virtio_driver>> {
+        let driver = NonNull::new(field!(self, dev.driver))?;
+        // SAFETY: The drivers of virtio devices are embedded in a `struct virtio_driver`.
+        NonNull::new(unsafe { container_of!(driver.as_ptr(), bindings::virtio_driver, driver) })
+    }
+}
+
+impl BoundDriver<'_> {
+    /// Whether the driver can be frozen.
+    pub(crate) fn can_freeze(&self) -> bool {
+        self.0.freeze.is_some()
+    }
+
+    /// The name of the driver, such as `virtio_blk`; `?` if it is no text.
+    pub(crate) fn name(&self) -> &str {
+        // SAFETY: The names of drivers are valid strings for as long as the driver is registered.
+        let name = unsafe { CStr::from_char_ptr(self.0.driver.name) };
+        name.to_str().unwrap_or("?")
+    }
+}
+
+impl Frozen {
+    /// Whether the driver is still bound.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.bound().is_some()
+    }
+
+    fn bound(&self) -> Option<NonNull<bindings::virtio_driver>> {
+        let driver = self.device.raw_driver();
+        driver.filter(|driver| driver.addr().get() == self.driver)
+    }
+
+    /// Calls the virtio driver's `restore` or `reset_done`, if it is still bound and has one. C:
+    /// `virtio_device_restore()`, `virtio_device_reset_done()`.
+    ///
+    /// # Errors
+    ///
+    /// That of the virtio driver, which is still to be restored; `EOPNOTSUPP` if it has no
+    /// `reset_done`.
+    pub(crate) fn restore(self) -> Result<(), (Error, Self)> {
+        let Some(driver) = self.bound() else {
+            return Ok(());
+        };
+        // SAFETY: The driver is bound. What is due to it may be called while it is being removed,
+        // as by the C functions: it waits for that, or has ended what is restored.
+        let (restore, reset_done) =
+            unsafe { (driver.as_ref().restore, driver.as_ref().reset_done) };
+        let callback = match (self.due, reset_done) {
+            (Due::Restore, _) => restore,
+            (Due::ResetDone, None) => return Err((not_supported(), self)),
+            (Due::ResetDone, reset_done) => reset_done,
+        };
+        let Some(callback) = callback else {
+            return Ok(());
+        };
+        to_result(call!(self.device, callback)).map_err(|error| (error, self))
     }
 }

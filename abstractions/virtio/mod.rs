@@ -2,8 +2,8 @@
 
 //! Virtio transports: what the virtio core calls, and what it is called for.
 //!
-//! - [`Device`]: a `struct virtio_device`.
-//! - [`ConfigOps`]: `struct virtio_config_ops` as a trait.
+//! - [`Device`]: a `struct virtio_device`; [`Frozen`]: its virtio driver, until it is restored.
+//! - [`ConfigOps`]: `struct virtio_config_ops` as a trait; [`Transport`]: what is called beside it.
 //! - [`Registration`]: owns a device that is registered with the virtio core.
 //! - [`Devices`]: keeps the module until all of them are released.
 //! - [`Virtqueue`]: a `struct virtqueue` with its ring.
@@ -16,10 +16,14 @@ mod device;
 mod queue;
 mod registration;
 
-pub(crate) use self::config_ops::ConfigOps;
+pub(crate) use self::config_ops::{
+    ConfigOps,
+    Transport, //
+};
 pub(crate) use self::device::{
     Device,
-    DeviceGuard, //
+    DeviceGuard,
+    Frozen, //
 };
 pub(crate) use self::queue::{
     Callbacks,

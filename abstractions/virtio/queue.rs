@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Virtqueues.
+//!
+//! Upstream: `rust/kernel/virtio/virtqueue.rs`, with the virtqueue of the virtio bindings that
+//! drivers use; this is the side that makes it.
 
 use core::ptr::NonNull;
 
@@ -22,95 +25,95 @@ use crate::{
     abstractions::{
         compat::irqreturn,
         io::{
-            self,
-            Bar, //
+            Bar,
+            Port, //
         },
         irq, //
     },
     bindings, //
 };
 
-/// A virtqueue that a virtio driver asks for.
-///
-/// # Invariants
-///
-/// `info` is by the driver of `device`, and `announced_notify` is for the transport of `device`.
-pub(crate) struct Request<'a> {
-    info: &'a bindings::virtqueue_info,
-    device: &'a Device,
-    announced_notify: NotifyCallback,
-}
-
 /// Notifies the device that a virtqueue has available buffers; whether that was possible.
 type NotifyCallback = unsafe extern "C" fn(*mut bindings::virtqueue) -> bool;
 
-impl Request<'_> {
-    /// The name, if the driver wants this virtqueue at all.
-    pub(crate) fn name(&self) -> Option<&CStr> {
-        // SAFETY: The virtio driver gives a valid string or null.
-        (!self.info.name.is_null()).then(|| unsafe { CStr::from_char_ptr(self.info.name) })
-    }
-
-    /// Whether the driver wants to know of used buffers.
-    pub(crate) fn has_callback(&self) -> bool {
-        self.info.callback.is_some()
-    }
-}
-
-/// The virtqueues that a virtio driver asks for, in order, and the room for the answers.
+/// The virtqueues that a virtio driver asks for, in order, and the room for the answers. C: the
+/// arguments of `find_vqs`.
+///
+/// # Invariants
+///
+/// `requests` are by the driver of `device`, and `announced_notify` is for the transport of
+/// `device`.
 pub(crate) struct FindVqs<'a> {
     requests: &'a [bindings::virtqueue_info],
     answers: &'a mut [*mut bindings::virtqueue],
     vqs: &'a mut KVec<Arc<Virtqueue>>,
     device: &'a Device,
+    affinity: Option<&'a irq::Affinity>,
     announced_notify: NotifyCallback,
 }
 
 impl<'a> FindVqs<'a> {
     /// # Safety
     ///
-    /// `requests` must be valid for reads, `answers` for writes of `count` elements, for `'a`; the
-    /// driver that asks must be that of `device`, which is one of `T`.
+    /// `requests` must be valid for reads, `answers` for writes of `count` elements, `affinity` for
+    /// reads or null, for `'a`; the driver that asks must be that of `device`, which is one of `T`.
     pub(super) unsafe fn from_raw<T: ConfigOps>(
         device: &'a Device,
         count: usize,
         answers: *mut *mut bindings::virtqueue,
         requests: *const bindings::virtqueue_info,
+        affinity: *const kernel_bindings::irq_affinity,
         vqs: &'a mut KVec<Arc<Virtqueue>>,
     ) -> Self {
-        let (requests, answers): (&[_], &mut [_]) = if count == 0 {
-            (&[], &mut [])
-        } else {
-            // SAFETY: By the safety requirements. Any pointers are valid as initial answers.
-            unsafe {
+        // SAFETY: By the safety requirements. Any pointers are valid as initial answers. `Affinity`
+        // is a transparent wrapper.
+        let (requests, answers, affinity) = unsafe {
+            let (requests, answers): (&[_], &mut [_]) = if count == 0 {
+                (&[], &mut [])
+            } else {
                 core::ptr::write_bytes(answers, 0, count);
                 (
                     core::slice::from_raw_parts(requests, count),
                     core::slice::from_raw_parts_mut(answers, count),
                 )
-            }
+            };
+            (requests, answers, affinity.cast::<irq::Affinity>().as_ref())
         };
+        // INVARIANT: By the safety requirements.
         Self {
             requests,
             answers,
             vqs,
             device,
+            affinity,
             announced_notify: notify_announced_callback::<T>,
         }
     }
 
+    /// The device.
+    pub(crate) fn device(&self) -> &'a Device {
+        self.device
+    }
+
+    /// How the driver wants the vectors to be spread over the processors.
+    pub(crate) fn affinity(&self) -> Option<&'a irq::Affinity> {
+        self.affinity
+    }
+
     /// The virtqueues that the driver wants, without the places that it leaves out.
-    pub(crate) fn requests(&self) -> impl Iterator<Item = Request<'a>> + use<'a> {
-        let (device, announced_notify) = (self.device, self.announced_notify);
-        self.requests
-            .iter()
-            // INVARIANT: By the safety requirements of `from_raw`.
-            .map(move |info| Request {
-                info,
-                device,
-                announced_notify,
+    pub(crate) fn requests(&self) -> impl Iterator<Item = Request<'_>> {
+        let named = self.requests.iter().filter(|info| !info.name.is_null());
+        named.map(|info| Request { info, find: self })
+    }
+
+    /// Number of [`FindVqs::requests`], and of those that have a callback.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        self.requests()
+            .fold((0, 0), |(all, callbacks): (usize, usize), request| {
+                let callback = usize::from(request.has_callback());
+                // As many as there are in memory.
+                (all.wrapping_add(1), callbacks.wrapping_add(callback))
             })
-            .filter(|request| !request.info.name.is_null())
     }
 
     /// Gives the driver its virtqueues, in the order of [`FindVqs::requests`].
@@ -130,15 +133,38 @@ impl<'a> FindVqs<'a> {
         for virtqueue in virtqueues {
             self.vqs.push(virtqueue.clone(), GFP_KERNEL)?;
         }
-        let named = self
-            .requests
-            .iter()
-            .zip(self.answers.iter_mut())
-            .filter(|(request, _)| !request.name.is_null());
-        for ((_, answer), virtqueue) in named.zip(self.vqs.iter()) {
-            *answer = virtqueue.raw.as_ptr();
+        let mut virtqueues = self.vqs.iter();
+        for (request, answer) in self.requests.iter().zip(self.answers.iter_mut()) {
+            if !request.name.is_null() {
+                if let Some(virtqueue) = virtqueues.next() {
+                    *answer = virtqueue.raw.as_ptr();
+                }
+            }
         }
         Ok(())
+    }
+}
+
+/// A virtqueue that a virtio driver asks for.
+///
+/// # Invariants
+///
+/// `info` is one of the requests of `find`.
+pub(crate) struct Request<'a> {
+    info: &'a bindings::virtqueue_info,
+    find: &'a FindVqs<'a>,
+}
+
+impl Request<'_> {
+    /// The name.
+    pub(crate) fn name(&self) -> &CStr {
+        // SAFETY: The virtio driver gives a valid string; requests without one are left out.
+        unsafe { CStr::from_char_ptr(self.info.name) }
+    }
+
+    /// Whether the driver wants to know of used buffers.
+    pub(crate) fn has_callback(&self) -> bool {
+        self.info.callback.is_some()
     }
 }
 
@@ -162,13 +188,14 @@ const NAME_LEN: usize = 32;
 /// `raw` was made by `vring_create_virtqueue` and is deleted only by this.
 pub(crate) struct Virtqueue {
     raw: NonNull<bindings::virtqueue>,
+    index: u16,
     num: u16,
     /// The name, for debugfs, with zeros behind it.
     name: [u8; NAME_LEN],
     /// What `raw` belongs to.
     _device: ARef<Device>,
     /// Where `raw` notifies the device, if it does.
-    _bar: Option<Arc<Bar>>,
+    _port: Option<Port<u16>>,
 }
 
 // SAFETY: The virtio core lets a virtqueue be used and deleted by any thread.
@@ -176,6 +203,15 @@ unsafe impl Send for Virtqueue {}
 
 // SAFETY: The methods only read what does not change, or may be called by any thread.
 unsafe impl Sync for Virtqueue {}
+
+/// Calls a function on a [`Virtqueue`].
+macro_rules! call {
+    ($function:path, $($argument:expr),+) => {
+        // SAFETY: By the type invariant, the virtqueue is valid and ours to delete. The function
+        // may be called in the context of the method.
+        unsafe { $function($($argument),+) }
+    };
+}
 
 impl Virtqueue {
     /// Makes virtqueue `index` of a device, with a ring of `num` entries that is aligned to
@@ -193,29 +229,31 @@ impl Virtqueue {
         align: u32,
         request: &Request<'_>,
         doorbell: Option<Doorbell<'_>>,
-    ) -> Result<Self> {
-        let (notify, address): (NotifyCallback, _) = match &doorbell {
-            Some(doorbell) => (
-                if doorbell.is_announced {
-                    request.announced_notify
+    ) -> Result<Arc<Self>> {
+        let (notify, port): (NotifyCallback, _) = match doorbell {
+            Some(doorbell) => {
+                let port = Port::<u16>::new(doorbell.bar.clone(), doorbell.offset);
+                let notify = if doorbell.is_announced {
+                    request.find.announced_notify
                 } else {
                     notify_callback
-                },
-                doorbell.bar.address::<u16>(doorbell.offset).ok_or(EINVAL)?,
-            ),
-            None => (notify_none_callback, core::ptr::null_mut()),
+                };
+                (notify, Some(port.ok_or(EINVAL)?))
+            }
+            None => (notify_none_callback, None),
         };
+        let address = port.as_ref().map_or(core::ptr::null_mut(), Port::as_raw);
         let mut name = [0; NAME_LEN];
-        let given = request.name().unwrap_or_default().to_bytes();
-        for (place, &byte) in name.iter_mut().zip(given) {
+        for (place, &byte) in name.iter_mut().zip(request.name().to_bytes()) {
             *place = byte;
         }
 
-        let device = request.device;
-        // SAFETY: By the invariant of `Request`, it is by the driver of the device, whose name and
-        // callback are valid for as long as it is bound.
+        let device = request.find.device;
+        // SAFETY: By the invariants of `Request` and `FindVqs`, it is by the driver of the device,
+        // whose name and callback are valid for as long as it is bound. Nothing else knows the
+        // virtqueue yet when its fields are set.
         let raw = unsafe {
-            bindings::vring_create_virtqueue(
+            let raw = bindings::vring_create_virtqueue(
                 index.into(),
                 num.into(),
                 align,
@@ -226,24 +264,23 @@ impl Virtqueue {
                 Some(notify),
                 request.info.callback,
                 request.info.name,
-            )
-        };
-        let raw = NonNull::new(raw).ok_or(ENOMEM)?;
-
-        // SAFETY: The virtqueue was just made and nothing else knows it yet.
-        unsafe {
+            );
+            let raw = NonNull::new(raw).ok_or(ENOMEM)?;
             (*raw.as_ptr()).num_max = num.into();
             (*raw.as_ptr()).priv_ = address;
-        }
+            raw
+        };
 
         // INVARIANT: See above.
-        Ok(Self {
+        let virtqueue = Self {
             raw,
+            index,
             num,
             name,
             _device: device.into(),
-            _bar: doorbell.map(|doorbell| doorbell.bar.clone()),
-        })
+            _port: port,
+        };
+        Ok(Arc::new(virtqueue, GFP_KERNEL)?)
     }
 
     /// Number of entries.
@@ -253,8 +290,7 @@ impl Virtqueue {
 
     /// The index by which the device knows it.
     pub(crate) fn index(&self) -> u32 {
-        // SAFETY: By the type invariant, the virtqueue is valid, and its index does not change.
-        unsafe { (*self.raw.as_ptr()).index }
+        self.index.into()
     }
 
     /// The name that the virtio driver has given it, or `?` if that is no text.
@@ -271,40 +307,36 @@ impl Virtqueue {
 
     /// Whether it was marked broken.
     pub(crate) fn is_broken(&self) -> bool {
-        // SAFETY: By the type invariant, the virtqueue is valid.
-        unsafe { bindings::virtqueue_is_broken(self.raw.as_ptr()) }
+        call!(bindings::virtqueue_is_broken, self.raw.as_ptr())
     }
 
     /// DMA address of the ring.
     pub(crate) fn ring_address(&self) -> u64 {
-        // SAFETY: By the type invariant, the virtqueue is valid.
-        unsafe { bindings::virtqueue_get_desc_addr(self.raw.as_ptr()) }
+        call!(bindings::virtqueue_get_desc_addr, self.raw.as_ptr())
     }
 
     /// Calls the driver's callback if the device has used buffers; whether it had.
+    #[inline(always)]
     fn interrupt(&self) -> bool {
-        // SAFETY: By the type invariant, the virtqueue is valid; the C function is the handler of
-        // interrupts and ignores their number.
-        let handled = unsafe { bindings::vring_interrupt(0, self.raw.as_ptr().cast()) };
+        // The C function is the handler of interrupts and ignores their number.
+        let handled = call!(bindings::vring_interrupt, 0, self.raw.as_ptr().cast());
         handled == irqreturn(irq::IrqReturn::Handled)
     }
 }
 
 impl Drop for Virtqueue {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, the virtqueue is valid and ours to delete.
-        unsafe { bindings::vring_del_virtqueue(self.raw.as_ptr()) };
+        call!(bindings::vring_del_virtqueue, self.raw.as_ptr());
     }
 }
 
 // SAFETY: `vring_interrupt` is made to be an interrupt handler with a virtqueue as its cookie,
 // which stays valid for as long as the `Arc` is held.
-unsafe impl irq::Target for Virtqueue {
-    const HANDLER: unsafe extern "C" fn(c_int, *mut c_void) -> kernel_bindings::irqreturn_t =
-        bindings::vring_interrupt;
+unsafe impl irq::Target for Arc<Virtqueue> {
+    const HANDLER: irq::HandlerFn = bindings::vring_interrupt;
 
-    fn cookie(this: &Arc<Self>) -> *mut c_void {
-        this.raw.as_ptr().cast()
+    fn cookie(&self) -> *mut c_void {
+        self.raw.as_ptr().cast()
     }
 }
 
@@ -318,7 +350,7 @@ unsafe extern "C" fn notify_callback(vq: *mut bindings::virtqueue) -> bool {
     // `Virtqueue` keeps.
     unsafe {
         let index = (*vq).index as u16; // CAST: The index was made from a `u16`.
-        io::write((*vq).priv_, index);
+        Port::write_raw((*vq).priv_, index);
     }
     true
 }
@@ -344,11 +376,7 @@ unsafe extern "C" fn notify_announced_callback<T: ConfigOps>(vq: *mut bindings::
 }
 
 /// Says that the device cannot be notified, whereupon the virtio core breaks the virtqueue.
-///
-/// # Safety
-///
-/// None; it has the type of the other one.
-unsafe extern "C" fn notify_none_callback(_vq: *mut bindings::virtqueue) -> bool {
+extern "C" fn notify_none_callback(_vq: *mut bindings::virtqueue) -> bool {
     false
 }
 

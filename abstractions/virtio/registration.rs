@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Ownership of virtio devices and their registration with the virtio core.
+//!
+//! Upstream: `rust/kernel/virtio/registration.rs`. The work would be a `DelayedWork`, which has
+//! neither `mod_delayed_work()` nor `disable_delayed_work_sync()` yet.
 
 use core::{
     cell::UnsafeCell,
@@ -35,6 +38,7 @@ use kernel::{
 
 use super::{
     config_ops::Ops,
+    device::call,
     ConfigOps,
     Device,
     Virtqueue, //
@@ -59,7 +63,7 @@ pub(crate) struct Id {
 #[repr(C)]
 pub(super) struct Head {
     device: Opaque<bindings::virtio_device>,
-    /// Calls [`ConfigOps::work`].
+    /// Calls [`super::Transport::work`].
     work: Opaque<kernel_bindings::delayed_work>,
     /// Whether the device is registered with the virtio core.
     is_registered: AtomicFlag,
@@ -69,6 +73,14 @@ pub(super) struct Head {
 ///
 /// CAST: It is small.
 const ANY_CPU: c_int = kernel_bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int;
+
+/// A C function that queues a work.
+type QueueFn = unsafe extern "C" fn(
+    c_int,
+    *mut kernel_bindings::workqueue_struct,
+    *mut kernel_bindings::delayed_work,
+    Jiffies,
+) -> bool;
 
 /// How many virtio devices have a release callback in this module.
 static UNRELEASED: Atomic<usize> = Atomic::new(0);
@@ -145,65 +157,49 @@ pub(super) struct Allocation<T> {
 }
 
 impl Device {
-    fn head(&self) -> *const Head {
-        self.as_raw().cast_const().cast()
-    }
-
-    fn work(&self) -> *mut kernel_bindings::delayed_work {
-        // SAFETY: By the type invariant, the device is the first field of a valid `Head`.
-        Opaque::cast_into(unsafe { &raw const (*self.head()).work })
-    }
-
-    fn registered_flag(&self) -> &AtomicFlag {
+    fn head(&self) -> &Head {
         // SAFETY: By the type invariant, the device is the first field of a valid `Head`, which is
         // not freed before the device is.
-        unsafe { &(*self.head()).is_registered }
+        unsafe { &*self.as_raw().cast_const().cast() }
     }
 
-    /// Has [`ConfigOps::work`] called soon, in process context.
+    /// Has [`Transport::work`] called soon, in process context. C: `mod_delayed_work()`.
     ///
     /// May be called in any context.
+    ///
+    /// [`Transport::work`]: super::Transport::work
     pub(crate) fn schedule_work(&self) {
-        let now: Jiffies = 0;
+        self.queue_work(kernel_bindings::mod_delayed_work_on, 0);
+    }
+
+    /// Has [`Transport::work`] called after `millis` ms, or a little more, if it is not called
+    /// sooner anyway. C: `queue_delayed_work()`.
+    ///
+    /// May be called in any context.
+    ///
+    /// [`Transport::work`]: super::Transport::work
+    pub(crate) fn schedule_work_after(&self, millis: NonZero<u32>) {
+        self.queue_work(kernel_bindings::queue_delayed_work_on, millis.get());
+    }
+
+    fn queue_work(&self, queue: QueueFn, millis: u32) {
+        let work = self.head().work.get();
         // SAFETY: The work is initialised before the device is registered, and cannot be queued any
         // more when it is freed. The C side sets the workqueue up at boot and never changes it. The
-        // function may be called in any context.
+        // functions may be called in any context.
         unsafe {
-            kernel_bindings::mod_delayed_work_on(
-                ANY_CPU,
-                kernel_bindings::system_dfl_wq,
-                self.work(),
-                now,
-            )
-        };
-    }
-
-    /// Has [`ConfigOps::work`] called after `millis` ms, or a little more, if it is not called
-    /// sooner anyway.
-    ///
-    /// May be called in any context.
-    pub(crate) fn schedule_work_after(&self, millis: NonZero<u32>) {
-        let delay = msecs_to_jiffies(millis.get());
-        // SAFETY: As above. Both functions may be called in any context.
-        unsafe {
-            let delay = if millis.get() < ROUNDED_MS {
-                delay
-            } else {
-                kernel_bindings::round_jiffies_relative(delay)
-            };
-            kernel_bindings::queue_delayed_work_on(
-                ANY_CPU,
-                kernel_bindings::system_dfl_wq,
-                self.work(),
-                delay,
-            )
+            let mut delay = msecs_to_jiffies(millis);
+            if millis >= ROUNDED_MS {
+                delay = kernel_bindings::round_jiffies_relative(delay);
+            }
+            queue(ANY_CPU, kernel_bindings::system_dfl_wq, work, delay)
         };
     }
 
     /// Whether the device is registered with the virtio core, all of it: a virtio driver that is
     /// probed when the device is registered has been probed.
     pub(crate) fn is_registered(&self) -> bool {
-        self.registered_flag().load(Acquire)
+        self.head().is_registered.load(Acquire)
     }
 
     /// Has a virtio driver probed if there is one and none is bound. May sleep.
@@ -218,20 +214,20 @@ impl Device {
     ///
     /// May wait for the virtio driver.
     pub(crate) fn unregister(&self) {
-        if self.registered_flag().xchg(false, Full) {
-            // SAFETY: The device is registered, and by the flag nothing else unregisters it.
-            unsafe { bindings::unregister_virtio_device(self.as_raw()) };
+        if self.head().is_registered.xchg(false, Full) {
+            // By the flag, nothing else unregisters it.
+            call!(self, bindings::unregister_virtio_device);
         }
     }
 
     /// Has the work not begun again, and waits for one that runs.
     fn end_work(&self) {
         // SAFETY: The work is initialised. This is never undone.
-        unsafe { kernel_bindings::disable_delayed_work_sync(self.work()) };
+        unsafe { kernel_bindings::disable_delayed_work_sync(self.head().work.get()) };
     }
 }
 
-/// Calls [`ConfigOps::work`].
+/// Calls [`super::Transport::work`].
 ///
 /// # Safety
 ///
@@ -290,15 +286,13 @@ impl<T: ConfigOps> Registration<T> {
         device.id.vendor = id.vendor;
         device.config = &Ops::<T>::VTABLE;
 
-        // The release callback takes it back.
-        let allocation = KBox::into_raw(allocation);
+        // The release callback takes it back; it is pinned, being on the heap until then.
+        let allocation = KBox::leak(allocation);
         UNRELEASED.fetch_add(1, Relaxed);
-        // SAFETY: The allocation is valid and pinned, being on the heap until it is released.
-        let vdev = unsafe { (*allocation).head.device.get() };
+        let (vdev, work) = (allocation.head.device.get(), allocation.head.work.get());
 
         // SAFETY: The work is valid, and only ever queued as a work.
         unsafe {
-            let work = (*allocation).head.work.get();
             kernel_bindings::init_work_with_key(
                 &raw mut (*work).work,
                 Some(work_callback::<T>),
@@ -316,13 +310,16 @@ impl<T: ConfigOps> Registration<T> {
         }
 
         // SAFETY: The device is zeroed but for what the virtio core wants to be set. `transport`
-        // is kept until after the device is unregistered.
-        let registered = to_result(unsafe { bindings::register_virtio_device(vdev) });
-
-        // SAFETY: `register_virtio_device` has initialised the device, also when it fails, with a
-        // reference that is now ours.
+        // is kept until after the device is unregistered. The function initialises the device, also
+        // when it fails, with a reference that is ours then.
         // CAST: `Device` is a transparent wrapper of `struct virtio_device`.
-        let device = unsafe { ARef::from_raw(NonNull::new_unchecked(vdev).cast::<Device>()) };
+        let (registered, device): (_, ARef<Device>) = unsafe {
+            let registered = bindings::register_virtio_device(vdev);
+            (
+                to_result(registered),
+                ARef::from_raw(NonNull::new_unchecked(vdev).cast()),
+            )
+        };
 
         if let Err(error) = registered {
             // The virtio core has had the device reset, which may have asked for the work.
@@ -333,7 +330,7 @@ impl<T: ConfigOps> Registration<T> {
 
         // `unregister_virtio_device` drops the reference that the device was registered with.
         let _ = ARef::into_raw(device.clone());
-        device.registered_flag().store(true, Release);
+        device.head().is_registered.store(true, Release);
 
         // INVARIANT: See above.
         Ok(Self { device, transport })

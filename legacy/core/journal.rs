@@ -193,18 +193,22 @@ pub(crate) enum Phase {
     ResetDone,
 }
 
+/// The names of the callbacks, in the order of [`Phase`].
+const PHASES: [&str; Phase::ResetDone as usize + 1] = [
+    "freeze",
+    "thaw",
+    "poweroff",
+    "restore",
+    "suspend",
+    "resume",
+    "reset_prepare",
+    "reset_done",
+];
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Freeze => "freeze",
-            Self::Thaw => "thaw",
-            Self::Poweroff => "poweroff",
-            Self::Restore => "restore",
-            Self::Suspend => "suspend",
-            Self::Resume => "resume",
-            Self::ResetPrepare => "reset_prepare",
-            Self::ResetDone => "reset_done",
-        })
+        // CAST: The number of a variant.
+        f.write_str(PHASES.get(*self as usize).unwrap_or(&""))
     }
 }
 

@@ -59,14 +59,14 @@ pub(crate) enum Driver {
 pub(crate) enum Life {
     /// The first reset is not complete.
     New,
-    /// The first reset takes long; since when, in ms. The device is registered, and no virtio
-    /// driver is bound.
-    AwaitingReset(u64),
+    /// The first reset takes long; since when, in ms modulo 2^32. The device is registered, and no
+    /// virtio driver is bound.
+    AwaitingReset(u32),
     /// The device is in use, or waits for a virtio driver.
     Working,
     /// As [`Life::Working`], after a look that found the device dead; when, in ms. A look that is
     /// late enough after it decides.
-    Suspect(u64),
+    Suspect(u32),
     /// The device is being stopped.
     Stopping(Cause),
     /// The device is stopped; registers are not accessed.
@@ -84,11 +84,11 @@ pub(crate) enum Life {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LifeEvent {
     /// The first reset is not complete after a second; the time, in ms.
-    ResetSlow(u64),
+    ResetSlow(u32),
     /// The first reset was seen complete.
     ResetComplete,
     /// A look has found the device dead; the time, in ms.
-    Alarm(u64),
+    Alarm(u32),
     /// The look after that has found it alive.
     AlarmWithdrawn,
     /// The device cannot be used any more.
@@ -120,7 +120,57 @@ pub(crate) struct IllegalEvent {
 
 impl fmt::Display for IllegalEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "event {:?} in state {:?}", self.event, self.state)
+        let event = EVENTS.get(self.event.number()).unwrap_or(&"");
+        let state = STATES.get(self.state.number()).unwrap_or(&"");
+        write!(f, "event {event} in state {state}")
+    }
+}
+
+/// The names of the events, by [`LifeEvent::number`].
+const EVENTS: [&str; 12] = [
+    "ResetSlow",
+    "ResetComplete",
+    "Alarm",
+    "AlarmWithdrawn",
+    "Lost",
+    "Stop",
+    "Stopped",
+    "StopFailed",
+    "Start",
+    "DriverRestored",
+    "Started",
+    "Leave",
+];
+
+/// The names of the states, by [`Life::number`].
+const STATES: [&str; 9] = [
+    "New",
+    "AwaitingReset",
+    "Working",
+    "Suspect",
+    "Stopping",
+    "Stopped",
+    "Starting",
+    "Detached",
+    "Leaving",
+];
+
+impl LifeEvent {
+    fn number(self) -> usize {
+        match self {
+            Self::ResetSlow(_) => 0,
+            Self::ResetComplete => 1,
+            Self::Alarm(_) => 2,
+            Self::AlarmWithdrawn => 3,
+            Self::Lost => 4,
+            Self::Stop(_) => 5,
+            Self::Stopped(_) => 6,
+            Self::StopFailed => 7,
+            Self::Start => 8,
+            Self::DriverRestored => 9,
+            Self::Started => 10,
+            Self::Leave => 11,
+        }
     }
 }
 
@@ -188,6 +238,20 @@ impl Life {
             _ => return Err(IllegalEvent { state: self, event }),
         };
         Ok(next)
+    }
+
+    fn number(self) -> usize {
+        match self {
+            Self::New => 0,
+            Self::AwaitingReset(_) => 1,
+            Self::Working => 2,
+            Self::Suspect(_) => 3,
+            Self::Stopping(_) => 4,
+            Self::Stopped(..) => 5,
+            Self::Starting(..) => 6,
+            Self::Detached(..) => 7,
+            Self::Leaving => 8,
+        }
     }
 
     /// Whether no register is accessed any more.

@@ -36,7 +36,7 @@ impl Status {
         | Self::NEEDS_RESET.0
         | Self::FAILED.0;
 
-    const NAMES: [(Self, &'static str); 6] = [
+    const NAMES: &'static [(Self, &'static str)] = &[
         (Self::ACKNOWLEDGE, "ACKNOWLEDGE"),
         (Self::DRIVER, "DRIVER"),
         (Self::DRIVER_OK, "DRIVER_OK"),
@@ -86,7 +86,7 @@ impl fmt::Display for Status {
             return f.write_str(" (all ones: no device answers)");
         }
         let mut separator = " (";
-        for (bit, name) in Self::NAMES {
+        for &(bit, name) in Self::NAMES {
             if self.contains(bit) {
                 write!(f, "{separator}{name}")?;
                 separator = "|";
@@ -118,17 +118,21 @@ pub(crate) enum Refusal {
     LiveBeforeFeatures,
 }
 
+/// What each [`Refusal`] says, in their order.
+const REFUSALS: [&str; Refusal::LiveBeforeFeatures as usize + 1] = [
+    "a status of 0 is a reset",
+    "no device answers",
+    "only a reset clears status bits",
+    "not a status bit of the legacy interface",
+    "DRIVER before ACKNOWLEDGE",
+    "DRIVER_OK before DRIVER",
+    "DRIVER_OK before the features are accepted",
+];
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Zero => "a status of 0 is a reset",
-            Self::Gone => "no device answers",
-            Self::ClearsBits => "only a reset clears status bits",
-            Self::UnknownBit => "not a status bit of the legacy interface",
-            Self::DriverBeforeAcknowledge => "DRIVER before ACKNOWLEDGE",
-            Self::LiveBeforeDriver => "DRIVER_OK before DRIVER",
-            Self::LiveBeforeFeatures => "DRIVER_OK before the features are accepted",
-        })
+        // CAST: The number of a variant.
+        f.write_str(REFUSALS.get(*self as usize).unwrap_or(&""))
     }
 }
 

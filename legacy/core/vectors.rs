@@ -41,7 +41,10 @@ impl Policy {
     /// The policies in the order in which they are tried: the one that is ready, if there is one,
     /// then all.
     pub(crate) fn in_order(ready: Option<Self>) -> impl Iterator<Item = Self> {
-        Iterator::chain(ready.into_iter(), Self::BEST_FIRST)
+        InOrder {
+            ready,
+            left: &Self::BEST_FIRST,
+        }
     }
 
     /// Number of MSI-X vectors that `callbacks` virtqueues with a callback need.
@@ -56,6 +59,25 @@ impl Policy {
             Self::Shared => Some(2),
             Self::Intx => Some(0),
         }
+    }
+}
+
+/// What [`Policy::in_order`] gives.
+struct InOrder {
+    ready: Option<Policy>,
+    left: &'static [Policy],
+}
+
+impl Iterator for InOrder {
+    type Item = Policy;
+
+    fn next(&mut self) -> Option<Policy> {
+        if let Some(ready) = self.ready.take() {
+            return Some(ready);
+        }
+        let (&first, left) = self.left.split_first()?;
+        self.left = left;
+        Some(first)
     }
 }
 

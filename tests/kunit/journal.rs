@@ -7,11 +7,13 @@ use kernel::prelude::*;
 
 use crate::{
     abstractions::clock,
-    legacy::core::journal::{
-        Entry,
-        Event,
-        Journal,
-        CAPACITY, //
+    legacy::{
+        core::journal::{
+            Event,
+            Journal,
+            CAPACITY, //
+        },
+        empty_entries, //
     }, //
 };
 
@@ -21,9 +23,7 @@ mod tests {
 
     #[test]
     fn the_last_events_are_kept_in_order() -> Result {
-        let mut journal = Journal::new(KVec::<Option<Entry>>::from_elem(
-            None, CAPACITY, GFP_KERNEL,
-        )?);
+        let mut journal = Journal::new(empty_entries()?);
         let begin = clock::monotonic_ns();
         for number in 0..1000 {
             journal.record(Event::Offered(number), clock::monotonic_ns);

@@ -57,6 +57,7 @@ mod sync {
     }
 }
 
+use std::ops::DerefMut;
 use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
@@ -68,8 +69,8 @@ use command::{Command, Known, Lock, Register};
 use shared::Shared;
 
 impl<T> Lock<T> for Mutex<T> {
-    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
-        f(&mut self.lock().unwrap())
+    fn lock(&self) -> impl DerefMut<Target = T> {
+        Mutex::lock(self).unwrap()
     }
 }
 
@@ -255,7 +256,7 @@ fn a_handler_never_uses_what_is_being_changed() {
         shared.revoke(|| descriptor.synchronize());
         assert!(!shared.is_published());
         // SAFETY: The data are revoked.
-        let watched = unsafe { &*shared.get_mut() };
+        let watched = unsafe { &*shared.as_ptr() };
         // SAFETY: loom checks that nothing reads or writes.
         watched.0.with_mut(|value| unsafe { *value = 1 });
         shared.publish();

@@ -99,6 +99,8 @@ pub struct Guest {
     pub seconds: u64,
     /// The package that brings the driver.
     pub package: &'static str,
+    /// The suite that has it, if it is not the machine's own.
+    pub suite: Option<&'static str>,
 }
 
 impl Guest {
@@ -107,16 +109,36 @@ impl Guest {
         format!("{}-{}", self.name, self.kind.name())
     }
 
-    /// The file that must be there.
-    pub fn firmware(&self) -> Option<&'static str> {
+    /// The file that must be there, with the package unpacked in this folder or installed.
+    pub fn firmware(&self, tree: &Path) -> Option<PathBuf> {
         match self.software {
+            Software::BuiltIn if self.suite.is_some() => {
+                let name = match self.kind {
+                    Kind::Net => "efi-virtio.rom",
+                    _ => "bios-256k.bin",
+                };
+                let files = DATA.map(|folder| inside(tree, folder).join(name));
+                let [first, ..] = &files;
+                Some(
+                    files
+                        .iter()
+                        .find(|file| file.exists())
+                        .unwrap_or(first)
+                        .clone(),
+                )
+            }
             Software::BuiltIn | Software::Kernel(_) => None,
-            Software::Bios(file) | Software::Flash(file, _) => Some(file),
+            Software::Bios(file) | Software::Flash(file, _) => Some(inside(tree, file)),
         }
     }
 
     /// The arguments of QEMU, without those of the trace.
-    pub fn arguments(&self, disk: &Path, kernel: Option<&(PathBuf, PathBuf)>) -> Vec<String> {
+    pub fn arguments(
+        &self,
+        disk: &Path,
+        tree: &Path,
+        kernel: Option<&(PathBuf, PathBuf)>,
+    ) -> Vec<String> {
         let common = [
             "-nodefaults",
             "-no-reboot",
@@ -130,10 +152,17 @@ impl Guest {
             .chain(self.machine.iter().copied())
             .map(str::to_owned)
             .collect();
-        let flash = |file: &str| format!("if=pflash,format=raw,snapshot=on,file={file}");
+        let text = |file: &str| inside(tree, file).display().to_string();
+        let flash = |file: &str| format!("if=pflash,format=raw,snapshot=on,file={}", text(file));
         match self.software {
+            Software::BuiltIn if self.suite.is_some() => {
+                // QEMU looks there before it looks where its own is.
+                for folder in DATA {
+                    words.extend(["-L".into(), text(folder)]);
+                }
+            }
             Software::BuiltIn => {}
-            Software::Bios(file) => words.extend(["-bios".into(), file.into()]),
+            Software::Bios(file) => words.extend(["-bios".into(), text(file)]),
             Software::Flash(code, variables) => {
                 for file in [code, variables] {
                     words.extend(["-drive".into(), flash(file)]);
@@ -153,6 +182,18 @@ impl Guest {
         words.extend(self.kind.arguments(disk, option_rom));
         words
     }
+}
+
+/// Where packages have firmware that QEMU finds by its name.
+const DATA: [&str; 3] = [
+    "/usr/share/seabios",
+    "/usr/share/qemu",
+    "/usr/lib/ipxe/qemu",
+];
+
+/// A file of a package that is unpacked in this folder; `/` is where it is installed.
+fn inside(tree: &Path, file: &str) -> PathBuf {
+    tree.join(file.trim_start_matches('/'))
 }
 
 const PC: &[&str] = &["-machine", "pc", "-m", "512"];
@@ -287,8 +328,51 @@ pub fn guests() -> Vec<Guest> {
             "linux-image",
         ),
     ];
+    let newer: [Row; 5] = [
+        (
+            "seabios-sid",
+            &[Blk, Scsi],
+            "x86_64",
+            PC,
+            Software::BuiltIn,
+            180,
+            "seabios",
+        ),
+        (
+            "ipxe-sid",
+            &[Net],
+            "x86_64",
+            PC_NETWORK,
+            Software::BuiltIn,
+            180,
+            "ipxe-qemu",
+        ),
+        ("ovmf-sid", &[Blk], "x86_64", Q35, OVMF, 180, "ovmf-generic"),
+        (
+            "uboot-x86-sid",
+            &[Blk, Net],
+            "x86_64",
+            PC,
+            UBOOT_X86,
+            180,
+            "u-boot-qemu",
+        ),
+        (
+            "slof-sid",
+            &[Blk, Net],
+            "ppc64",
+            PSERIES,
+            SLOF,
+            180,
+            "qemu-system-data",
+        ),
+    ];
+    let own = rows.into_iter().map(|row| (row, None));
+    let newer = newer.into_iter().map(|row| (row, Some("sid")));
     let mut guests = Vec::new();
-    for (name, kinds, architecture, machine, software, seconds, package) in rows {
+    for ((name, kinds, architecture, machine, software, seconds, package), suite) in
+        own.chain(newer)
+    {
         guests.extend(kinds.iter().map(|kind| Guest {
             name,
             kind: *kind,
@@ -297,6 +381,7 @@ pub fn guests() -> Vec<Guest> {
             software: software.clone(),
             seconds,
             package,
+            suite,
         }));
     }
     guests

@@ -28,12 +28,9 @@ enum Command {
         /// Where the cut traces go; tools/drivers/fixtures renews the fixtures.
         #[arg(long, value_name = "DIR", default_value = "target/drivers")]
         output: PathBuf,
-        /// Where unpacked kernel packages are, a folder a series: 6.1, 6.12, 7.2.
+        /// Where unpacked kernel packages are, a folder a series: 6.1, 6.12; else they are fetched.
         #[arg(long, value_name = "DIR")]
         kernels: Option<PathBuf>,
-        /// A statically linked busybox, for kernels.
-        #[arg(long, value_name = "FILE", default_value = "/bin/busybox")]
-        busybox: PathBuf,
         /// Drivers whose names begin so; all if none is named.
         names: Vec<String>,
     },
@@ -65,9 +62,8 @@ fn start(command: Command) -> Result<bool> {
         Command::Run {
             output,
             kernels,
-            busybox,
             names,
-        } => run_all(&output, &Places { kernels, busybox }, &names),
+        } => run_all(&output, &Places { kernels }, &names),
         Command::Write { output } => write(&output).map(|()| true),
         Command::Guest(wish) => foreign::run(&wish),
         Command::List => {

@@ -79,12 +79,13 @@ empty cell was not reached, which is no pass. Rules that no driver breaks are in
 ![All drivers and rules](drivers.svg)
 
 `make drivers` runs all of them again and tells which package is missing; the traces, cut to what the
-verdicts need, are fixtures, and a test compares this page with them. Kernels are given unpacked:
+verdicts need, are fixtures, and a test compares this page with them. Kernels, and the firmware whose
+name has a suite in it (`seabios-sid`), are fetched and unpacked in the cache. To add a driver of the
+firmware of another version, add a row to `tools/drivers/src/guest.rs` and words to `drivers.toml`:
 
 ```console
-$ apt-get download linux-image-6.1.0-56-cloud-amd64    # of its suite; from 7.x on linux-binary-… and
-$ dpkg-deb -x linux-image-6.1.*.deb kernels/6.1         # linux-modules-… of the same release
-$ make drivers ARGS=\"run --kernels kernels --busybox busybox-static linux-6.1\"
+$ make drivers ARGS=\"run seabios linux-6.12\"
+$ make drivers ARGS=\"run --output tools/drivers/fixtures ipxe-sid\"    # then ARGS=write
 ```
 
 ";

@@ -24,10 +24,8 @@ const QUIET: Duration = Duration::from_secs(25);
 /// Where things are that are not installed.
 #[derive(Clone, Debug)]
 pub struct Places {
-    /// A folder with an unpacked kernel package for each series.
+    /// A folder with an unpacked kernel package for each series, instead of those that are fetched.
     pub kernels: Option<PathBuf>,
-    /// A statically linked busybox.
-    pub busybox: PathBuf,
 }
 
 /// What a run left.
@@ -52,8 +50,14 @@ pub struct Trace {
 pub fn run(guest: &Guest, places: &Places) -> Result<Trace> {
     let program = format!("qemu-system-{}", guest.architecture);
     let qemu = version_of_qemu(&program)?;
-    if let Some(file) = guest.firmware().filter(|file| !Path::new(file).exists()) {
-        bail!("{file} is missing: install {}", guest.package);
+    let unpacked = guest.suite.map(|suite| {
+        let options = machine::Options::new(Path::new("."))?;
+        machine::ensure_unpacked(&options, guest.package, suite, &say)
+    });
+    let unpacked = unpacked.transpose()?;
+    let tree = unpacked.as_ref().map_or(Path::new("/"), |u| &u.tree);
+    if let Some(file) = guest.firmware(tree).filter(|file| !file.exists()) {
+        bail!("{} is missing: install {}", file.display(), guest.package);
     }
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let disk = folder.path().join("disk");
@@ -65,10 +69,13 @@ pub fn run(guest: &Guest, places: &Places) -> Result<Trace> {
             let (release, files) = kernel(series, places, folder.path())?;
             (release, Some(files))
         }
-        _ => (version_of_package(guest.package)?, None),
+        _ => match &unpacked {
+            Some(unpacked) => (format!("{} {}", guest.package, unpacked.version), None),
+            None => (version_of_package(guest.package)?, None),
+        },
     };
     let mut command = Command::new(&program);
-    command.args(guest.arguments(&disk, kernel.as_ref()));
+    command.args(guest.arguments(&disk, tree, kernel.as_ref()));
     command
         .arg("-trace")
         .arg(format!("events={}", events.display()));
@@ -95,6 +102,10 @@ pub fn run(guest: &Guest, places: &Places) -> Result<Trace> {
         version,
         qemu,
     })
+}
+
+fn say(line: &str) {
+    println!("{line}");
 }
 
 fn cells_without_counts(lane: &Lane) -> Vec<(&'static str, virtio_check::Outcome)> {
@@ -164,12 +175,14 @@ fn boot_sector() -> Vec<u8> {
 }
 
 fn kernel(series: &str, places: &Places, folder: &Path) -> Result<(String, (PathBuf, PathBuf))> {
-    let Some(kernels) = &places.kernels else {
-        bail!("no kernels: --kernels DIR, where DIR/{series} is an unpacked linux-image package");
+    let options = machine::Options::new(Path::new("."))?;
+    let package = match &places.kernels {
+        Some(kernels) => kernels.join(series),
+        None => machine::ensure_series(&options, series, &say)?,
     };
-    let package = kernels.join(series);
+    let busybox = machine::ensure_busybox(&options, &say)?;
     let initramfs = folder.join("initramfs");
-    fs::write(&initramfs, initramfs::build(&package, &places.busybox)?)?;
+    fs::write(&initramfs, initramfs::build(&package, &busybox)?)?;
     let image = initramfs::image(&package)?;
     Ok((initramfs::release(&package)?, (image, initramfs)))
 }

@@ -65,7 +65,7 @@ fn each_family_breaks_what_it_was_seen_to_break() {
     ];
     for (driver, rules) in &broken {
         let expected = match *driver {
-            "ipxe-net" => &[
+            "ipxe-net" | "ipxe-sid-net" => &[
                 "reset-complete",
                 "ack-before-driver",
                 "driver-before-features",
@@ -76,8 +76,15 @@ fn each_family_breaks_what_it_was_seen_to_break() {
                 "driver-before-ok",
                 "notify-early",
             ],
-            "slof-blk" => &["reset-complete", "features-read"][..],
-            "slof-net" => &["reset-complete", "status-cleared", "features-read"],
+            "slof-blk" | "slof-sid-blk" => &["reset-complete", "features-read"][..],
+            "slof-net" | "slof-sid-net" => &["reset-complete", "status-cleared", "features-read"],
+            "uboot-x86-sid-blk" => &[
+                "reset-first",
+                "ack-before-driver",
+                "driver-before-ok",
+                "features-before-ok",
+                "queues-before-ok",
+            ],
             "slof-scsi" => &["reset-first", "features-read"],
             // What the virtio drivers above the transport do.
             "linux-7.3-marked" => &["queues-before-ok", "notify-early"],

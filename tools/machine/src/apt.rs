@@ -355,11 +355,20 @@ struct Mirror {
     fields: Vec<(String, String)>,
 }
 
+/// A source entry for suites of the machine's mirror.
+pub(crate) fn sources(suites: &str) -> Result<String> {
+    Ok(machine_mirror()?.entry(suites))
+}
+
 impl Mirror {
     /// The source entry of the private state.
     fn stanza(&self) -> String {
+        self.entry(SUITES)
+    }
+
+    fn entry(&self, suites: &str) -> String {
         let mut text = format!(
-            "Types: deb\nURIs: {}\nSuites: {SUITES}\nComponents: main\nTargets: Packages\n",
+            "Types: deb\nURIs: {}\nSuites: {suites}\nComponents: main\nTargets: Packages\n",
             self.uris
         );
         for (name, value) in &self.fields {

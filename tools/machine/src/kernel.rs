@@ -31,8 +31,6 @@ const FIXED: [(&str, &str); 3] = [
 /// All that goes into a kernel.
 pub(crate) struct Inputs<'a> {
     pub(crate) variant: &'a str,
-    /// The variant whose builds are much like those of this one.
-    pub(crate) relative: &'a str,
     pub(crate) source: &'a Source,
     /// What its configuration is to have, a text for each fragment.
     pub(crate) wishes: &'a [String],
@@ -117,18 +115,15 @@ impl Build<'_> {
         format!("Linux {}\n{tools}\n", self.inputs.source.identity)
     }
 
-    /// Starts with a copy of a complete build of this variant, or of its relative, whose configuration
-    /// differs.
+    /// Starts with a copy of a complete build of this variant whose configuration differs.
     ///
-    /// Between most variants, the configuration changes every file that is compiled.
+    /// Between variants, the configuration changes every file that is compiled.
     /// Tells whether there is one. kbuild then makes anew what depends on the difference.
     fn inherit(&self, cx: &mut Context<'_>, all: &Path) -> Result<bool> {
         if self.inputs.source.may_change {
             return Ok(false);
         }
-        let origin = self.origin();
-        let of = |variant| newest_of(all, variant, &origin);
-        let Some(relative) = of(self.inputs.variant).or_else(|| of(self.inputs.relative)) else {
+        let Some(relative) = newest_of(all, self.inputs.variant, &self.origin()) else {
             return Ok(false);
         };
         cx.say(format!(

@@ -13,6 +13,7 @@ mod chromium;
 mod command;
 mod config;
 mod context;
+mod debian;
 mod guest_modules;
 mod image;
 mod kernel;
@@ -25,6 +26,7 @@ mod stock;
 mod toolchain;
 mod tools_disk;
 mod tree;
+mod unpacked;
 mod version;
 
 use std::ffi::{OsStr, OsString};
@@ -40,8 +42,10 @@ use crate::packages::Purpose;
 use crate::rust::Rust;
 
 pub use crate::command::quote;
+pub use crate::debian::Debian;
 pub use crate::qemu::Qemu;
 pub use crate::series::{Arch, Series, OLDEST};
+pub use crate::unpacked::Unpacked;
 
 /// What to set up.
 #[derive(Clone, Debug)]
@@ -174,10 +178,6 @@ pub enum Variant {
     DelayedRelease,
     /// Finds data races.
     Kcsan,
-    /// Has no message-signalled interrupts.
-    NoMsi,
-    /// Is for one processor.
-    NoSmp,
 }
 
 impl Variant {
@@ -188,16 +188,6 @@ impl Variant {
             Self::Debug => "debug",
             Self::DelayedRelease => "delayed-release",
             Self::Kcsan => "kcsan",
-            Self::NoMsi => "no-msi",
-            Self::NoSmp => "no-smp",
-        }
-    }
-
-    /// The variant whose build is one to start from, as most of its files are the same.
-    fn relative(self) -> Self {
-        match self {
-            Self::NoMsi => Self::Standard,
-            _ => self,
         }
     }
 
@@ -208,8 +198,6 @@ impl Variant {
             Self::Debug => &["debug.config"],
             Self::DelayedRelease => &["debug.config", "delayed-release.config"],
             Self::Kcsan => &["kcsan.config"],
-            Self::NoMsi => &["no-msi.config"],
-            Self::NoSmp => &["no-smp.config"],
         };
         ["base.config", "virtio.config", "pm.config"]
             .iter()
@@ -480,7 +468,6 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
             make_env.push(("LLVM".to_owned(), format!("-{}", builders.llvm).into()));
             let inputs = kernel::Inputs {
                 variant: options.variant.name(),
-                relative: options.variant.relative().name(),
                 source: &source,
                 wishes: &wishes,
                 tools: builders.versions()?,
@@ -545,6 +532,60 @@ pub fn ensure_newer_qemu(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Resu
 pub fn ensure_chromium(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
     let mut cx = context(options, say)?;
     chromium::ensure(&mut cx)
+}
+
+/// Makes sure that a package is unpacked, in the version that a suite has.
+///
+/// # Errors
+///
+/// Debian's mirror does not have it.
+pub fn ensure_unpacked(
+    options: &Options,
+    package: &str,
+    suite: &str,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Unpacked> {
+    unpacked::package(&mut context(options, say)?, package, suite)
+}
+
+/// Makes sure that Debian's kernel of a series for cloud providers is unpacked.
+///
+/// # Errors
+///
+/// Debian's mirror does not have it.
+pub fn ensure_series(
+    options: &Options,
+    series: &str,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<PathBuf> {
+    unpacked::kernel(&mut context(options, say)?, series)
+}
+
+/// Makes sure that there is a static busybox.
+///
+/// # Errors
+///
+/// Debian's mirror does not have it.
+pub fn ensure_busybox(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
+    busybox::ensure(&mut context(options, say)?, Arch::Amd64)
+}
+
+/// Makes sure that there is a root of Debian 13, and what makes packages for it and runs it.
+///
+/// # Errors
+///
+/// This process is not root, or the mirror lacks a part of it.
+pub fn ensure_debian(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Debian> {
+    debian::ensure(&mut context(options, say)?)
+}
+
+/// Makes sure that what makes Debian packages is installed.
+///
+/// # Errors
+///
+/// The distribution does not have it, or this process cannot become root.
+pub fn ensure_packagers(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+    packages::ensure_named(&mut context(options, say)?, &debian::PACKAGERS)
 }
 
 fn context<'a>(options: &Options, say: &'a (dyn Fn(&str) + Sync)) -> Result<Context<'a>> {

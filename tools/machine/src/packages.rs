@@ -114,6 +114,20 @@ pub(crate) fn ensure(cx: &mut Context<'_>, purpose: Purpose, arch: Arch) -> Resu
     cx.timed("packages", |cx| install(cx, &need, plan))
 }
 
+/// Installs those of these packages that are missing, after they were listed.
+pub(crate) fn ensure_named(cx: &mut Context<'_>, names: &[&'static str]) -> Result<()> {
+    let need = Need {
+        names: names.to_vec(),
+        llvm: false,
+    };
+    let plan = plan(&need, &installed()?, &mut known)?;
+    if !matches!(plan, Plan::Complete { .. }) {
+        let _lock = cx.lock("packages")?;
+        cx.timed("packages", |cx| install(cx, &need, plan))?;
+    }
+    Ok(())
+}
+
 /// What is to be done about packages.
 #[derive(Debug, Eq, PartialEq)]
 enum Plan {

@@ -127,6 +127,8 @@ pub(crate) struct Function {
     time: Time,
     pub(crate) sleeping: bool,
     lies: Vec<Lie>,
+    /// After how many reads of the status a reset is complete that has been written.
+    reset_in: Option<u32>,
     lied: usize,
     told: BTreeMap<(Time, Register), u32>,
     counter: u64,
@@ -174,6 +176,7 @@ impl Function {
             time: Time::Probe,
             sleeping: false,
             lies: Vec::new(),
+            reset_in: None,
             lied: 0,
             told: BTreeMap::new(),
             counter: 0,
@@ -202,6 +205,7 @@ impl Function {
     pub(crate) fn read(&mut self, offset: u64, size: u8) -> u64 {
         let register = self.register(offset);
         if register == Register::Status {
+            self.go_on_with_reset();
             self.check_available();
         }
         let honest = self.honest(register, size);
@@ -331,6 +335,7 @@ impl Function {
 
     fn reset(&mut self) {
         self.status = 0;
+        self.reset_in = None;
         self.accepted = 0;
         self.selected = 0;
         self.config_vector = NO_VECTOR;

@@ -270,3 +270,22 @@ fn a_device_that_is_gone_reads_as_ones_until_it_is_back() {
     bench.lie(&[]);
     assert_eq!(bench.function.read(STATUS, 1), 7);
 }
+
+#[test]
+fn a_late_reset_serves_until_it_is_complete() {
+    let mut bench = Bench::new();
+    bench.lie(&[
+        "run write QUEUE_NOTIFY dropped x1",
+        "freeze write STATUS late 2",
+    ]);
+    bench.go_live();
+    assert_eq!(bench.request(BUFFER), 0);
+    bench.function.sleeping = true;
+    bench.function.write(STATUS, 1, 0);
+    assert_eq!(bench.function.read(STATUS, 1), 7);
+    let memory = bench.function.memory.whole();
+    let used: u16 = memory.read_obj(GuestAddress(USED + 2)).unwrap();
+    assert_eq!(used, 1);
+    assert_eq!(bench.function.read(STATUS, 1), 7);
+    assert_eq!(bench.function.read(STATUS, 1), 0);
+}

@@ -85,6 +85,9 @@ pub enum Deed {
     UsedId(u32),
     /// The device resets itself.
     Reset,
+    /// A reset is complete once the status was read this often; until then, the device serves its
+    /// virtqueues.
+    Late(u32),
 }
 
 /// One lie.
@@ -151,6 +154,7 @@ impl fmt::Display for Lie {
             Deed::Storm(isr, count) => write!(f, "storm {isr:#x} {count}")?,
             Deed::UsedId(id) => write!(f, "used-id {id:#x}")?,
             Deed::Reset => f.write_str("reset")?,
+            Deed::Late(reads) => write!(f, "late {reads}")?,
         }
         match self.times {
             Some(times) => write!(f, " x{times}"),
@@ -193,6 +197,7 @@ impl FromStr for Lie {
             }
             ["used-id", id] => Deed::UsedId(number(id)?.try_into()?),
             ["reset"] => Deed::Reset,
+            ["late", reads] => Deed::Late(number(reads)?.try_into()?),
             _ => bail!("not a deed: {}", words[3..].join(" ")),
         };
         Ok(Self {
@@ -223,6 +228,7 @@ mod tests {
             "restore read config+4 = 0x0",
             "restore write any dropped",
             "run read any reset",
+            "freeze write STATUS late 20",
         ] {
             let lie: Lie = text.parse().unwrap();
             assert_eq!(lie.to_string(), text);

@@ -165,7 +165,7 @@ pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     };
     let tests: Vec<_> = tests::all(Cycles::FEW)
         .into_iter()
-        .chain(tests::on_built_kernels())
+        .chain(tests::debugging())
         .filter(is_checked)
         .collect();
     ensure!(

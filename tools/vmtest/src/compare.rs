@@ -79,9 +79,8 @@ pub(crate) fn observe_slot(
         let digits = text.trim_start_matches("0x").to_owned();
         u64::from_str_radix(&digits, 16).with_context(|| format!("{text:?} is no address"))
     };
-    let ports_at = vm.layout().board.ports_at();
-    let first = number(take("bar_first")?)? + ports_at;
-    let last = number(take("bar_last")?)? + ports_at;
+    let first = number(take("bar_first")?)?;
+    let last = number(take("bar_last")?)?;
     let info = DeviceInfo {
         name: name.to_owned(),
         bar_base: first,

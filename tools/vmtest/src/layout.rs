@@ -61,14 +61,6 @@ impl Board {
             Self::Virt => ["ttyAMA0", "ttyS0", "ttyS1"],
         }
     }
-
-    /// Where in QEMU's memory I/O port 0 is, as its traces tell.
-    pub(crate) fn ports_at(self) -> u64 {
-        match self {
-            Self::Pc | Self::Q35 => 0,
-            Self::Virt => 0x3eff_0000,
-        }
-    }
 }
 
 impl fmt::Display for Board {
@@ -350,7 +342,7 @@ impl Layout {
     /// How many times longer than on the standard kernel everything may take.
     pub(crate) fn slowness(&self) -> u32 {
         match self.kernel {
-            Variant::Standard | Variant::NoMsi | Variant::NoSmp => 1,
+            Variant::Standard => 1,
             Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 8,
         }
     }
@@ -363,7 +355,7 @@ impl Layout {
     /// Its memory in MiB; KASAN's shadow takes an eighth of it.
     fn memory(&self) -> u32 {
         let usual = match self.kernel {
-            Variant::Standard | Variant::NoMsi | Variant::NoSmp => 512,
+            Variant::Standard => 512,
             Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 768,
         };
         usual + self.more_memory
@@ -373,7 +365,6 @@ impl Layout {
     pub(crate) fn policy(&self, kind: Kind) -> &'static str {
         match self.interrupts {
             _ if kind == Kind::Balloon && !self.balloon_msix => "intx",
-            _ if self.kernel == Variant::NoMsi => "intx",
             Interrupts::PerQueue => "per-queue",
             Interrupts::Shared if kind.wanted_vectors(self.cpus) <= 2 => "per-queue",
             Interrupts::Shared => "shared",

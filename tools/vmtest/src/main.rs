@@ -33,8 +33,10 @@ mod setup;
 mod shell;
 mod soak;
 mod steps;
+mod system;
 mod table;
 mod tests;
+mod trace_sleep;
 mod verdict;
 mod vm;
 
@@ -92,6 +94,8 @@ enum Command {
     Matrix,
     /// Compares the register accesses of the two drivers.
     Compare,
+    /// Records one suspend and one hibernation for Perfetto and sleepgraph.
+    TraceSleep,
     /// Devices that misbehave, on both drivers.
     Hostile(hostile::Options),
     /// Devices that misbehave in ways made from seeds.
@@ -113,6 +117,12 @@ enum Command {
     },
     /// Endurance: sleep, hot-plug, bind and reload at random, for hours; goes on where it stopped.
     Soak(soak::Options),
+    /// Makes the packages for Debian.
+    Deb,
+    /// A real system on the module: Debian, its package, every kind of sleep.
+    System(system::Options),
+    /// Boots the real system and gives a shell in it.
+    SystemShell,
     /// Boots a VM with the driver loaded and gives a shell in it.
     Shell {
         /// The kind of machine [the usual one of the architecture].
@@ -148,6 +158,12 @@ fn run(arguments: Arguments) -> Result<bool> {
         list(cells);
         return Ok(true);
     }
+    match &command {
+        Command::Deb => return system::make_packages().map(|()| true),
+        Command::System(options) => return system::run(options),
+        Command::SystemShell => return system::run_shell(wish.driver).map(|()| true),
+        _ => {}
+    }
     let both = match command {
         Command::Compare => Some("compares both drivers"),
         Command::Bench { .. } => Some("measures both drivers"),
@@ -160,14 +176,18 @@ fn run(arguments: Arguments) -> Result<bool> {
     let mut setup = Setup::load(wish)?;
     accel::choose(&mut setup, accel);
     let good = match command {
-        Command::Setup | Command::List { .. } => true,
+        Command::Setup
+        | Command::List { .. }
+        | Command::Deb
+        | Command::System(_)
+        | Command::SystemShell => true,
         Command::Run {
             names,
             print_command,
             cycles,
         } => {
             let mut tests = tests::all(cycles);
-            tests.extend(tests::on_built_kernels());
+            tests.extend(tests::debugging());
             let tests = tests::select(tests, &names);
             if print_command {
                 for test in &tests {
@@ -184,6 +204,7 @@ fn run(arguments: Arguments) -> Result<bool> {
             check::run_tests(&setup, &tests)?.is_good()
         }
         Command::Compare => check::compare(&setup)?.is_good(),
+        Command::TraceSleep => trace_sleep::run(&setup)?,
         Command::Hostile(options) => hostile::run(&setup, &options)?,
         Command::Random(seeds) => hostile::run_seeds(&setup, &seeds)?,
         Command::Bench { wish } => {

@@ -35,6 +35,12 @@ const KERNEL_ARGUMENTS: &str = "no_console_suspend panic=-1 oops=panic \
 /// the instruction cache of all processors in the softirq of the disk.
 const X86_ARGUMENTS: &str = " no_timer_check tsc=nowatchdog hibernate=nocompress";
 
+/// What it is told on arm64.
+///
+/// `pcie_port_pm=off`: the kernel puts a port that has lost its device into D3, where QEMU's does not
+/// tell of the next one. On x86 it does so with newer firmware only.
+const ARM64_ARGUMENTS: &str = " pcie_port_pm=off";
+
 /// What the debug kernel is told besides. The slab allocator keeps arrays of objects that it is to
 /// give away next, and leaves them there when they are given away, which kmemleak takes for
 /// references; slab debugging of any kind does without these arrays.
@@ -122,7 +128,7 @@ pub(crate) fn command_line(
     let [console, control, shell] = layout.board.serial_ports();
     let of_arch = match layout.arch() {
         Arch::Amd64 => X86_ARGUMENTS,
-        Arch::Arm64 => "",
+        Arch::Arm64 => ARM64_ARGUMENTS,
     };
     let mut words = format!(
         "console={console} {KERNEL_ARGUMENTS}{of_arch} vmtest.tag={tag} vmtest.slowness={} \

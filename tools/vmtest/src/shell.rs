@@ -81,7 +81,14 @@ pub(crate) fn run(setup: &Setup, layout: &Layout) -> Outcome {
         "driver {} is loaded; Ctrl-] or poweroff -f ends the VM",
         setup.driver
     );
-    let socket = vm.connect_shell()?;
+    connect(vm.connect_shell()?)?;
+    drop(vm);
+    Vm::tidy(&dir);
+    Ok(())
+}
+
+/// Connects the terminal to a shell, until the end key or the end of the VM.
+pub(crate) fn connect(socket: UnixStream) -> Result<()> {
     type_into(
         socket
             .try_clone()
@@ -96,7 +103,5 @@ pub(crate) fn run(setup: &Setup, layout: &Layout) -> Outcome {
             .context("cannot write to the terminal")?;
     }
     drop(terminal);
-    drop(vm);
-    Vm::tidy(&dir);
     Ok(())
 }

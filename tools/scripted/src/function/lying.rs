@@ -92,8 +92,24 @@ impl Function {
             // Without its threads, a device does no work.
             Deed::Storm(isr, count) => drop(self.work.send(Work::Storm(isr, count))),
             Deed::UsedId(id) => self.false_id = Some(id),
+            Deed::Late(reads) => self.reset_in = Some(reads),
             _ => {}
         }
-        !matches!(deed, Deed::Gone | Deed::Reset | Deed::Dropped)
+        !matches!(
+            deed,
+            Deed::Gone | Deed::Reset | Deed::Dropped | Deed::Late(_)
+        )
+    }
+
+    /// Goes on with a reset that takes its time, when the status is read.
+    pub(super) fn go_on_with_reset(&mut self) {
+        match self.reset_in {
+            Some(0) => self.reset(),
+            Some(reads) => {
+                self.reset_in = Some(reads - 1);
+                (0..self.queues.len()).for_each(|queue| self.serve(queue));
+            }
+            None => {}
+        }
     }
 }

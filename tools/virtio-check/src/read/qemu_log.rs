@@ -2,7 +2,7 @@
 
 //! QEMU's `memory_region_ops_read` and `memory_region_ops_write`, as its `log` backend has them.
 
-use super::{hex, in_region, size, Event, RawAccess, Region, LEGACY_REGION, MARK_REGION};
+use super::{hex, in_region, size, Event, RawAccess, Region, LEGACY_REGION, MARK_REGIONS};
 use anyhow::{anyhow, Context, Result};
 
 /// Reads a line; none if it is of another event or another region.
@@ -21,7 +21,7 @@ pub(super) fn parse(number: usize, line: &str) -> Result<Option<Event>> {
         .split_once("name '")
         .and_then(|(_, rest)| rest.trim_end().strip_suffix('\''))
         .ok_or_else(|| anyhow!("no region name"))?;
-    if name != LEGACY_REGION && name != MARK_REGION {
+    if name != LEGACY_REGION && !MARK_REGIONS.contains(&name) {
         return Ok(None);
     }
     let mut field = |key: &str| -> Result<&str> {
@@ -81,14 +81,21 @@ mod tests {
 
     #[test]
     fn marks_come_from_the_monitor_only() {
-        let mark = |cpu: i32, value: u8| {
+        let mark_in = |region: &str, cpu: i32, value: u8| {
             let line = format!(
                 "memory_region_ops_write cpu {cpu} mr 0x1 addr 0x80 value {value:#x} size 1 \
-                 name 'ioport80'"
+                 name '{region}'"
             );
             parse(1, &line)
         };
+        let mark = |cpu, value| mark_in("ioport80", cpu, value);
         assert_eq!(mark(-1, 1).unwrap(), Some(Event::Mark(Phase::Probe)));
+        // A machine without that port has its accesses in the region of all ports.
+        assert_eq!(
+            mark_in("io", -1, 1).unwrap(),
+            Some(Event::Mark(Phase::Probe))
+        );
+        assert_eq!(mark_in("ioport60", -1, 1).unwrap(), None);
         assert_eq!(mark(0, 1).unwrap(), None);
         assert!(mark(-1, 99).is_err());
     }

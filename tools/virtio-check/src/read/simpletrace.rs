@@ -3,7 +3,7 @@
 //! QEMU's `memory_region_ops_read` and `memory_region_ops_write` as its `simple` backend writes
 //! them: binary, with the names of the events in it (version 4, QEMU 2.11 and later).
 
-use super::{in_region, size, Event, RawAccess, Region, LEGACY_REGION, MARK_REGION};
+use super::{in_region, size, Event, RawAccess, Region, LEGACY_REGION, MARK_REGIONS};
 use anyhow::{bail, Context, Result};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
@@ -119,7 +119,7 @@ impl Records {
         let mut next = || number(arguments).context("an argument is missing");
         let (cpu, region, address, value, width) = (next()?, next()?, next()?, next()?, next()?);
         let name = string(arguments).context("no region name")?;
-        if name != LEGACY_REGION && name != MARK_REGION {
+        if name != LEGACY_REGION && !MARK_REGIONS.contains(&name.as_str()) {
             return Ok(None);
         }
         let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);

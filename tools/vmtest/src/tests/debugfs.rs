@@ -62,7 +62,8 @@ fn cells() -> Vec<Cell> {
             check_io(vm, Kind::Blk)?;
             vm.ok("pm_test_cycles mem devices 2")?;
         }
-        vm.ok("unload_driver && load_driver && stop_debugfs_reader")?;
+        // A file that is open at the moment holds the module.
+        vm.ok("await 20 unload_driver && load_driver && stop_debugfs_reader")?;
         vm.ok("unload_driver && [ ! -e /sys/kernel/debug/virtio_pci_rs ]")
             .map(drop)
     });

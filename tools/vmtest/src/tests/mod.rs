@@ -13,7 +13,6 @@ pub(crate) mod behind;
 pub(crate) mod bridges;
 pub(crate) mod changed;
 mod config_space;
-pub(crate) mod configurations;
 pub(crate) mod debug;
 pub(crate) mod debugfs;
 pub(crate) mod device;
@@ -119,16 +118,10 @@ fn on_debug_kernels() -> Group {
     )
 }
 
-/// The tests on kernels of other configurations, each built when the first test on it is run.
-fn on_other_kernels() -> Group {
-    let parts = vec![configurations::all()];
-    group("kernels of other configurations", parts)
-}
-
 /// Every test by its topic.
 pub(crate) fn groups(cycles: Cycles) -> Vec<Group> {
     let mut groups = standard(cycles);
-    groups.extend([on_debug_kernels(), on_other_kernels()]);
+    groups.push(on_debug_kernels());
     groups
 }
 
@@ -138,10 +131,9 @@ pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
     groups.flat_map(|group| group.tests).collect()
 }
 
-/// All tests on kernels that are built for them.
-pub(crate) fn on_built_kernels() -> Vec<Test> {
-    let groups = [on_debug_kernels(), on_other_kernels()].into_iter();
-    groups.flat_map(|group| group.tests).collect()
+/// All tests on the debug kernels.
+pub(crate) fn debugging() -> Vec<Test> {
+    on_debug_kernels().tests
 }
 
 /// Keeps the tests, or the cells of tests, that one of the words is a part of.

@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Puts virtio_pci_rs into the initramfs, and what hands the devices over to it before udev runs.
+
+# A kernel that the module is not built for keeps the C driver.
+check() {
+	modinfo -k "${kernel:?}" virtio_pci_rs >/dev/null 2>&1
+}
+
+depends() {
+	return 0
+}
+
+installkernel() {
+	hostonly='' instmods virtio_pci_rs virtio_blk virtio_scsi virtio_net
+}
+
+install() {
+	inst_multiple cat modprobe udevadm
+	inst_simple /usr/lib/virtio-pci-rs/handover
+	inst_hook pre-udev 10 "${moddir:?}/handover.sh"
+}

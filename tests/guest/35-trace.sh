@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What ftrace tells of a sleep, and the guest's clock beside the host's.
+
+TRACING=/sys/kernel/tracing
+
+# Records the events power:*, but for idle processors, which go to sleep a thousand times a second.
+trace_power() {
+	[ -e $TRACING/trace ] || mount -t tracefs trace $TRACING || return
+	echo 0 >$TRACING/tracing_on
+	# The clock of the kernel log.
+	echo global >$TRACING/trace_clock || return
+	echo 16384 >$TRACING/buffer_size_kb && echo 1 >$TRACING/events/power/enable || return
+	for idle in "$TRACING"/events/power/cpu_idle*; do
+		[ ! -d "$idle" ] || echo 0 >"$idle/enable"
+	done
+	echo >$TRACING/trace
+	echo 1 >$TRACING/tracing_on
+}
+
+# Reads the status of the disk in slot $2, with lines in ftrace that have the name $1 before and after, by
+# which the host finds the time of the reads in ftrace.
+look_at_clocks() {
+	virtio=$(virtio_of "$2") || { echo "$virtio"; return 1; }
+	# find_disk() sets it.
+	# shellcheck disable=SC2154
+	find_disk "$2" || { echo "$disk"; return 1; }
+	# A request, which ends a row of reads that may have been before. What it gives may have no end.
+	read -r _ <"/sys/block/${disk#/dev/}/serial"
+	echo "vmtest $1 begin" >$TRACING/trace_marker
+	for _ in 1 2 3 4 5 6 7 8 9; do
+		read -r _ <"/sys/bus/virtio/devices/$virtio/status" || return
+	done
+	echo "vmtest $1 end" >$TRACING/trace_marker
+}
+
+# A line by which sleepgraph finds the sleep.
+sleepgraph_line() {
+	echo "$1 $(date +%Y%m%d-%H:%M:%S).000000" >$TRACING/trace_marker
+}
+
+# What was recorded.
+power_trace() {
+	echo 0 >$TRACING/tracing_on
+	cat $TRACING/trace
+}

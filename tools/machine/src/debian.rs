@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A root of Debian 13 with its own kernel of backports, for tests of the package on a real system.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Context as _, Result};
+
+use crate::apt::{self, Apt};
+use crate::command::{command, elapsed, output, run_long};
+use crate::context::{read, write, Context};
+use crate::version::upstream;
+use crate::{own_qemu, packages, Arch, Qemu};
+
+/// The suites of the root.
+const SUITE: &str = "trixie";
+const BACKPORTS: &str = "trixie-backports";
+
+/// What makes Debian packages.
+pub(crate) const PACKAGERS: [&str; 3] = ["debhelper", "dh-dkms", "dpkg-dev"];
+
+/// What makes and runs the root.
+const MAKERS: [&str; 4] = ["e2fsprogs", "mmdebstrap", "qemu-system-x86", "qemu-utils"];
+
+/// What the root has besides the kernel: a small system, and what the module's package depends on.
+const CONTENTS: [&str; 26] = [
+    "bc",
+    "bindgen",
+    "bison",
+    "dbus",
+    "dkms",
+    "dracut-core",
+    "e2fsprogs",
+    "flex",
+    "initramfs-tools",
+    "iproute2",
+    "kmod",
+    "less",
+    "libelf-dev",
+    "libssl-dev",
+    "make",
+    "openssl",
+    "pahole",
+    "procps",
+    "rust-src",
+    "rustc",
+    "sqlite3",
+    "systemd-sysv",
+    "udev",
+    "util-linux",
+    "xz-utils",
+    "zstd",
+];
+
+/// Files of packages that the root is without, as Debian's own container images are.
+const LEFT_OUT: [&str; 3] = ["doc", "locale", "man"];
+
+/// A root of Debian 13.
+#[derive(Clone, Debug)]
+pub struct Debian {
+    /// The directory in the cache for what is made of the root.
+    pub cache: PathBuf,
+    /// The root, which is not to be written to.
+    pub root: PathBuf,
+    /// What `uname -r` says on it.
+    pub release: String,
+    /// The version of the kernel's packages.
+    pub kernel: String,
+    /// The distribution's QEMU.
+    pub qemu: Qemu,
+}
+
+/// Makes sure that the root is there, and what makes and runs it.
+pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Debian> {
+    if output(command("id").arg("-u"))? != "0" {
+        bail!("a root of Debian is made with mmdebstrap and chroot; run this as root");
+    }
+    packages::ensure_named(cx, &[&PACKAGERS[..], &MAKERS].concat())?;
+    let kernel = newest_kernel(cx)?;
+    let cache = cx.cache.join(format!("system/{SUITE}_{kernel}"));
+    let root = cache.join("root");
+    if !root.exists() {
+        let _lock = cx.lock("system")?;
+        if !root.exists() {
+            cx.say(format!(
+                "making a root of Debian 13 with Linux {kernel} (about 600 MB to fetch, 2 GB, 5 minutes)"
+            ));
+            cx.timed("root of Debian 13", |cx| {
+                cx.fill(&root, |cx, partial| make(cx, &kernel, partial))
+            })?;
+        }
+    }
+    let release = release_of(&root)?;
+    Ok(Debian {
+        release,
+        cache,
+        root,
+        kernel,
+        qemu: own_qemu(Arch::Amd64)?,
+    })
+}
+
+/// The version of the newest kernel in backports.
+fn newest_kernel(cx: &mut Context<'_>) -> Result<String> {
+    let known = cx.cache.join("system/kernel");
+    if let (false, Ok(version)) = (cx.update, read(&known)) {
+        return Ok(version);
+    }
+    let candidates = Apt::open(cx)?.versions("linux-image-amd64")?;
+    let mut candidates = candidates.into_iter();
+    let found = candidates
+        .find(|candidate| candidate.suite == BACKPORTS)
+        .with_context(|| format!("Debian's mirror has no linux-image-amd64 in {BACKPORTS}"))?;
+    crate::context::create_dir(&cx.cache.join("system"))?;
+    write(&known, &found.version)?;
+    Ok(found.version)
+}
+
+fn make(cx: &mut Context<'_>, kernel: &str, target: &Path) -> Result<()> {
+    let sources = cx.cache.join("system/debian.sources");
+    write(&sources, apt::sources(&format!("{SUITE} {BACKPORTS}"))?)?;
+    let mut names: Vec<String> = CONTENTS.map(str::to_owned).into();
+    let source = format!("linux-source-{}", series(kernel));
+    for package in ["linux-image-amd64", "linux-headers-amd64", &source] {
+        names.push(format!("{package}={kernel}"));
+    }
+    let log = cx.log("system")?;
+    let mut mmdebstrap = command("mmdebstrap");
+    mmdebstrap.args(["--variant=minbase", "--mode=root", "--format=directory"]);
+    for place in LEFT_OUT {
+        mmdebstrap.arg(format!("--dpkgopt=path-exclude=/usr/share/{place}/*"));
+    }
+    mmdebstrap.arg(format!("--include={}", names.join(",")));
+    mmdebstrap.arg(SUITE).arg(target).arg(&sources);
+    run_long(cx, &mut mmdebstrap, &log, elapsed("making the root"))
+}
+
+/// The series of a version, as `7.3` of `7.3.4-1~bpo13+1`.
+fn series(version: &str) -> String {
+    let numbers: Vec<_> = upstream(version).split('.').take(2).collect();
+    numbers.join(".")
+}
+
+/// The release of the one kernel in a root.
+fn release_of(root: &Path) -> Result<String> {
+    let modules = root.join("usr/lib/modules");
+    let entries = std::fs::read_dir(&modules)
+        .with_context(|| format!("cannot read {}", modules.display()))?;
+    let mut names = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned());
+    match (names.next(), names.next()) {
+        (Some(name), None) => Ok(name),
+        (first, second) => bail!(
+            "{} has not one kernel: {first:?}, {second:?}",
+            modules.display()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_series_is_that_of_the_source_package() {
+        assert_eq!(series("7.3.4-1~bpo13+1"), "7.3");
+        assert_eq!(series("7.3-1~bpo13+1"), "7.3");
+    }
+
+    #[test]
+    fn a_root_has_one_kernel() {
+        let root = std::env::temp_dir().join(format!("machine-debian-{}", std::process::id()));
+        let modules = root.join("usr/lib/modules");
+        std::fs::create_dir_all(modules.join("7.3.4+deb13-amd64")).unwrap();
+        assert_eq!(release_of(&root).unwrap(), "7.3.4+deb13-amd64");
+        std::fs::create_dir_all(modules.join("6.12.117+deb13-amd64")).unwrap();
+        assert!(release_of(&root).is_err());
+        std::fs::remove_dir_all(root).unwrap();
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The package in a clean root: what it says when something is missing, and what it leaves.
+
+use std::io::Stdout;
+
+use anyhow::{bail, ensure, Context, Result};
+
+use super::root::Root;
+use super::{report, Bench};
+use crate::failure::Outcome;
+use crate::ktap::Ktap;
+
+/// What is taken away, and what the line about it has to have.
+const MISSING: [(&str, &str); 5] = [
+    (
+        "dpkg --force-depends --purge linux-source-*",
+        "install linux-source-7",
+    ),
+    ("dpkg --force-depends --purge rust-src", "install rust-src"),
+    ("dpkg --force-depends --purge rustc", "install the rustc"),
+    ("dpkg --force-depends --purge bindgen", "install bindgen"),
+    ("rm /usr/lib/modules/*/build", "install linux-headers-"),
+];
+
+/// Where a file may change or appear although the package is gone: logs, caches, states of dpkg and
+/// dkms, the key that dkms made for all packages.
+const MAY_CHANGE: &str = "/tmp /proc /dev /run /var/log /var/cache /var/lib/dpkg /var/lib/apt \
+    /var/lib/dkms/mok.key /var/lib/dkms/mok.pub /boot";
+
+/// Runs the tests of the package.
+pub(crate) fn run(bench: &Bench, ktap: &mut Ktap<Stdout>) -> Outcome {
+    ktap.begin_test("package", MISSING.len() + 4)
+        .context("cannot report")?;
+    for (take_away, wanted) in MISSING {
+        let outcome = refusal(bench, take_away, wanted).map_err(Into::into);
+        report(ktap, &format!("one line: {wanted}"), &outcome)?;
+    }
+    let folder = bench.debian.cache.join("package");
+    let root = Root::fresh(&[&bench.debian.root], &folder)?;
+    root.run(&format!("{} >/tmp/before", list_files()))?;
+    put_packages(bench, &root)?;
+    let installed = install(&root).map_err(Into::into);
+    report(ktap, "the module is built and signed", &installed)?;
+    report(
+        ktap,
+        "the initramfs has it",
+        &initramfs(&root).map_err(Into::into),
+    )?;
+    report(
+        ktap,
+        "a kernel goes and comes",
+        &kernel(&root).map_err(Into::into),
+    )?;
+    report(
+        ktap,
+        "removal leaves nothing",
+        &removal(&root).map_err(Into::into),
+    )?;
+    Ok(())
+}
+
+fn put_packages(bench: &Bench, root: &Root) -> Result<()> {
+    root.put(&bench.packages.dkms, "/tmp/dkms.deb")?;
+    root.put(&bench.packages.tools, "/tmp/tools.deb")
+}
+
+/// Takes something away, and wants one line that says what to install.
+fn refusal(bench: &Bench, take_away: &str, wanted: &str) -> Result<()> {
+    let folder = bench.debian.cache.join("refusal");
+    let root = Root::fresh(&[&bench.debian.root], &folder)?;
+    let script = bench.repository.join("packaging/dkms/prepare-kernel");
+    root.put(&script, "/tmp/prepare-kernel")?;
+    root.run(take_away)?;
+    let check = format!("/tmp/prepare-kernel --check {}", bench.debian.release);
+    let (good, said) = root.attempt(&check)?;
+    if good || said.lines().count() != 1 || !said.contains(wanted) {
+        bail!("without it, --check is good: {good}, and says {said:?}");
+    }
+    Ok(())
+}
+
+fn install(root: &Root) -> Result<()> {
+    root.run("apt-get install -y /tmp/dkms.deb /tmp/tools.deb")?;
+    let status = root.run("dkms status virtio-pci-rs")?;
+    ensure!(status.ends_with(": installed"), "dkms says {status:?}");
+    let kernel = "$(ls /usr/lib/modules)";
+    let signer = root.run(&format!("modinfo -k {kernel} -F signer virtio_pci_rs"))?;
+    ensure!(!signer.is_empty(), "the module is not signed");
+    root.run("[ -z \"$(find /usr/src/linux-* -newer /tmp/before)\" ]")
+        .context("something was written below /usr/src/linux-*")?;
+    root.run("virtio-pci-rs-switch --version && virtio-check --version")?;
+    Ok(())
+}
+
+fn initramfs(root: &Root) -> Result<()> {
+    let list = root.run("lsinitramfs /boot/initrd.img-*")?;
+    for name in [
+        "virtio_pci_rs.ko",
+        "virtio_blk.ko",
+        "virtio-pci-rs/handover",
+    ] {
+        ensure!(list.contains(name), "the initramfs has no {name}");
+    }
+    Ok(())
+}
+
+/// What the packages of a kernel run when they are removed and installed.
+fn kernel(root: &Root) -> Result<()> {
+    root.run("/etc/kernel/prerm.d/dkms $(ls /usr/lib/modules)")?;
+    let status = root.run("dkms status virtio-pci-rs")?;
+    ensure!(
+        !status.contains("installed"),
+        "without the kernel, dkms says {status:?}"
+    );
+    root.run("/etc/kernel/postinst.d/dkms $(ls /usr/lib/modules)")?;
+    let status = root.run("dkms status virtio-pci-rs")?;
+    ensure!(
+        status.ends_with(": installed"),
+        "with the kernel, dkms says {status:?}"
+    );
+    Ok(())
+}
+
+fn removal(root: &Root) -> Result<()> {
+    root.run("apt-get purge -y virtio-pci-rs-dkms virtio-pci-rs-tools")?;
+    let left = root.run(&format!("{} | comm -13 /tmp/before -", list_files()))?;
+    ensure!(left.is_empty(), "these files are left: {left}");
+    let list = root.run("lsinitramfs /boot/initrd.img-*")?;
+    ensure!(
+        !list.contains("virtio_pci_rs"),
+        "the initramfs still has the module"
+    );
+    Ok(())
+}
+
+fn list_files() -> String {
+    let prune: Vec<_> = MAY_CHANGE
+        .split_whitespace()
+        .map(|path| format!("-path {path}"))
+        .collect();
+    format!(
+        "find / \\( {} \\) -prune -o -print | LC_ALL=C sort",
+        prune.join(" -o ")
+    )
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kinds of sleep, and what has to be as before afterwards.
+
+use std::time::{Duration, Instant};
+
+use super::guest::{Guest, Way, COMMAND};
+use super::peer::Peer;
+use crate::failure::{Failure, Outcome};
+
+/// What a person asks systemd for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Suspend,
+    Hibernate,
+    HybridSleep,
+    SuspendThenHibernate,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Suspend,
+        Self::Hibernate,
+        Self::HybridSleep,
+        Self::SuspendThenHibernate,
+    ];
+
+    /// The verb of systemctl.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Hibernate => "hibernate",
+            Self::HybridSleep => "hybrid-sleep",
+            Self::SuspendThenHibernate => "suspend-then-hibernate",
+        }
+    }
+}
+
+/// Has the system sleep and wakes it up, by a new QEMU where it has hibernated.
+///
+/// A hybrid sleep ends by a key in odd rounds, and by a power cut in even ones.
+pub(crate) fn sleep(guest: &mut Guest, kind: Kind, round: u32) -> Outcome {
+    guest.ok(&format!("systemctl {}", kind.name()))?;
+    match kind {
+        Kind::Suspend => {
+            guest.await_suspended()?;
+            guest.wake_up()?;
+            guest.await_awake("suspend")?;
+        }
+        Kind::Hibernate => {
+            guest.await_off()?;
+            guest.restart()?;
+            guest.await_awake("hibernate")?;
+        }
+        Kind::HybridSleep => {
+            guest.await_suspended()?;
+            if round % 2 == 1 {
+                guest.wake_up()?;
+            } else {
+                guest.cut_power()?;
+            }
+            guest.await_awake("hybrid-sleep")?;
+        }
+        Kind::SuspendThenHibernate => {
+            // The clock of the machine wakes it up.
+            guest.await_suspended()?;
+            guest.await_off()?;
+            guest.restart()?;
+            guest.await_awake("hibernate")?;
+        }
+    }
+    let unit = format!("systemd-{}.service", kind.name());
+    let result = format!(
+        "while systemctl is-active -q {unit} || [ \"$(systemctl is-active {unit})\" = activating ]; \
+         do sleep 0.5; done; systemctl show -P Result {unit}"
+    );
+    let (_, said) = guest.execute(&result, COMMAND)?;
+    if said != "success" {
+        return Err(Failure::Failed(format!("{unit} ended with {said}")));
+    }
+    Ok(())
+}
+
+/// Checks the system from within, and the stream from the other side.
+pub(crate) fn check(guest: &mut Guest, peer: &Peer, way: Way) -> Outcome {
+    let before = peer.stream();
+    let checked = guest.ok(&format!("/usr/lib/system-test/check {}", way.driver()));
+    if let Err(Failure::Failed(said)) = checked {
+        let stream = peer.stream();
+        return Err(Failure::Failed(format!(
+            "{said}\nthe TCP stream: {stream:?}"
+        )));
+    }
+    checked?;
+    let deadline = Instant::now() + COMMAND;
+    let mut now = peer.stream();
+    while now.last == before.last && now.wrong.is_none() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(200));
+        now = peer.stream();
+    }
+    if now.wrong.is_some() || now.last <= before.last {
+        return Err(Failure::Failed(format!(
+            "the TCP stream is broken: {now:?}"
+        )));
+    }
+    Ok(())
+}
