@@ -83,7 +83,7 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Debian> {
         let _lock = cx.lock("system")?;
         if !root.exists() {
             cx.say(format!(
-                "making a root of Debian 13 with Linux {kernel} (about 600 MB to fetch, 2 GB, 5 minutes)"
+                "making a root of Debian 13 with Linux {kernel} (600 MB to fetch, 2 GB, 5 minutes)"
             ));
             cx.timed("root of Debian 13", |cx| {
                 cx.fill(&root, |cx, partial| make(cx, &kernel, partial))

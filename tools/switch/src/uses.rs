@@ -85,7 +85,7 @@ fn block(
     Ok(())
 }
 
-/// Whether the block device is opened exclusively: by the kernel for a use of its own, or a program.
+/// Whether the kernel or a program has opened the block device for itself alone.
 fn is_held(file: &Path) -> Result<bool> {
     let mut options = fs::File::options();
     match options.read(true).custom_flags(libc::O_EXCL).open(file) {

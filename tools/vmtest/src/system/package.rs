@@ -14,12 +14,12 @@ use crate::ktap::Ktap;
 /// What is taken away, and what the line about it has to have.
 const MISSING: [(&str, &str); 5] = [
     (
-        "dpkg --force-depends --purge linux-source-*",
+        "apt-get purge -y 'linux-source-*'",
         "install linux-source-7",
     ),
-    ("dpkg --force-depends --purge rust-src", "install rust-src"),
-    ("dpkg --force-depends --purge rustc", "install the rustc"),
-    ("dpkg --force-depends --purge bindgen", "install bindgen"),
+    ("apt-get purge -y rust-src", "install rust-src"),
+    ("apt-get purge -y rustc", "install the rustc"),
+    ("apt-get purge -y bindgen", "install bindgen"),
     ("rm /usr/lib/modules/*/build", "install linux-headers-"),
 ];
 

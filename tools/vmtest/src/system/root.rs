@@ -8,11 +8,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{bail, Context, Result};
 
-/// Mounts the root in `$1` from the lower layers `$2` and runs the rest of the words. The mounts are
-/// seen by these processes only, and go with them.
+/// Mounts the root in `$1` from the lower layers `$2` and runs the rest of the words. The mounts
+/// are seen by these processes only, and go with them.
 const ENTER: &str = "\
 layer=$1 lower=$2; shift 2
-mount -t overlay overlay -o lowerdir=$lower,upperdir=$layer/upper,workdir=$layer/work $layer/root
+layers=lowerdir=$lower,upperdir=$layer/upper,workdir=$layer/work
+mount -t overlay overlay -o $layers $layer/root
 export LAYER=$layer
 exec \"$@\"";
 

@@ -71,8 +71,8 @@ pub(crate) fn sleep(guest: &mut Guest, kind: Kind, round: u32) -> Outcome {
     }
     let unit = format!("systemd-{}.service", kind.name());
     let result = format!(
-        "while systemctl is-active -q {unit} || [ \"$(systemctl is-active {unit})\" = activating ]; \
-         do sleep 0.5; done; systemctl show -P Result {unit}"
+        "while [[ $(systemctl is-active {unit}) =~ ^(active|activating)$ ]]; do sleep 0.5; done; \
+         systemctl show -P Result {unit}"
     );
     let (_, said) = guest.execute(&result, COMMAND)?;
     if said != "success" {
