@@ -5,10 +5,11 @@
 //! The clock of ftrace and of the kernel log stands still while the machine sleeps, and QEMU's trace
 //! has the host's time. An interpreted guest that measures its TSC on a busy host takes it for slower
 //! than it is, so that its clock is too fast, by the same rate until it is booted again. So the guest
-//! reads a register a few times, with a line in ftrace before and one after, twice before the sleep
-//! and twice after it: both clocks are known there, and between and near them by a straight line.
+//! has a register written, with a line in ftrace before and one after, twice before the sleep and
+//! twice after it: both clocks are known there, and between and near them by a straight line.
 
 use anyhow::{Context, Result};
+use chrono::DateTime;
 
 use super::ftrace::{Event, Line};
 
@@ -23,6 +24,15 @@ pub(super) fn seconds(text: &str) -> Option<Time> {
     let whole: Time = whole.parse().ok()?;
     digits.then_some(())?;
     whole.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
+}
+
+/// Reads a time of QEMU's trace: seconds up to QEMU 10, the date and the time of day in later ones.
+pub(super) fn stamp(text: &str) -> Option<Time> {
+    let date = || {
+        let date = DateTime::parse_from_rfc3339(text).ok()?;
+        Time::try_from(date.timestamp_nanos_opt()?).ok()
+    };
+    seconds(text).or_else(date)
 }
 
 /// The names of the looks in ftrace: two before the sleep, two after it.
@@ -144,6 +154,14 @@ mod tests {
         for text in ["", "12", "12.x", ".5", "-1.5", "99999999999999999999.0"] {
             assert_eq!(seconds(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn both_forms_of_a_time_are_read() {
+        let time = Some(1_795_728_069_606_842_000);
+        assert_eq!(stamp("1795728069.606842"), time);
+        assert_eq!(stamp("2026-11-26T21:21:09.606842Z"), time);
+        assert_eq!(stamp("21:21:09"), None);
     }
 
     #[test]

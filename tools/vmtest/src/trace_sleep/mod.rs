@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use machine::Arch;
-use virtio_check::access::Register;
 use virtio_check::{DeviceInfo, Run};
 
 use crate::compare::{observe_slot, trace_registers};
@@ -24,15 +23,13 @@ use crate::runner::fresh_folder;
 use crate::setup::Setup;
 use crate::tests::device::check_bound;
 use crate::vm::{Vm, BOOT, COMMAND};
-use clock::{seconds, Clock, Time, LOOKS};
+use clock::{seconds, stamp, Clock, Time, LOOKS};
 use sleepgraph::Head;
 use timeline::Recording;
 
-/// How often the status is read in a look at both clocks.
-const READS: u64 = 9;
 /// The time between two looks.
 const BETWEEN: Duration = Duration::from_secs(2);
-/// The disk whose status is read; it has nothing else to do then.
+/// The disk whose configuration is written.
 const LOOKED_AT: Kind = Kind::Blk;
 
 /// A kind of sleep.
@@ -208,14 +205,14 @@ impl Slept {
     }
 }
 
-/// The host's times of the looks at both clocks.
+/// The host's times of the looks at both clocks: nothing else writes the disk's configuration.
 fn looks(runs: &[Run]) -> Vec<Time> {
     let devices = runs.iter().filter_map(|run| run.device(LOOKED_AT.name()));
     let accesses = devices.flat_map(|device| &device.segments);
     let accesses = accesses.flat_map(|segment| &segment.accesses);
-    let looks = accesses.filter(|a| a.reads(Register::Status) && a.times >= READS);
+    let looks = accesses.filter(|access| access.write && access.is_config());
     looks
-        .filter_map(|access| seconds(access.time.as_deref()?))
+        .filter_map(|access| stamp(access.time.as_deref()?))
         .collect()
 }
 
@@ -253,24 +250,22 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_a_row_of_reads() {
-        let read = |time: &str| {
+    fn a_look_is_a_write_to_the_configuration() {
+        let access = |time: &str, kind: &str, offset: u8| {
             format!(
-                "1@{time}:memory_region_ops_read cpu 0 mr 0x7 addr 0xc012 value 0x7 size 1 name \
-                 'virtio-pci'\n"
+                "1@{time}:memory_region_ops_{kind} cpu 0 mr 0x7 addr {:#x} value 0x1 size 1 name \
+                 'virtio-pci'\n",
+                0xc000 + u32::from(offset)
             )
         };
-        let notify =
-            "1@6.0:memory_region_ops_write cpu 0 mr 0x7 addr 0xc010 value 0x0 size 2 name \
-                      'virtio-pci'\n";
-        let rows = [
-            read("5.5"),
-            read("5.6").repeat(8),
-            notify.to_owned(),
-            read("7.0"),
+        let trace = [
+            access("5.0", "write", 18),
+            access("5.5", "write", 52),
+            access("5.6", "read", 52),
+            access("7.5", "write", 52),
         ];
         let device = "blk=0xc000+0x40".parse().unwrap();
-        let run = Run::parse(&rows.concat(), &[device]).unwrap();
-        assert_eq!(looks(&[run]), [5_500_000_000]);
+        let run = Run::parse(&trace.concat(), &[device]).unwrap();
+        assert_eq!(looks(&[run]), [5_500_000_000, 7_500_000_000]);
     }
 }

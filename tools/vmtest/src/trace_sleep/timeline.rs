@@ -8,7 +8,7 @@ use virtio_check::access::Register;
 use virtio_check::marks::Stage;
 use virtio_check::{Checker, DeviceTrace, Phase, Run};
 
-use super::clock::{seconds, Clock, Time};
+use super::clock::{stamp, Clock, Time};
 use super::ftrace::{Event, Line};
 use super::perfetto::{Track, Writer};
 
@@ -155,7 +155,7 @@ impl Registers {
             if access.writes(Register::Status) {
                 stage = Stage::of(Some(access.status()));
             }
-            let time = access.time.as_deref().and_then(seconds);
+            let time = access.time.as_deref().and_then(stamp);
             let Some(time) = time.filter(|time| *time >= self.begin) else {
                 continue;
             };
