@@ -5,10 +5,6 @@
 //! Upstream: `rust/kernel/pci/irq.rs` would take `struct irq_affinity`, and `rust/kernel/irq.rs` a
 //! name that is not static, a C function as a handler, and data that are published to a handler.
 //!
-//! What [`kernel::irq`] and [`kernel::pci::IrqVector`] lack for a virtio transport: names that are
-//! not static, `struct irq_affinity`, a handler that is a C function, and INTx without an
-//! allocation.
-//!
 //! C header: [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
 
 use kernel::{

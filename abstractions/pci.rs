@@ -150,8 +150,10 @@ macro_rules! callbacks {
 }
 
 impl<T: Driver> Adapter<T> {
-    // SAFETY: `probe_callback` stores a `T::Data`.
-    const PM_OPS: bindings::dev_pm_ops = unsafe { pm::table::<T::Data>() };
+    const PM_OPS: bindings::dev_pm_ops = {
+        // SAFETY: `probe_callback` stores a `T::Data`.
+        unsafe { pm::table::<T::Data>() }
+    };
 
     const ERROR_HANDLERS: bindings::pci_error_handlers = bindings::pci_error_handlers {
         reset_prepare: if T::HAS_RESET_PREPARE {

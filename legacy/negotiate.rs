@@ -167,7 +167,10 @@ fn note_reset(dev: &LegacyDevice, error: Option<ResetError>) {
 /// Takes notice of a reset that was seen complete.
 pub(super) fn note_complete(dev: &LegacyDevice) {
     dev.log.counters.add_one(Count::Resets);
-    dev.hw.hold_writes(false);
+    if dev.hw.holds_writes() {
+        dev.state.forget_status();
+        dev.hw.hold_writes(false);
+    }
     if dev.irqs.uses_intx() {
         let _ = dev.hw.read(&regs::ISR, 0);
     }

@@ -317,15 +317,23 @@ impl Bound {
     fn start(&self, cause: Cause) -> Result {
         let (dev, device) = (self.dev(), self.device());
         let is_awaited = dev.hw.holds_writes();
+        // The work may be restoring the driver of a detached device. A driver that is being unbound
+        // may wait for its restore, with the lock held: as with C, it is restored all the same.
+        let is_frozen = matches!(
+            dev.life.get(),
+            Life::Stopped(_, Held::Frozen) | Life::Detached(Driver::Frozen(_), _)
+        );
+        let guard = (cause == Cause::Reset && is_frozen).then(|| self.lock_driver());
         let before = dev.life.get();
         let life = dev.life.apply(LifeEvent::Start, &dev.log)?;
         if before.is_detached() && !life.is_detached() {
             dev.hw.attach();
         }
         let result = match life {
-            Life::Starting(_, held) => self.start_held(cause, held),
+            Life::Starting(_, held) => self.start_held(held),
             _ => Ok(()),
         };
+        drop(guard);
         dev.irqs.release(&dev.hw);
         if !matches!(dev.life.get(), Life::Leaving) {
             dev.life.apply(LifeEvent::Started, &dev.log)?;
@@ -340,19 +348,13 @@ impl Bound {
         result
     }
 
-    fn start_held(&self, cause: Cause, held: Held) -> Result {
+    fn start_held(&self, held: Held) -> Result {
         match held {
             Held::Live => {
                 self.dev().hw.pci().refresh_command();
                 Ok(())
             }
             Held::Unprepared => self.reset_unprepared(),
-            Held::Frozen if cause == Cause::Reset => {
-                // A driver that is being unbound may wait for its restore, with the lock held: as
-                // with C, it is restored all the same.
-                let _guard = self.lock_driver();
-                self.wake(held)
-            }
             _ => self.wake(held),
         }
     }

@@ -391,11 +391,10 @@ fn restore_frozen(dev: &LegacyDevice, device: &Device) -> Result {
     } else {
         dev.life.restore_driver()
     };
-    if restored.is_ok() {
-        dev.life.apply(LifeEvent::DriverRestored, &dev.log)?;
-    }
     device.break_virtqueues();
-    restored
+    restored?;
+    dev.life.apply(LifeEvent::DriverRestored, &dev.log)?;
+    Ok(())
 }
 
 /// As [`restore_frozen`], if the virtio driver is frozen: a few times if need be, with a line if

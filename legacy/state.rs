@@ -199,14 +199,15 @@ impl State {
         self.inner.lock().has_rings = true;
     }
 
+    /// Forgets what was written while the reset was waited for, which did not reach the device: the
+    /// virtio core writes FAILED if a driver is put off.
+    pub(super) fn forget_status(&self) {
+        self.inner.lock().status = Status::RESET;
+    }
+
     /// Takes notice of how a reset went.
     pub(super) fn note_reset(&self, error: Option<ResetError>) {
         let mut inner = self.inner.lock();
-        if error.is_none() {
-            // What the virtio core wrote while the reset was waited for did not reach the device:
-            // FAILED, if a driver was put off.
-            inner.status = Status::RESET;
-        }
         inner.reset_error = error;
         // What cannot be reset, cannot be told of a ring's end either.
         inner.has_rings = false;

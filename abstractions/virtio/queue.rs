@@ -119,7 +119,7 @@ impl<'a> FindVqs<'a> {
     /// Gives the driver its virtqueues, in the order of [`FindVqs::requests`].
     ///
     /// The driver may use them until it has them deleted, and they are kept until
-    /// [`super::ConfigOps::delete_virtqueues`] has returned.
+    /// [`super::ConfigOps::del_vqs`] has returned.
     ///
     /// # Errors
     ///
@@ -174,7 +174,7 @@ pub(crate) struct Doorbell<'a> {
     pub(crate) bar: &'a Arc<Bar>,
     /// The offset in it, in bytes.
     pub(crate) offset: usize,
-    /// Whether [`ConfigOps::announce`] is called each time; if not, it is not even tested for.
+    /// Whether [`super::Transport::announce`] is called each time; if not, it is not even tested for.
     pub(crate) is_announced: bool,
 }
 
