@@ -67,7 +67,7 @@ impl Looks {
 pub(super) struct Clock {
     before: Looks,
     after: Looks,
-    /// How long the longest look took, by the guest's clock.
+    /// How far a look may be from its access, by the guest's clock.
     pub(super) error: Time,
     /// The guest's time at which the machine falls asleep.
     asleep: Time,
@@ -88,19 +88,22 @@ impl Clock {
                 .map(|line| line.time)
                 .with_context(|| format!("ftrace has no \"{wanted}\""))
         };
-        let begin = |name: &str| at(name, "begin");
+        // The access is between the two lines.
         let mut error = 0;
-        for name in LOOKS {
-            error = error.max(at(name, "end")?.saturating_sub(begin(name)?));
-        }
+        let mut middle = |name: &str| -> Result<Time> {
+            let (begin, end) = (at(name, "begin")?, at(name, "end")?);
+            let half = end.saturating_sub(begin) / 2;
+            error = error.max(half);
+            Ok(begin + half)
+        };
         let [first, second, third, fourth] = LOOKS;
         Ok(Self {
             before: Looks {
-                guest: [begin(first)?, begin(second)?],
+                guest: [middle(first)?, middle(second)?],
                 host: [host[0], host[1]],
             },
             after: Looks {
-                guest: [begin(third)?, begin(fourth)?],
+                guest: [middle(third)?, middle(fourth)?],
                 host: [host[2], host[3]],
             },
             error,
@@ -190,16 +193,12 @@ mod tests {
         let host = [1008, 1010, 1041, 1043].map(|host| host * second);
         let clock = Clock::new(&lines, host).unwrap();
         assert_eq!(clock.begin(), 1010 * second);
-        assert_eq!(clock.host(11 * second), 1010 * second + second / 2);
-        assert_eq!(
-            clock.host(11 * second + 1000),
-            1010 * second + second / 2 + 500
-        );
-        assert_eq!(
-            clock.host(11 * second + 2000),
-            1040 * second + second / 2 + 1000
-        );
-        assert_eq!(clock.error, 300_000);
+        // The middle of each look is 150 µs behind its begin.
+        let half = second / 2 - 75_000;
+        assert_eq!(clock.host(11 * second), 1010 * second + half);
+        assert_eq!(clock.host(11 * second + 1000), 1010 * second + half + 500);
+        assert_eq!(clock.host(11 * second + 2000), 1040 * second + half + 1000);
+        assert_eq!(clock.error, 150_000);
         assert_eq!(clock.rates(), [2.0, 2.0]);
         assert!(Clock::new(&lines[..4], host).is_err());
     }

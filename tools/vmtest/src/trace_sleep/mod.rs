@@ -189,7 +189,7 @@ impl Slept {
         let [before, after] = clock.rates();
         println!(
             "{name}: {} callbacks, {} accesses, {} breaches; the guest's clock goes {:.3} and {:.3} \
-             times as fast, looks took up to {} µs\n  {}\n  \
+             times as fast, known to {} µs\n  {}\n  \
              sleepgraph -dmesg {} -ftrace {}",
             count.callbacks,
             count.accesses,
