@@ -32,31 +32,27 @@ fn cells() -> Vec<Cell> {
             },
         ));
     }
-    cells.push(Cell::new(
-        "refuse_freeze=1: the sleep is refused",
-        move |vm| {
-            vm.allow(&[
-                "returns -16",
-                "failed to suspend",
-                "failed to freeze",
-                AWAKE,
-            ]);
-            vm.ok("ensure_unloaded && load_driver_with refuse_freeze=1")?;
-            vm.ok("mount_9p")?;
-            for state in ["mem", "disk"] {
-                vm.ok(&format!("check_sleep_refused {state}"))?;
-                vm.ok("cmp /mnt/9p/host /mnt/9p/host")?;
-                check_io(vm, Kind::Blk)?;
-            }
-            vm.ok(&format!(
-                "log_says {slot} 'driver 9pnet_virtio cannot be frozen: sleep refused'"
-            ))?;
-            vm.ok(
-                "grep -q ' /mnt/9p ' /proc/mounts && umount /mnt/9p; unload_driver && load_driver",
-            )
+    let refused = Cell::new("refuse_freeze=1: the sleep is refused", move |vm| {
+        vm.allow(&[
+            "returns -16",
+            "failed to suspend",
+            "failed to freeze",
+            AWAKE,
+        ]);
+        vm.ok("ensure_unloaded && load_driver_with refuse_freeze=1")?;
+        vm.ok("mount_9p")?;
+        for state in ["mem", "disk"] {
+            vm.ok(&format!("check_sleep_refused {state}"))?;
+            vm.ok("cmp /mnt/9p/host /mnt/9p/host")?;
+            check_io(vm, Kind::Blk)?;
+        }
+        vm.ok(&format!(
+            "log_says {slot} 'driver 9pnet_virtio cannot be frozen: sleep refused'"
+        ))?;
+        vm.ok("grep -q ' /mnt/9p ' /proc/mounts && umount /mnt/9p; unload_driver && load_driver")
             .map(drop)
-        },
-    ));
+    });
+    cells.push(refused.needs_module());
     cells
 }
 
