@@ -482,7 +482,10 @@ impl Handler for VirtqueueIrq {
     #[inline(always)]
     fn handle(&self, virtqueues: Option<&Callbacks>) -> IrqReturn {
         let Some(intx) = &self.intx else {
-            return handled(virtqueues.is_some_and(Callbacks::interrupt));
+            return match virtqueues {
+                Some(virtqueues) => handled(virtqueues.interrupt()),
+                None => IrqReturn::None,
+            };
         };
         if intx.pci.intx_is_masked() {
             // Another device on the same line. This one may be asleep or detached, and is left

@@ -404,6 +404,7 @@ impl Callbacks {
     }
 
     /// Calls the callbacks of all virtqueues that have used buffers; whether one had.
+    #[inline(always)]
     pub(crate) fn interrupt(&self) -> bool {
         let mut handled = false;
         for virtqueue in &self.0 {
