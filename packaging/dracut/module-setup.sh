@@ -16,7 +16,7 @@ installkernel() {
 }
 
 install() {
-	inst_multiple cat modprobe udevadm
+	inst_multiple cat modprobe
 	inst_simple /usr/lib/virtio-pci-rs/handover
 	inst_hook pre-udev 10 "${moddir:?}/handover.sh"
 }
