@@ -57,7 +57,7 @@ what_stands_still() {
 	for disk in /sys/block/[sv]d?; do
 		echo "$disk: $(cat "$disk/stat")"
 	done
-	for pid in $(cat /tmp/counter.pid) $(pgrep fio); do
+	for pid in $(cat /tmp/counter.pid) $(pidof fio fio.real ld-linux-x86-64.so.2); do
 		for task in /proc/"$pid"/task/*; do
 			echo "$task: $(grep State "$task/status") $(tr '\n' ' ' <"$task/stack")"
 		done

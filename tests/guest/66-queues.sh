@@ -59,7 +59,7 @@ pings_go_on() {
 	await 20 pings_pass "$before" || {
 		echo "no answer after $before answers"
 		grep virtio /proc/interrupts
-		for pid in $(pgrep ping); do
+		for pid in $(pidof ping); do
 			echo "$pid: $(grep State "/proc/$pid/status") $(tr '\n' ' ' <"/proc/$pid/stack")"
 		done
 		return 1
