@@ -122,7 +122,8 @@ fn make(cx: &mut Context<'_>, kernel: &str, target: &Path) -> Result<()> {
     let mut names: Vec<String> = CONTENTS.map(str::to_owned).into();
     let source = format!("linux-source-{}", series(kernel));
     for package in ["linux-image-amd64", "linux-headers-amd64", &source] {
-        names.push(format!("{package}={kernel}"));
+        // With the suite, what they depend on comes from there as well.
+        names.push(format!("{package}/{BACKPORTS}"));
     }
     let log = cx.log("system")?;
     let mut mmdebstrap = command("mmdebstrap");
