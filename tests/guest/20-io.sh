@@ -19,6 +19,8 @@ find_disk() {
 		# sysfs has it before devtmpfs: a file of that name would be in the node's place.
 		[ ! -b "$disk" ] || return 0
 	done
+	# find_virtio sets it.
+	# shellcheck disable=SC2154
 	! find_virtio "$1" || needs_virtio_driver "$virtio"
 	disk="no disk on $pci"
 	return 1
@@ -32,7 +34,7 @@ disk_of() {
 }
 
 # Takes the place of the (sub)shell that calls it. On arm64, fio's own clock is the processor's counter,
-# which begins anew in the machine that resumes an image: fio then stands still or ends.
+# which starts again in the machine that resumes an image: fio then stands still or ends.
 run_fio() {
 	exec fio --allow_file_create=0 --clocksource=clock_gettime --ioengine=libaio --direct=1 --iodepth=8 \
 		--rw=randwrite --bsrange=4k-64k --verify=crc32c --verify_fatal=1 --output-format=terse "$@"

@@ -70,7 +70,7 @@ fail_allocations() {
 	esac
 }
 
-# The device in a slot works, and if it does not, it does after it is bound anew.
+# The device in a slot works, and if it does not, it does after it is bound again.
 mend_device() {
 	is_live "$1" >/dev/null && return
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }

@@ -5,7 +5,7 @@
 # The serial port of the console sends back what it gets. The reader ends by itself if nothing comes
 # for 20 seconds: the timeout of BusyBox leaves a process behind that has the terminal open for
 # another second. A terminal that is open when its device goes is handed out again, for the next
-# device, and then nobody tells the reader of input.
+# device, and then the reader is not told of input.
 check_hvc() {
 	[ -e "/sys/bus/pci/devices/$(pci_of "$1")/driver" ] || { echo "no driver in slot $1"; return 1; }
 	exec 4<>/dev/hvc0 || return

@@ -105,7 +105,7 @@ pub(crate) fn run_long(
     )
 }
 
-/// Starts the log `log` anew, so that it has one run only.
+/// Empties the log `log`, so that it has one run only.
 pub(crate) fn new_log(log: &Path) -> Result<()> {
     crate::context::write(log, "")
 }

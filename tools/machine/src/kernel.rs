@@ -118,7 +118,7 @@ impl Build<'_> {
     /// Starts with a copy of a complete build of this variant whose configuration differs.
     ///
     /// Between variants, the configuration changes every file that is compiled.
-    /// Tells whether there is one. kbuild then makes anew what depends on the difference.
+    /// Tells whether there is one. kbuild then makes again what depends on the difference.
     fn inherit(&self, cx: &mut Context<'_>, all: &Path) -> Result<bool> {
         if self.inputs.source.may_change {
             return Ok(false);

@@ -270,7 +270,7 @@ impl Machine {
     }
 }
 
-/// Makes sure that all of the test machine is there; `say` gets each line meant for people.
+/// Makes sure that all of the test machine is there; `say` gets each line for the user.
 ///
 /// # Errors
 ///

@@ -80,7 +80,7 @@ impl Config {
 pub(crate) enum Work {
     /// Serve a virtqueue.
     Serve(usize),
-    /// Send so many interrupts, with this in the ISR.
+    /// Send this many interrupts, with this in the ISR.
     Storm(u8, u32),
 }
 

@@ -52,7 +52,7 @@ impl Memory {
         self.whole = Arc::default();
     }
 
-    /// The memory, for whoever reads and writes it.
+    /// The memory, to read and write.
     pub(crate) fn whole(&self) -> &Arc<GuestMemoryMmap> {
         &self.whole
     }

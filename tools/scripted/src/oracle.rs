@@ -31,7 +31,7 @@ pub(crate) struct Oracle {
     checker: Checker,
     recent: VecDeque<Access>,
     breaches: Vec<Breach>,
-    /// Each of these breaches is shown with so many more accesses.
+    /// Each of these breaches is shown with this many more accesses.
     open: Vec<(usize, usize)>,
 }
 
@@ -47,7 +47,7 @@ impl Oracle {
         }
     }
 
-    /// Begins anew after the power was off.
+    /// Begins again after the power was off.
     pub(crate) fn power_on(&mut self) {
         self.checker.power_on();
     }

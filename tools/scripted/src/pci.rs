@@ -33,9 +33,9 @@ const D3: u16 = 3;
 /// How BAR0, with the registers, is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bar {
-    /// I/O ports, so many.
+    /// This many I/O ports.
     Ports(u64),
-    /// Memory, so many bytes.
+    /// This many bytes of memory.
     Memory(u64),
     /// There is none.
     None,

@@ -181,7 +181,7 @@ impl Ring {
             .map_err(ring_error)
     }
 
-    /// Asks for notifications of buffers to come; whether some came meanwhile.
+    /// Asks for notifications of buffers to come; whether some have come since.
     pub(crate) fn rearm(&mut self, memory: &Arc<GuestMemoryMmap>) -> Result<bool, RingError> {
         self.queue
             .enable_notification(&**memory)

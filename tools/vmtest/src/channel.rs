@@ -162,7 +162,7 @@ impl Channel {
         limit: Duration,
     ) -> Outcome<(u32, Answer)> {
         self.receive_or_hello(ids, what, limit)?
-            .ok_or_else(|| Failure::LostVm(format!("{what}: it booted anew")))
+            .ok_or_else(|| Failure::LostVm(format!("{what}: it booted again")))
     }
 
     /// The same, or `None` if the guest comes up before.
@@ -222,7 +222,7 @@ impl Channel {
         }
     }
 
-    /// The transcript is for people; a full disk must not change a verdict.
+    /// The transcript is only read by users; a full disk must not change a verdict.
     fn record(&mut self, text: &str) {
         let seconds = self.began.elapsed().as_secs_f64();
         let _ = write!(self.transcript, "[{seconds:9.3}] {text}");

@@ -35,7 +35,7 @@ pub(crate) const MAKE_VARIABLES: [&str; 4] = ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"
 pub(crate) struct Built {
     /// Its file.
     pub(crate) module: PathBuf,
-    /// What was said meanwhile.
+    /// What was said during the build.
     pub(crate) log: PathBuf,
 }
 

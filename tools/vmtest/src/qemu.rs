@@ -29,7 +29,7 @@ const KERNEL_ARGUMENTS: &str = "no_console_suspend panic=-1 oops=panic \
 ///
 /// `tsc=nowatchdog`: while the kernel boots, its clocksource watchdog may wait, with interrupts off,
 /// for another processor, which `stop_machine()` holds until the first one stops as well. The wait is
-/// limited by a clock that stands still meanwhile, and the boot never ends.
+/// limited by a clock that stands still during it, and the boot never ends.
 ///
 /// An image that is not compressed saves time. On arm64 the kernel warns when it reads one: it flushes
 /// the instruction cache of all processors in the softirq of the disk.

@@ -18,7 +18,7 @@ use crate::setup::{Driver, Setup};
 use crate::verdict::Verdict;
 use crate::vm::Vm;
 
-/// How often a test's VM is booted anew after a failure, for the cells that are left.
+/// How often a test's VM is booted again after a failure, for the cells that are left.
 const BOOTS: usize = 4;
 
 /// What a cell does with the VM.

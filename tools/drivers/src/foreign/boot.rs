@@ -63,7 +63,7 @@ impl Drop for Qemu {
 pub(super) struct Run {
     /// How it ended.
     pub(super) end: End,
-    /// After so many seconds.
+    /// After this many seconds.
     pub(super) seconds: u64,
     /// What QEMU said beside its trace.
     pub(super) said: Vec<String>,

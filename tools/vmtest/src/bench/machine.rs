@@ -54,7 +54,7 @@ impl Disk {
     }
 }
 
-/// How many vectors a device with so many virtqueues gets.
+/// How many vectors a device with this many virtqueues gets.
 fn vectors(interrupts: Interrupts, queues: u8) -> u8 {
     match interrupts {
         Interrupts::PerQueue => queues + 1,
