@@ -215,7 +215,7 @@ help: ## This list
 	@sed -n 's/^\([a-z_-]*\):[^#]*## \(.*\)/\1@\2/p' Makefile | \
 		while IFS=@ read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
 	@echo
-	@echo "  KDIR=DIR         built kernel tree with Rust [module: $(KDIR); tests: Debian's own]"
+	@echo "  KDIR=DIR         built kernel tree, with Rust unless DRIVER=c [module: $(KDIR); tests: Debian's own]"
 	@echo "  KERNEL=NAME      kernel of the tests: stock, cloud, rt, 16k (Debian's own), build [stock]"
 	@echo "  SERIES=NUMBER    its series, with DRIVER=c any; or next for Debian's newest pre-release [7.3]"
 	@echo "  ARCH=NAME        its architecture: amd64, arm64 [amd64]"

@@ -26,9 +26,7 @@ use crate::abstractions::{
 
 /// A legacy virtio PCI device. C: `struct virtio_pci_device`.
 ///
-/// Lock order: the lock of the virtio device, [`LegacyDevice::life`], [`LegacyDevice::vqs`],
-/// [`LegacyDevice::irqs`], [`LegacyDevice::state`], [`LegacyDevice::log`]. None but the first is
-/// held while a virtio driver is called. [`LegacyDevice::config`] is locked alone, for a copy.
+/// Lock order: "Locks" in docs/architecture.md.
 #[pin_data]
 pub(super) struct LegacyDevice {
     pub(super) hw: Hw,

@@ -19,6 +19,7 @@ await() {
 # Ends the command, which cannot be tried for the reason $1: a skip and no failure. A command that goes on
 # after that has no skip to tell.
 lacks() {
+	[ ! -e /tmp/modules-failed ] || { echo "a module of the kernel failed to load: $*"; exit 1; }
 	echo "lacks: $*" >/tmp/lacks
 	exit 77
 }

@@ -150,7 +150,7 @@ read_stats() {
 	read -r successes </sys/power/suspend_stats/success || return
 }
 
-# After $2 sleeps to the state $1, the PM core counts no other failure than before, and so many more
+# After $2 sleeps to the state $1, the PM core counts no other failure than before, and this many more
 # successes, which it does for suspends only.
 check_stats() {
 	expected=$successes before=$failures

@@ -106,7 +106,7 @@ fn table(text: &mut String, matrix: &Matrix) {
     }
     text.push_str("  |  |\n");
     for driver in &matrix.drivers {
-        let _ = write!(text, "| [{0}](#{0}) |", driver.name);
+        let _ = write!(text, "| [{0}](#{1}) |", driver.name, anchor(&driver.name));
         for (at, rule) in &columns {
             let cell = driver.cells.get(*at).map_or("", |cell| sign(cell, rule));
             let _ = write!(text, " {cell} |");
@@ -129,6 +129,11 @@ fn broken(column: &Column) -> impl Iterator<Item = &Cell> {
         .cells
         .iter()
         .filter(|cell| cell.outcome == Outcome::Breach)
+}
+
+/// The anchor that forges make of a heading.
+fn anchor(heading: &str) -> String {
+    heading.replace('.', "")
 }
 
 /// A driver before this one that is of the same software and breaks the same rules.
@@ -162,7 +167,8 @@ fn section(text: &mut String, matrix: &Matrix, driver: &Driver, column: &Column)
         let rules = rules.join(", ");
         let _ = write!(
             text,
-            "\nBreaks the same rules as [{like}](#{like}): {rules}.\n"
+            "\nBreaks the same rules as [{like}](#{}): {rules}.\n",
+            anchor(like)
         );
         return;
     }

@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_do_asks_nobody() {
+    fn nothing_to_do_asks_no_question() {
         let plan = plan(&need(true), &dpkg(&[19], &[]), &mut nothing_asked).unwrap();
         assert_eq!(plan, Plan::Complete { llvm: Some(19) });
     }

@@ -15,7 +15,7 @@ use virtio_check::{
 
 /// Judges the register accesses of any legacy virtio-pci driver against the specification.
 ///
-/// Exit status: 0 nothing is broken, 1 something is, 2 the input is of no use.
+/// Exit status: 0 no breach that counts (`--level`), 1 one that counts, 2 unusable input.
 #[derive(Parser)]
 #[command(version)]
 struct Options {

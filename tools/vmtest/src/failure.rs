@@ -67,5 +67,5 @@ impl Failure {
     }
 }
 
-/// What a test or a part of it comes to.
+/// The outcome of a test or of a part of it.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;

@@ -10,7 +10,6 @@ use glob::Pattern;
 use serde::Deserialize;
 
 use crate::failure::{Failure, Outcome};
-use crate::grade::Grade;
 use crate::names::plain;
 use crate::setup::Driver;
 
@@ -37,7 +36,14 @@ struct Entry {
     /// The series of the kernel, such as `6.1`.
     #[serde(default = "any")]
     kernel: String,
+    /// The kind of failure, as results name it: another one is news.
+    #[serde(default = "failed")]
+    kind: String,
     reason: String,
+}
+
+fn failed() -> String {
+    "Failed".to_owned()
 }
 
 fn any() -> String {
@@ -114,8 +120,8 @@ impl Known {
             Ok(()) => Err(Failure::Failed(format!(
                 "it works, and the list of known failures has it ({why}): take it from the list"
             ))),
-            // A failure of the harness or the host is another one.
-            Err(failure) if Grade::of(&failure).is_some() => Err(Failure::Known {
+            // One of another kind is another one: a splat, a lost VM, a broken harness.
+            Err(failure) if failure.name() == entry.kind => Err(Failure::Known {
                 why: why.clone(),
                 failure: Box::new(failure),
             }),
@@ -174,6 +180,15 @@ mod tests {
         assert!(mended.is_bad());
         assert!(mended.reason().contains("take it from the list"));
         assert_eq!(judge(Driver::C, "6.1.9", "rmmod", Ok(())), Verdict::Passed);
+    }
+
+    #[test]
+    fn one_of_another_kind_is_not_known() {
+        let part = "suspend to memory";
+        let splat = Err(Failure::Splat("Oops: 0002".to_owned()));
+        assert!(judge(Driver::C, "6.1.9", part, splat).is_bad());
+        let lost = Err(Failure::LostVm("it went away".to_owned()));
+        assert!(judge(Driver::C, "6.1.9", part, lost).is_bad());
     }
 
     #[test]

@@ -121,6 +121,17 @@ impl<W: Write> Ktap<W> {
 
     /// Ends a test, which is as good as its parts; those of the plan that gave no result did not run.
     pub(crate) fn end_test(&mut self) -> std::io::Result<()> {
+        self.fill()?;
+        if let Some(level) = self.levels.pop() {
+            let verdict = Verdict::of_all(level.verdicts.iter());
+            self.write(&verdict, &level.name)?;
+        }
+        self.notes.clear();
+        Ok(())
+    }
+
+    /// Writes a result for each one of the plan that there is none for.
+    fn fill(&mut self) -> std::io::Result<()> {
         while let Some(level) = self.levels.last() {
             let reported = level.verdicts.len();
             if reported >= level.planned {
@@ -129,11 +140,6 @@ impl<W: Write> Ktap<W> {
             let why = Verdict::NotRun("it gave no result".to_owned());
             self.outcome(&why, &format!("part-{}", reported + 1))?;
         }
-        if let Some(level) = self.levels.pop() {
-            let verdict = Verdict::of_all(level.verdicts.iter());
-            self.write(&verdict, &level.name)?;
-        }
-        self.notes.clear();
         Ok(())
     }
 
@@ -201,7 +207,13 @@ impl<W: Write> Ktap<W> {
     }
 
     /// Writes the summary; gives the counts and all results.
+    ///
+    /// Those of the plan that gave no result did not run.
     pub(crate) fn finish(mut self) -> std::io::Result<(Count, Vec<Record>)> {
+        while self.levels.len() > 1 {
+            self.end_test()?;
+        }
+        self.fill()?;
         self.levels.clear();
         self.line(&self.count.to_string())?;
         Ok((self.count, self.records))

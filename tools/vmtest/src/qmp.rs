@@ -95,7 +95,7 @@ impl Qmp {
         }
     }
 
-    /// The transcript is for people; a full disk must not change a verdict.
+    /// The transcript is only read by users; a full disk must not change a verdict.
     fn record(&mut self, text: &str) {
         let _ = self.transcript.write_all(text.as_bytes());
     }

@@ -13,7 +13,7 @@ use scripted::{Bar, Config, Device, Kind, Power};
 pub(crate) enum Model {
     /// A source of random numbers.
     Rng,
-    /// A disk of so many MiB.
+    /// A disk of this many MiB.
     Disk(u64),
     /// A serial port that sends back what it gets.
     Console,

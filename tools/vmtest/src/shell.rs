@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A shell in the VM, for people.
+//! A shell in the VM, for the user.
 
 use std::io::{IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tables for people.
+//! Tables to read.
 
 /// Rows of cells, set in columns of equal width.
 #[derive(Default)]

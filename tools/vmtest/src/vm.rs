@@ -233,7 +233,7 @@ impl Vm {
         Ok(driven)
     }
 
-    /// Writes a line into the kernel log, for whoever reads it.
+    /// Writes a line into the kernel log, for its readers.
     pub(crate) fn mark(&mut self, text: &str) -> Outcome {
         self.ok(&format!("echo 'vmtest: {text}' >/dev/kmsg"))?;
         Ok(())
@@ -395,7 +395,7 @@ impl Vm {
         }
     }
 
-    /// Keeps where the processors are, for whoever looks into a VM that does not answer.
+    /// Keeps where the processors are, to look into a VM that does not answer.
     fn keep_registers(&mut self) {
         if let Ok(registers) = self.qmp.human("info registers -a") {
             let _ = fs::write(self.dir.join("registers.txt"), registers);
@@ -622,7 +622,7 @@ impl Vm {
         }
     }
 
-    /// Connects the host side of the guest's port, anew if it was connected.
+    /// Connects the host side of the guest's port, again if it was connected.
     pub(crate) fn connect_port(&mut self) -> Outcome {
         if let Some(port) = self.port.take() {
             // A socket that QEMU has closed already is as good.

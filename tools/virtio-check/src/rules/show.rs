@@ -30,6 +30,10 @@ pub fn explain(rule: &Rule) -> String {
         if !example.after.is_empty() {
             let _ = writeln!(text, "  after  {}", example.after);
         }
+        let _ = writeln!(
+            text,
+            "  (R=V: a write, R?V: a read that gave V, /N: of N bytes)"
+        );
         let _ = writeln!(text, "  right  {}", example.right);
         let _ = writeln!(text, "  wrong  {}", example.wrong);
     }
@@ -60,6 +64,8 @@ pub fn markdown() -> String {
          # The rules of virtio-check\n\n\
          Version {VERSION}. Checks against the specification, not certification: what a trace does \
          not show is not judged, and NOT REACHED is no pass.\n\n\
+         In examples, `R=V` is a write of V to register R, `R?V` a read that gave V, `/N` an access of N\n\
+         bytes; *after* is what went before, *right* keeps the rule, *wrong* breaks it.\n\n\
          *1.4* is the standard, by its draft of April 2026; a legacy driver is held \
          to it as a transitional driver is. *0.9.5* is the draft that defined the interface; it \
          has no capital MUST, so steps that it lists and what must be done count as MUST. A \

@@ -67,7 +67,7 @@ pub(super) fn measure(setup: &Setup, rounds: usize) -> Outcome<Measurements> {
              asynchronously. Restore callback: the PCI device's own part of it, in units of 1000. \
              Read: {READS} reads of 4 KiB from a device that answers at once, one after the other: \
              system call, block layer, virtio_blk, notification, interrupt. Each round loads the \
-             driver anew; there are {BOOTS} boots for each interrupt mode, since what lies where in memory differs \
+             driver again; there are {BOOTS} boots for each interrupt mode, since what lies where in memory differs \
              between boots. What counting takes by itself is subtracted."
         ),
         commands,

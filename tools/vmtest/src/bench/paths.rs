@@ -47,7 +47,7 @@ pub(super) fn measure(setup: &Setup, samples: usize) -> Outcome<Measurements> {
             "{samples} reads of 4 KiB from a disk that answers at once, and {samples} pings that \
              the host answers, with one virtual CPU, by a log of each instruction (QEMU's \
              one-insn-per-tb and -d exec). Notification: what virtqueue_notify() calls, without the \
-             interrupt that may come meanwhile. Interrupt handler: what __handle_irq_event_percpu() \
+             interrupt that may come in between. Interrupt handler: what __handle_irq_event_percpu() \
              calls for a read, block layer and all. Ping: from one packet that is sent to the next, \
              all that the CPU does. Each driver is loaded {ROUNDS} times in one boot."
         ),

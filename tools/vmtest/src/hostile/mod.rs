@@ -107,7 +107,7 @@ impl Machines {
         }
     }
 
-    /// Runs a scenario, in a new VM if the last one is of no more use.
+    /// Runs a scenario, in a new VM if the last one is unusable.
     fn run(&mut self, scenario: &Scenario, intx: bool) -> std::result::Result<Observed, Failure> {
         let mut vm = match self.vm.take() {
             Some((same, vm)) if same == intx => vm,

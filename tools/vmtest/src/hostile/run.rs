@@ -95,7 +95,7 @@ struct Findings {
     lied: bool,
 }
 
-/// Goes through a scenario. A VM that is not clean after it, or was powered off, is of no more use.
+/// Goes through a scenario. A VM that is not clean after it, or was powered off, is unusable.
 pub(super) fn run(vm: &mut Vm, scenario: &Scenario) -> Result<Observed> {
     vm.ok("ensure_unloaded")?;
     vm.take_log(&scenario.name)?;

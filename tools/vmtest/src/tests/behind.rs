@@ -30,7 +30,7 @@ fn begin(vm: &mut Vm) -> Outcome {
     vm.ok("start_random_reader").map(drop)
 }
 
-/// The reader has got an error, the other device works, and so does this one when bound anew.
+/// The reader has got an error, the other device works, and so does this one when bound again.
 fn end(vm: &mut Vm, says: &str) -> Outcome {
     let slot = DIES.slot();
     vm.ok(&format!("check_died {slot} '{says}'"))?;

@@ -22,7 +22,7 @@ struct Change {
     kinds: &'static [Kind],
     /// What the kernel log says of each of them, or nothing if they are to work.
     says: Option<&'static str>,
-    /// Whether they can be bound anew, with the interrupts of before.
+    /// Whether they can be bound again, with the interrupts of before.
     rebinds: bool,
 }
 

@@ -78,7 +78,7 @@ fn cells() -> Vec<Cell> {
         vm.ok("ensure_loaded")?;
         let slot = KEEPS_STATE.slot;
         vm.ok(&format!("check_bound {slot} {}", KEEPS_STATE.policy()))?;
-        // A disk that nobody uses is left alone by the kernel as well.
+        // A disk that is not in use is left alone by the kernel as well.
         let io = format!("small_io disk {slot}");
         vm.ok(&io)?;
         let before = accesses(vm, KEEPS_STATE.name)?;

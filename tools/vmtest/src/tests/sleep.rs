@@ -14,7 +14,7 @@ use crate::vm::{Vm, BOOT};
 pub(crate) const LEVELS: [&str; 5] = ["freezer", "devices", "platform", "processors", "core"];
 /// Those of a suspend to idle, in whose place a suspend to memory is where there is no S3.
 const IDLE_LEVELS: [&str; 3] = ["freezer", "devices", "platform"];
-/// The disks that are written and verified meanwhile.
+/// The disks that are written and verified during the sleeps.
 const LOADED: [Kind; 2] = [Kind::Blk, Kind::Scsi];
 
 /// How often each kind of sleep is gone through.
@@ -73,7 +73,7 @@ pub(super) fn under_load(vm: &mut Vm, sleep: impl FnOnce(&mut Vm) -> Outcome) ->
         let text = format!("another boot or another process:\n{before}\n{after}");
         return Err(Failure::Failed(text));
     }
-    // The virtio driver of 9p has no freeze and no restore: it is bound anew.
+    // The virtio driver of 9p has no freeze and no restore: it is bound again.
     if vm.driven(&Kind::TESTED)?.contains(&Kind::NineP) {
         vm.ok(&format!("rebind_device {}", Kind::NineP.slot()))?;
     }

@@ -56,14 +56,14 @@ fn check_devices(vm: &mut Vm) -> Outcome {
     }
     for device in vm.scripted() {
         if device.accesses() == 0 {
-            let text = format!("nobody has accessed {}", device.name());
+            let text = format!("{} was not accessed", device.name());
             return Err(Failure::Failed(text));
         }
     }
     check_breaches(vm)
 }
 
-/// Tells the devices that they sleep, sleeps in this way, and checks the work meanwhile.
+/// Tells the devices that they sleep, sleeps in this way, and checks the work done during it.
 fn asleep(vm: &mut Vm, sleep: impl FnOnce(&mut Vm) -> Outcome) -> Outcome {
     vm.ok(&format!("ensure_loaded && swap_on {}", Kind::Swap.slot()))?;
     let slot = DISK.slot;
