@@ -158,6 +158,17 @@ fn run(arguments: Arguments) -> Result<bool> {
         list(cells);
         return Ok(true);
     }
+    let has_results = !matches!(
+        command,
+        Command::Deb
+            | Command::System(_)
+            | Command::SystemShell
+            | Command::Shell { .. }
+            | Command::TraceSleep
+    );
+    if wish.outputs.is_wanted() && !has_results {
+        bail!("--junit and --kcidb are for tests: run this without them");
+    }
     match &command {
         Command::Deb => return system::make_packages().map(|()| true),
         Command::System(options) => return system::run(options),

@@ -89,7 +89,7 @@ pub(crate) struct Wish {
     #[arg(short, long, global = true)]
     verbose: bool,
     #[command(flatten)]
-    outputs: Outputs,
+    pub(crate) outputs: Outputs,
 }
 
 /// What differs when the kernel is not the standard one.
@@ -145,7 +145,7 @@ impl Setup {
     /// Sets up the machine as far as that is not done yet.
     pub(crate) fn load(wish: Wish) -> Result<Self> {
         let known = wish.known.as_deref().map(std::path::absolute).transpose()?;
-        let outputs = wish.outputs.absolute()?;
+        let outputs = wish.outputs.begin()?;
         let root = enter_root()?;
         let options = Self::options(&root, wish.driver)?;
         let machine = machine::ensure(&options, &|line| eprintln!("{line}"))?;

@@ -128,7 +128,7 @@ pub(super) fn report(about: &About, records: &[Record], origin: &str) -> Result<
         Some((hash, _)) => id(hash),
         None => id(kernel),
     };
-    let build = id(&format!("{kernel}-x86_64"));
+    let build = id(&format!("{kernel}-{}", about.machine));
     let run = format!("{}-{}", time(SystemTime::now()), std::process::id());
     let tests = records.iter().enumerate().map(|(number, record)| Test {
         id: id(&format!("{run}-{number}")),
@@ -165,7 +165,7 @@ pub(super) fn report(about: &About, records: &[Record], origin: &str) -> Result<
             checkout_id: checkout,
             origin: origin.to_owned(),
             comment: format!("Linux {kernel}"),
-            architecture: "x86_64",
+            architecture: about.machine,
             status: Status::Pass,
         }],
         tests: tests.collect(),

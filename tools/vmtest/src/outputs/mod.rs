@@ -6,10 +6,11 @@ mod junit;
 mod kcidb;
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use machine::Arch;
 
 use crate::ktap::{Count, Ktap, Record};
 use crate::setup::Setup;
@@ -35,13 +36,25 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    /// The same, whatever folder is the current one later.
-    pub(crate) fn absolute(mut self) -> Result<Self> {
+    /// The same, whatever folder is the current one later. The files of a run before this one go: a run
+    /// that ends early leaves none.
+    pub(crate) fn begin(mut self) -> Result<Self> {
         for file in [&mut self.junit, &mut self.kcidb].into_iter().flatten() {
             *file = std::path::absolute(&file)
                 .with_context(|| format!("cannot use {}", file.display()))?;
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot write {}", file.display()));
+                }
+                _ => {}
+            }
         }
         Ok(self)
+    }
+
+    /// Whether there is a file to write.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.junit.is_some() || self.kcidb.is_some()
     }
 
     /// Ends the KTAP output and writes the files; gives the counts.
@@ -73,6 +86,8 @@ struct About {
     kernel: String,
     /// The commit of the kernel's source and its name, where they are known.
     commit: Option<(String, String)>,
+    /// What `uname -m` says.
+    machine: &'static str,
     /// `c` or `rust`.
     driver: String,
     qemu: String,
@@ -88,6 +103,10 @@ impl About {
         Self {
             kernel: environment.kernel,
             commit: source.and_then(commit),
+            machine: match setup.machine.arch {
+                Arch::Amd64 => "x86_64",
+                Arch::Arm64 => "aarch64",
+            },
             driver: setup.driver.to_string(),
             qemu: environment.qemu,
             accel: environment.accel,
@@ -128,6 +147,7 @@ fn commit(source: &Path) -> Option<(String, String)> {
 fn example() -> About {
     About {
         kernel: "6.1.0-50-amd64".to_owned(),
+        machine: "x86_64",
         commit: Some((
             "0123456789abcdef0123456789abcdef01234567".to_owned(),
             "v6.1".to_owned(),
