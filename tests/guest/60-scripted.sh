@@ -27,3 +27,11 @@ check_not_driven() {
 	c) [ "$2" != "no BAR0" ] || fails virtio_of "$1" ;;
 	esac
 }
+
+# The virtio driver of the device in a slot is refused, since the device has no interrupt: ENXIO. The C
+# driver tells nothing of its own.
+check_no_interrupt() {
+	find_virtio "$1" || { echo "$virtio"; return 1; }
+	[ ! -e "/sys/bus/virtio/devices/$virtio/driver" ] || { echo "$virtio has a driver"; return 1; }
+	[ "$DRIVER" = c ] || log_says "$1" '.*no interrupts; .*not INTx: error -6'
+}

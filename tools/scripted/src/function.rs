@@ -43,6 +43,8 @@ pub struct Config {
     pub features: Option<u32>,
     /// The sizes of its virtqueues, if not its own choice.
     pub queue_sizes: Option<Vec<u16>>,
+    /// Whether it has an interrupt pin: without one, there is no INTx.
+    pub has_pin: bool,
     /// What it says of D3.
     pub power: Power,
     /// Whether it has the PCI device id that the specification lists for its type, by which firmware
@@ -66,6 +68,7 @@ impl Config {
             vectors,
             features: None,
             queue_sizes: None,
+            has_pin: true,
             power: Power::Unmanaged,
             listed_id: false,
             strict: true,

@@ -95,7 +95,7 @@ impl ConfigSpace {
         space.put(0x10, u16::from(matches!(bar, Bar::Ports(_))));
         space.put(0x2c, VENDOR);
         space.put(0x2e, device_type);
-        space.bytes[INTERRUPT_PIN] = 1;
+        space.bytes[INTERRUPT_PIN] = u8::from(config.has_pin);
         let mut last = 0x34;
         if vectors > 0 {
             space.link(&mut last, MSIX, 0x11);

@@ -32,6 +32,8 @@ pub(crate) struct Scripted {
     pub(crate) bar: Bar,
     /// How many MSI-X vectors it has; without any, it has INTx only.
     pub(crate) vectors: u16,
+    /// Whether it has an interrupt pin.
+    pub(crate) has_pin: bool,
     /// What it says of D3.
     pub(crate) power: Power,
     /// Whether each access of the driver is judged.
@@ -52,6 +54,7 @@ impl Scripted {
             model,
             bar: Bar::Ports(64),
             vectors,
+            has_pin: true,
             power: Power::Unmanaged,
             strict: true,
         }
@@ -103,6 +106,7 @@ impl Scripted {
         };
         let config = Config {
             bar: self.bar,
+            has_pin: self.has_pin,
             power: self.power,
             strict: self.strict,
             ..Config::new(self.name, kind, self.vectors)

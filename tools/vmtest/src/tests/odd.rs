@@ -27,6 +27,12 @@ const NO_BAR: Scripted = Scripted {
 };
 /// One vector is for the configuration, and none is left for the virtqueue.
 const ONE_VECTOR: Scripted = Scripted::new("s-one", "12", Model::Disk(8), 1);
+/// There is no interrupt at all.
+const NO_PIN: Scripted = Scripted {
+    has_pin: false,
+    strict: false,
+    ..Scripted::new("s-nopin", "14", Model::Rng, 0)
+};
 const KEEPS_STATE: Scripted = Scripted {
     power: Power::KeepsState,
     ..Scripted::new("s-keeps", "13", Model::Disk(8), 2)
@@ -107,6 +113,11 @@ fn cells() -> Vec<Cell> {
         left_alone(SHORT, "BAR0 has 16 bytes, the registers need 24"),
         left_alone(NO_BAR, "no BAR0"),
         one_vector,
+        Cell::new("s-nopin: refused", |vm| {
+            vm.ok("ensure_loaded")?;
+            vm.ok(&format!("check_no_interrupt {}", NO_PIN.slot))
+                .map(drop)
+        }),
         keeps_state,
         Cell::new("rmmod", |vm| {
             vm.ok("ensure_loaded && unload_driver").map(drop)
@@ -144,8 +155,8 @@ pub(crate) fn all() -> Vec<Test> {
     vec![
         test(
             "odd-devices",
-            "BAR0 too short or absent, one MSI-X vector, state that is kept in D3",
-            &[SHORT, NO_BAR, ONE_VECTOR, KEEPS_STATE],
+            "BAR0 too short or absent, one MSI-X vector, no interrupt, state that is kept in D3",
+            &[SHORT, NO_BAR, ONE_VECTOR, KEEPS_STATE, NO_PIN],
             cells(),
         ),
         test(
