@@ -41,7 +41,8 @@ start_pings() {
 		rm -f /tmp/pings-stop
 		while [ ! -e /tmp/pings-stop ]; do
 			! ping -c 1 -W 2 10.0.3.1 >/dev/null || count=$((count + 1))
-			echo $count >/tmp/pings
+			# A reader sees the number before or the number after, and no empty file.
+			echo $count >/tmp/pings-now && mv /tmp/pings-now /tmp/pings
 			sleep 0.05
 		done
 		rm -f /tmp/pings-stop
