@@ -25,10 +25,12 @@ mod models;
 mod oracle;
 mod pci;
 mod ring;
+mod script;
 mod server;
 
 pub use function::Config;
 pub use lie::{Deed, Lie, Target, Time};
 pub use models::Kind;
 pub use pci::{Bar, Power};
+pub use script::Script;
 pub use server::Device;

@@ -3,66 +3,19 @@
 //! The scenarios of `tests/hostile/` that need nothing from the guest: lies at probe and while the
 //! device is live.
 
-use anyhow::{Context, Result};
-use scripted::{Lie, Time};
-
-/// A device that lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Scenario {
-    /// Its name.
-    pub(super) name: String,
-    /// The kind of device.
-    pub(super) device: String,
-    /// The lies.
-    pub(super) lies: Vec<Lie>,
-}
-
-/// Words that begin a line about what the tests of this project do or expect.
-const OTHERS: [&str; 9] = [
-    "#",
-    "expect",
-    "says",
-    "ends",
-    "sleeps",
-    "unwatched",
-    "idle",
-    "checked",
-    "stricter",
-];
+use anyhow::Result;
+use scripted::{Lie, Script, Time};
 
 /// The scenarios of a file whose names contain one of the words, or all.
-pub(super) fn read(text: &str, words: &[String]) -> Result<Vec<Scenario>> {
-    let mut found = Vec::new();
-    for paragraph in text.split("\n\n") {
-        let scenario = parse(paragraph).with_context(|| paragraph.trim().to_owned())?;
-        let wanted = |name: &str| words.is_empty() || words.iter().any(|w| name.contains(w));
-        let asleep = |lie: &Lie| matches!(lie.time, Time::Freeze | Time::Restore);
-        found.extend(scenario.filter(|s| wanted(&s.name) && !s.lies.iter().any(asleep)));
-    }
+pub(super) fn read(text: &str, words: &[String]) -> Result<Vec<Script>> {
+    let mut found = Script::parse_all(text)?;
+    let asleep = |lie: &Lie| matches!(lie.time, Time::Freeze | Time::Restore);
+    found.retain(|script| {
+        let wanted = words.is_empty() || words.iter().any(|word| script.name.contains(word));
+        let sleeps = script.remarks.iter().any(|(word, _)| word == "sleeps");
+        wanted && !sleeps && !script.lies.iter().any(asleep)
+    });
     Ok(found)
-}
-
-fn parse(paragraph: &str) -> Result<Option<Scenario>> {
-    let mut scenario = Scenario {
-        name: String::new(),
-        device: String::new(),
-        lies: Vec::new(),
-    };
-    for line in paragraph.lines().filter(|line| !line.trim().is_empty()) {
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        match word {
-            "scenario" => scenario.name = rest.to_owned(),
-            "device" => {
-                let kind = rest.split_whitespace().next();
-                scenario.device = kind.unwrap_or_default().to_owned();
-            }
-            // What sleeps needs the guest.
-            "sleeps" => return Ok(None),
-            word if OTHERS.contains(&word) => {}
-            _ => scenario.lies.push(line.parse()?),
-        }
-    }
-    Ok((!scenario.lies.is_empty()).then_some(scenario))
 }
 
 #[cfg(test)]

@@ -17,9 +17,8 @@ use crate::run::version_of_qemu;
 use ::machine::Qemu;
 use anyhow::{bail, Context, Result};
 use boot::{End, Limits, Run};
-use lies::Scenario;
 use parts::{Part, Parts, Touch};
-use scripted::{Config, Device, Kind};
+use scripted::{Config, Device, Kind, Script};
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
@@ -135,7 +134,7 @@ struct Manner<'a> {
     /// Whether a driver that breaks a rule is served.
     lenient: bool,
     /// The device that lies, and how.
-    scenario: Option<&'a Scenario>,
+    scenario: Option<&'a Script>,
 }
 
 /// What a boot on scripted devices left.

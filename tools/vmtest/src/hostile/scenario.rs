@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use anyhow::{bail, ensure, Context, Result};
-use scripted::{Lie, Time};
+use anyhow::{bail, Context, Result};
+use scripted::{Lie, Script, Time};
 
 use super::outcome::Outcome;
 
@@ -96,13 +96,15 @@ impl Scenario {
         self.lies.iter().any(|lie| lie.time == time)
     }
 
-    /// Reads the paragraph of a scenario.
-    fn parse(text: &str) -> Result<Self> {
+    /// Reads what a script says.
+    fn from_script(script: Script) -> Result<Self> {
+        let name = &script.device;
+        let device = Device::ALL.into_iter().find(|d| d.name() == name);
         let mut scenario = Self {
-            name: String::new(),
-            device: Device::Rng,
-            only_msix: None,
-            lies: Vec::new(),
+            device: device.with_context(|| format!("{name} is no device"))?,
+            name: script.name,
+            only_msix: script.only_msix,
+            lies: script.lies,
             expected: Expected::Survives,
             says: None,
             powers_off: false,
@@ -112,48 +114,35 @@ impl Scenario {
             checked: false,
             stricter: None,
         };
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-            match word {
-                "scenario" => scenario.name = rest.to_owned(),
-                "device" => {
-                    let (name, interrupts) = rest.split_once(' ').unwrap_or((rest, ""));
-                    let device = Device::ALL.into_iter().find(|d| d.name() == name);
-                    scenario.device = device.with_context(|| format!("{name} is no device"))?;
-                    scenario.only_msix = match interrupts {
-                        "" => None,
-                        "msix" => Some(true),
-                        "intx" => Some(false),
-                        other => bail!("{other} is no interrupt mode"),
-                    };
-                }
-                "expect" if rest == "survives" => scenario.expected = Expected::Survives,
-                "expect" => {
-                    let outcome = Outcome::ALL.into_iter().find(|o| o.name() == rest);
-                    let outcome = outcome.with_context(|| format!("{rest} is no outcome"))?;
+        for (word, rest) in script.remarks {
+            match (word.as_str(), rest.as_str()) {
+                ("expect", "survives") => scenario.expected = Expected::Survives,
+                ("expect", name) => {
+                    let outcome = Outcome::ALL.into_iter().find(|o| o.name() == name);
+                    let outcome = outcome.with_context(|| format!("{name} is no outcome"))?;
                     scenario.expected = Expected::Only(outcome);
                 }
-                "says" => scenario.says = Some(rest.to_owned()),
-                "stricter" if !rest.is_empty() => scenario.stricter = Some(rest.to_owned()),
-                "ends" if rest == "poweroff" => scenario.powers_off = true,
-                "sleeps" if rest.is_empty() => scenario.sleeps = true,
-                "unwatched" if rest.is_empty() => scenario.unwatched = true,
-                "idle" if rest.is_empty() => scenario.idle = true,
-                "checked" if rest.is_empty() => scenario.checked = true,
-                _ => scenario.lies.push(line.parse()?),
+                ("says", _) => scenario.says = Some(rest),
+                ("ends", "poweroff") => scenario.powers_off = true,
+                ("sleeps", "") => scenario.sleeps = true,
+                ("unwatched", "") => scenario.unwatched = true,
+                ("idle", "") => scenario.idle = true,
+                ("checked", "") => scenario.checked = true,
+                ("stricter", text) if !text.is_empty() => scenario.stricter = Some(rest),
+                _ => bail!("not a line of a scenario: {word} {rest}"),
             }
         }
-        ensure!(!scenario.name.is_empty(), "a scenario has no name");
-        ensure!(!scenario.lies.is_empty(), "{} has no lies", scenario.name);
         Ok(scenario)
     }
 
     /// Reads all scenarios of a file.
     pub(super) fn parse_all(text: &str) -> Result<Vec<Self>> {
-        text.split("\n\n")
-            .map(str::trim)
-            .filter(|paragraph| paragraph.lines().any(|line| !line.starts_with('#')))
-            .map(|paragraph| Self::parse(paragraph).with_context(|| paragraph.to_owned()))
+        let scripts = Script::parse_all(text)?.into_iter();
+        scripts
+            .map(|script| {
+                let name = script.name.clone();
+                Self::from_script(script).with_context(|| name)
+            })
             .collect()
     }
 }
