@@ -95,8 +95,6 @@ pub struct Guest {
     machine: &'static [&'static str],
     /// What runs in it.
     pub software: Software,
-    /// After how many seconds it is stopped.
-    pub seconds: u64,
     /// The package that brings the driver.
     pub package: &'static str,
     /// The suite that has it, if it is not the machine's own.
@@ -215,6 +213,47 @@ const UBOOT_X86: Software = Software::Bios("/usr/lib/u-boot/qemu-x86_64/u-boot.r
 const UBOOT_ARM64: Software = Software::Bios("/usr/lib/u-boot/qemu_arm64/u-boot.bin");
 const SLOF: Software = Software::Bios("/usr/share/qemu/slof.bin");
 
+/// Firmware of a newer suite, on the machine of its base.
+struct Newer {
+    base: &'static str,
+    name: &'static str,
+    kinds: &'static [Kind],
+    package: &'static str,
+}
+
+const NEWER: [Newer; 5] = [
+    Newer {
+        base: "seabios",
+        name: "seabios-sid",
+        kinds: &[Kind::Blk, Kind::Scsi],
+        package: "seabios",
+    },
+    Newer {
+        base: "ipxe",
+        name: "ipxe-sid",
+        kinds: &[Kind::Net],
+        package: "ipxe-qemu",
+    },
+    Newer {
+        base: "ovmf",
+        name: "ovmf-sid",
+        kinds: &[Kind::Blk],
+        package: "ovmf-generic",
+    },
+    Newer {
+        base: "uboot-x86",
+        name: "uboot-x86-sid",
+        kinds: &[Kind::Blk, Kind::Net],
+        package: "u-boot-qemu",
+    },
+    Newer {
+        base: "slof",
+        name: "slof-sid",
+        kinds: &[Kind::Blk, Kind::Net],
+        package: "qemu-system-data",
+    },
+];
+
 /// All machines.
 pub fn guests() -> Vec<Guest> {
     use Kind::{Blk, Net, Rng, Scsi};
@@ -224,7 +263,6 @@ pub fn guests() -> Vec<Guest> {
         &'static str,
         &'static [&'static str],
         Software,
-        u64,
         &'static str,
     );
     let rows: [Row; 11] = [
@@ -234,7 +272,6 @@ pub fn guests() -> Vec<Guest> {
             "x86_64",
             PC,
             Software::BuiltIn,
-            180,
             "seabios",
         ),
         (
@@ -243,25 +280,15 @@ pub fn guests() -> Vec<Guest> {
             "x86_64",
             PC_NETWORK,
             Software::BuiltIn,
-            180,
             "ipxe-qemu",
         ),
-        (
-            "ovmf",
-            &[Blk, Net, Scsi, Rng],
-            "x86_64",
-            Q35,
-            OVMF,
-            180,
-            "ovmf",
-        ),
+        ("ovmf", &[Blk, Net, Scsi, Rng], "x86_64", Q35, OVMF, "ovmf"),
         (
             "aavmf",
             &[Blk, Net, Scsi, Rng],
             "aarch64",
             VIRT,
             AAVMF,
-            180,
             "qemu-efi-aarch64",
         ),
         (
@@ -270,7 +297,6 @@ pub fn guests() -> Vec<Guest> {
             "x86_64",
             PC,
             UBOOT_X86,
-            180,
             "u-boot-qemu",
         ),
         (
@@ -279,7 +305,6 @@ pub fn guests() -> Vec<Guest> {
             "aarch64",
             VIRT,
             UBOOT_ARM64,
-            180,
             "u-boot-qemu",
         ),
         (
@@ -288,7 +313,6 @@ pub fn guests() -> Vec<Guest> {
             "ppc64",
             PSERIES,
             SLOF,
-            180,
             "qemu-system-data",
         ),
         (
@@ -297,7 +321,6 @@ pub fn guests() -> Vec<Guest> {
             "x86_64",
             KERNEL,
             Software::Kernel("6.1"),
-            180,
             "linux-image",
         ),
         (
@@ -306,7 +329,6 @@ pub fn guests() -> Vec<Guest> {
             "x86_64",
             KERNEL,
             Software::Kernel("6.12"),
-            180,
             "linux-image",
         ),
         (
@@ -315,7 +337,6 @@ pub fn guests() -> Vec<Guest> {
             "x86_64",
             KERNEL,
             Software::Kernel("7.2"),
-            180,
             "linux-image",
         ),
         (
@@ -324,65 +345,25 @@ pub fn guests() -> Vec<Guest> {
             "x86_64",
             KERNEL,
             Software::Kernel("7.3"),
-            180,
             "linux-image",
         ),
     ];
-    let newer: [Row; 5] = [
-        (
-            "seabios-sid",
-            &[Blk, Scsi],
-            "x86_64",
-            PC,
-            Software::BuiltIn,
-            180,
-            "seabios",
-        ),
-        (
-            "ipxe-sid",
-            &[Net],
-            "x86_64",
-            PC_NETWORK,
-            Software::BuiltIn,
-            180,
-            "ipxe-qemu",
-        ),
-        ("ovmf-sid", &[Blk], "x86_64", Q35, OVMF, 180, "ovmf-generic"),
-        (
-            "uboot-x86-sid",
-            &[Blk, Net],
-            "x86_64",
-            PC,
-            UBOOT_X86,
-            180,
-            "u-boot-qemu",
-        ),
-        (
-            "slof-sid",
-            &[Blk, Net],
-            "ppc64",
-            PSERIES,
-            SLOF,
-            180,
-            "qemu-system-data",
-        ),
-    ];
-    let own = rows.into_iter().map(|row| (row, None));
-    let newer = newer.into_iter().map(|row| (row, Some("sid")));
     let mut guests = Vec::new();
-    for ((name, kinds, architecture, machine, software, seconds, package), suite) in
-        own.chain(newer)
-    {
-        guests.extend(kinds.iter().map(|kind| Guest {
-            name,
-            kind: *kind,
-            architecture,
-            machine,
-            software: software.clone(),
-            seconds,
-            package,
-            suite,
-        }));
+    for (base, kinds, architecture, machine, software, package) in rows {
+        let suites = NEWER.iter().filter(|newer| newer.base == base);
+        let newer = suites.map(|newer| (newer.name, newer.kinds, newer.package, Some("sid")));
+        for (name, kinds, package, suite) in [(base, kinds, package, None)].into_iter().chain(newer)
+        {
+            guests.extend(kinds.iter().map(|kind| Guest {
+                name,
+                kind: *kind,
+                architecture,
+                machine,
+                software: software.clone(),
+                package,
+                suite,
+            }));
+        }
     }
     guests
 }

@@ -18,7 +18,10 @@ use virtio_check::{cut, Lane};
 /// A driver that polls makes more accesses than anyone needs.
 const ENOUGH: usize = 30_000;
 
-/// A driver that has done nothing for so long does nothing more.
+/// A driver is stopped after this time.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// A driver that has done nothing for this long does nothing more.
 const QUIET: Duration = Duration::from_secs(25);
 
 /// Where things are that are not installed.
@@ -86,7 +89,7 @@ pub fn run(guest: &Guest, places: &Places) -> Result<Trace> {
     let mut child = command
         .spawn()
         .with_context(|| format!("cannot start {program}"))?;
-    let whole = listen(&mut child, Duration::from_secs(guest.seconds))?;
+    let whole = listen(&mut child, LIMIT)?;
     let accesses = whole.lines().count();
     let name = guest.full_name();
     let judged = Lane::of(&name, whole.as_bytes(), &[])?;
