@@ -38,30 +38,34 @@ struct Packages {
     names: Vec<String>,
 }
 
-/// Makes sure that the newest image of those that are wanted and its modules are in the cache.
-pub(crate) fn ensure(cx: &mut Context<'_>, wanted: &Wanted) -> Result<Image> {
+/// Makes sure that the packages of the newest kernel of those that are wanted are unpacked in the cache;
+/// gives its release and its folder.
+pub(crate) fn ensure_packages(cx: &mut Context<'_>, wanted: &Wanted) -> Result<(String, PathBuf)> {
     let all = cx.cache.join("images");
     let there = |cx: &Context<'_>| {
         let newest = newest_in(&all, &wanted.series, wanted.flavour);
         newest.filter(|_| !cx.update)
     };
-    let found = match there(cx) {
-        Some(found) => found,
-        None => {
-            let _lock = cx.lock("images")?;
-            match there(cx) {
-                Some(found) => found,
-                None => fetch(cx, &all, wanted)?,
-            }
-        }
-    };
-    let (release, root) = found;
+    if let Some(found) = there(cx) {
+        return Ok(found);
+    }
+    let _lock = cx.lock("images")?;
+    match there(cx) {
+        Some(found) => Ok(found),
+        None => fetch(cx, &all, wanted),
+    }
+}
+
+/// Makes sure that the newest image of those that are wanted and its modules are in the cache.
+pub(crate) fn ensure(cx: &mut Context<'_>, wanted: &Wanted) -> Result<Image> {
+    let (release, root) = ensure_packages(cx, wanted)?;
+    let packages = packages(&root);
     let folder = ["usr/lib/modules", "lib/modules"]
-        .map(|folder| root.join("packages").join(folder).join(&release))
+        .map(|folder| packages.join(folder).join(&release))
         .into_iter()
         .find(|folder| folder.exists());
     let folder = folder.with_context(|| format!("{} has no modules", root.display()))?;
-    let boot = root.join(format!("packages/boot/vmlinuz-{release}"));
+    let boot = packages.join(format!("boot/vmlinuz-{release}"));
     let bzimage = [folder.join("vmlinuz"), boot]
         .into_iter()
         .find(|path| path.exists());
@@ -71,6 +75,11 @@ pub(crate) fn ensure(cx: &mut Context<'_>, wanted: &Wanted) -> Result<Image> {
         modules: guest_modules::unpacked(cx, &folder, &root.join("modules"), &xz)?,
         release,
     })
+}
+
+/// Where the packages of the kernel in this folder are unpacked.
+pub(crate) fn packages(root: &Path) -> PathBuf {
+    root.join("packages")
 }
 
 /// Fetches the newest image of the series; gives its release and its folder.
@@ -103,7 +112,7 @@ fn fetch(cx: &mut Context<'_>, all: &Path, wanted: &Wanted) -> Result<(String, P
         best.release
     ));
     cx.fill(&root, |cx, partial| {
-        apt.unpack_all(cx, "the kernel", &names, &partial.join("packages"))
+        apt.unpack_all(cx, "the kernel", &names, &packages(partial))
     })?;
     Ok((best.release, root))
 }
@@ -221,6 +230,45 @@ mod tests {
                 "linux-modules-7.3.4+deb13-amd64"
             ]
         );
+    }
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        let old = candidates(&[
+            ("linux-image-6.1.0-9-cloud-amd64", "6.1.27-1"),
+            ("linux-image-6.1.0-56-cloud-amd64", "6.1.180-1"),
+            ("linux-image-6.1.0-56-cloud-amd64-unsigned", "6.1.180-1"),
+            ("linux-image-6.1.0-57-amd64", "6.1.181-1"),
+        ]);
+        let found = choose(&old, "cloud-amd64").unwrap();
+        assert_eq!(found.names, ["linux-image-6.1.0-56-cloud-amd64"]);
+        let part = |what: &str, release: &str| format!("linux-{what}-{release}-cloud-amd64");
+        let new: Vec<_> = [
+            ("image", "7.2.9+deb13", "7.2.9-1"),
+            ("base", "7.2.9+deb13", "7.2.9-1"),
+            ("binary", "7.2.9+deb13", "7.2.9-1"),
+            ("modules", "7.2.9+deb13", "7.2.9-1"),
+            ("image", "7.2.12+deb13", "7.2.12-1"),
+            ("base", "7.2.12+deb13", "7.2.12-1"),
+            ("binary", "7.2.12+deb13", "7.2.12-1"),
+            ("modules", "7.2.12+deb13", "7.2.12-1"),
+            ("binary-unsigned", "7.2.13+deb14", "7.2.13-1"),
+        ]
+        .map(|(what, release, version)| (part(what, release), version))
+        .into();
+        let new: Vec<_> = new.iter().map(|(name, v)| (name.as_str(), *v)).collect();
+        let found = choose(&candidates(&new), "cloud-amd64").unwrap();
+        let expected = PARTS.map(|what| part(what, "7.2.12+deb13"));
+        assert_eq!(found.names, expected);
+        for other in [
+            "linux-image-7.2.9+deb13-amd64",
+            "linux-binary-unsigned-7.3-cloud-amd64",
+        ] {
+            assert_eq!(
+                choose(&candidates(&[(other, "7.3-1")]), "cloud-amd64"),
+                None
+            );
+        }
     }
 
     #[test]

@@ -558,7 +558,15 @@ pub fn ensure_series(
     series: &str,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<PathBuf> {
-    unpacked::kernel(&mut context(options, say)?, series)
+    let flavour = Kernel::Cloud.flavour(Arch::Amd64);
+    let wanted = stock::Wanted {
+        series: series.parse()?,
+        arch: Arch::Amd64,
+        flavour: flavour.context("there is no kernel for cloud providers")?,
+        runs: true,
+    };
+    let (_, root) = image::ensure_packages(&mut context(options, say)?, &wanted)?;
+    Ok(image::packages(&root))
 }
 
 /// Makes sure that there is a static busybox.
