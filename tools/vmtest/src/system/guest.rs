@@ -92,18 +92,10 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Makes its disks in the folder and boots it.
-    pub(crate) fn boot(
-        qemu: &machine::Qemu,
-        image: &Image,
-        dir: &Path,
-        netdev: &str,
-        way: Way,
-        more: &str,
-    ) -> Outcome<Self> {
-        let mut guest = Self::start(qemu, image, dir, netdev, way, more)?;
-        guest.await_line("=== up", BOOT)?;
-        Ok(guest)
+    /// Waits until it has booted.
+    pub(crate) fn booted(mut self) -> Outcome<Self> {
+        self.await_line("=== up", BOOT)?;
+        Ok(self)
     }
 
     /// Makes its disks in the folder and starts it.

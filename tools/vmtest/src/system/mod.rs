@@ -77,14 +77,8 @@ impl Bench {
 
     /// Boots the system in a folder of its own.
     fn boot(&self, image: &Image, dir: &Path, peer: &Peer, way: Way, more: &str) -> Outcome<Guest> {
-        Guest::boot(
-            &self.debian.qemu,
-            image,
-            dir,
-            &peer.netdev("net"),
-            way,
-            more,
-        )
+        let netdev = peer.netdev("net");
+        Guest::start(&self.debian.qemu, image, dir, &netdev, way, more)?.booted()
     }
 }
 
