@@ -426,8 +426,8 @@ impl Device {
     /// May be called in any context.
     pub(crate) fn presence(&self) -> Presence {
         let flags = field!(self, resource[0].flags);
-        // CAST: The flags that are looked at are in the lower half.
-        let decoded = if flags as u32 & bindings::IORESOURCE_IO != 0 {
+        // CAST: It has at least 32 bits.
+        let decoded = if flags & bindings::IORESOURCE_IO as usize != 0 {
             bindings::PCI_COMMAND_IO
         } else {
             bindings::PCI_COMMAND_MEMORY

@@ -129,8 +129,8 @@ unsafe extern "C" fn config_changed_callback(
 /// Reads a field of the `struct virtio_device` of a [`Device`].
 macro_rules! field {
     ($device:expr, $($field:ident).+) => {
-        // SAFETY: By the type invariant, the device is valid. The field is an integer, or a pointer,
-        // of which no more is done here than to read it.
+        // SAFETY: By the type invariant, the device is valid. The field is an integer, or a
+        // pointer, of which no more is done here than to read it.
         unsafe { (*$device.as_raw()).$($field).+ }
     };
 }

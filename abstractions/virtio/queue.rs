@@ -174,7 +174,8 @@ pub(crate) struct Doorbell<'a> {
     pub(crate) bar: &'a Arc<Bar>,
     /// The offset in it, in bytes.
     pub(crate) offset: usize,
-    /// Whether [`super::Transport::announce`] is called each time; if not, it is not even tested for.
+    /// Whether [`super::Transport::announce`] is called each time; if not, it is not even tested
+    /// for.
     pub(crate) is_announced: bool,
 }
 

@@ -38,8 +38,8 @@ struct Packages {
     names: Vec<String>,
 }
 
-/// Makes sure that the packages of the newest kernel of those that are wanted are unpacked in the cache;
-/// gives its release and its folder.
+/// Makes sure that the packages of the newest kernel of those that are wanted are unpacked in the
+/// cache; gives its release and its folder.
 pub(crate) fn ensure_packages(cx: &mut Context<'_>, wanted: &Wanted) -> Result<(String, PathBuf)> {
     let all = cx.cache.join("images");
     let there = |cx: &Context<'_>| {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Scripts: how a device lies, and what a test says of that. `tests/hostile/scenarios.txt` has the form.
+//! Scripts: how a device lies, and what a test says of that.
+//!
+//! `tests/hostile/scenarios.txt` has the form.
 
 use anyhow::{bail, ensure, Context, Result};
 

@@ -157,7 +157,7 @@ fn hibernation(count: u32) -> Cell {
 
 /// Nothing is lost of what the load has written.
 fn written() -> Cell {
-    Cell::new("the data written meanwhile", |vm| {
+    Cell::new("the data written during the sleeps", |vm| {
         let slots = LOADED.map(Kind::slot).join(" ");
         vm.ok("ensure_loaded")?;
         vm.ok(&format!("start_work {slots}"))?;
