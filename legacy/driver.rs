@@ -126,16 +126,12 @@ impl pci::Driver for Legacy {
         Self::check_slot(&pci)?;
         Self::check_identity(&pci)?;
         pci.enable().inspect_err(|error| {
-            dev_err!(&*pci, "not enabled: error {}\n", error.to_errno());
+            dev_err!(&*pci, "not enabled: {error:?}\n");
         })?;
         Self::set_dma_masks(&pci, pdev);
 
         let bar = Bar::request(pci.clone(), BAR, c"virtio-pci-legacy").inspect_err(|error| {
-            dev_err!(
-                &*pci,
-                "not driven: failed to request BAR0: error {}\n",
-                error.to_errno()
-            );
+            dev_err!(&*pci, "not driven: failed to request BAR0: {error:?}\n");
         })?;
         let dev = LegacyDevice::new(pci.clone(), Arc::new(bar, GFP_KERNEL)?)?;
 
@@ -143,13 +139,8 @@ impl pci::Driver for Legacy {
             device: pci.subsystem_device_id().into(),
             vendor: pci.subsystem_vendor_id().into(),
         };
-        let registration = Registration::new(&pci, id, dev.clone()).inspect_err(|error| {
-            dev_err!(
-                &*pci,
-                "virtio device not registered: error {}\n",
-                error.to_errno()
-            )
-        })?;
+        let registration = Registration::new(&pci, id, dev.clone())
+            .inspect_err(|error| dev_err!(&*pci, "virtio device not registered: {error:?}\n"))?;
 
         // The virtio core resets the device when it is registered, and does not ask how it went.
         match (dev.life.get(), dev.state.reset_error()) {

@@ -82,7 +82,7 @@ impl Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (policy, error) in self.list.iter().flatten() {
-            write!(f, "; not {policy}: error {}", error.to_errno())?;
+            write!(f, "; not {policy}: {error:?}")?;
         }
         Ok(())
     }

@@ -96,9 +96,9 @@ pub(crate) enum Event {
     Gone(Absence),
     /// The device does not answer in the configuration space.
     Absent,
-    /// A look has found the device dead; this is its status. The next look decides.
+    /// A check has found the device dead; this is its status. The next check decides.
     Alarm(Status),
-    /// The next look has found it alive.
+    /// The next check has found it alive.
     AlarmWithdrawn,
     /// A reset takes long.
     ResetSlow {
@@ -147,6 +147,99 @@ pub(crate) enum Event {
     SleepRefused,
     /// The virtio driver is not frozen, since it would wait for a dead device.
     NotFrozen,
+}
+
+/// The names of the events, by [`Event::number`].
+const NAMES: [&str; 38] = [
+    "StatusWritten",
+    "StatusRead",
+    "StatusRefused",
+    "ResetFailed",
+    "Offered",
+    "Accepted",
+    "FeaturesMissing",
+    "Virtqueue",
+    "VirtqueueRefused",
+    "VectorRefused",
+    "MsixMismatch",
+    "PolicyUsed",
+    "PolicyRefused",
+    "VirtqueuesDeleted",
+    "VirtqueuesDetached",
+    "Begun",
+    "Ended",
+    "Gone",
+    "Absent",
+    "Alarm",
+    "AlarmWithdrawn",
+    "ResetSlow",
+    "ResetComplete",
+    "ResetNotPrepared",
+    "NotRecovered",
+    "Replaced",
+    "NotEnabled",
+    "NotRestored",
+    "VirtqueuesMissing",
+    "HandshakeLost",
+    "Complaint",
+    "StatusLost",
+    "HeldInReset",
+    "Detached",
+    "Unregistered",
+    "Kept",
+    "SleepRefused",
+    "NotFrozen",
+];
+
+impl Event {
+    /// The name, which stays when the words of [`Event`]'s line change: tests and scripts find
+    /// events by it.
+    pub(crate) fn name(&self) -> &'static str {
+        NAMES.get(self.number()).unwrap_or(&"")
+    }
+
+    fn number(&self) -> usize {
+        match self {
+            Self::StatusWritten(..) => 0,
+            Self::StatusRead(..) => 1,
+            Self::StatusRefused { .. } => 2,
+            Self::ResetFailed(..) => 3,
+            Self::Offered(..) => 4,
+            Self::Accepted(..) => 5,
+            Self::FeaturesMissing(..) => 6,
+            Self::Virtqueue { .. } => 7,
+            Self::VirtqueueRefused { .. } => 8,
+            Self::VectorRefused { .. } => 9,
+            Self::MsixMismatch { .. } => 10,
+            Self::PolicyUsed(..) => 11,
+            Self::PolicyRefused(..) => 12,
+            Self::VirtqueuesDeleted => 13,
+            Self::VirtqueuesDetached => 14,
+            Self::Begun(..) => 15,
+            Self::Ended(..) => 16,
+            Self::Gone(..) => 17,
+            Self::Absent => 18,
+            Self::Alarm(..) => 19,
+            Self::AlarmWithdrawn => 20,
+            Self::ResetSlow { .. } => 21,
+            Self::ResetComplete => 22,
+            Self::ResetNotPrepared(..) => 23,
+            Self::NotRecovered(..) => 24,
+            Self::Replaced => 25,
+            Self::NotEnabled(..) => 26,
+            Self::NotRestored(..) => 27,
+            Self::VirtqueuesMissing { .. } => 28,
+            Self::HandshakeLost(..) => 29,
+            Self::Complaint(..) => 30,
+            Self::StatusLost { .. } => 31,
+            Self::HeldInReset => 32,
+            Self::Detached => 33,
+            Self::Unregistered => 34,
+            Self::Kept => 35,
+            Self::SleepRefused => 36,
+            Self::NotFrozen => 37,
+        }
+    }
 }
 
 /// Why the registers of a device read as all ones.
@@ -215,6 +308,35 @@ impl fmt::Display for Phase {
 /// An error code, as a negative number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Errno(pub(crate) i32);
+
+/// The names of the errors that are to be expected, by
+/// [`include/uapi/asm-generic/errno.h`](srctree/include/uapi/asm-generic/errno.h).
+const ERRNOS: [(i32, &str); 13] = [
+    (2, "ENOENT"),
+    (5, "EIO"),
+    (6, "ENXIO"),
+    (7, "E2BIG"),
+    (11, "EAGAIN"),
+    (12, "ENOMEM"),
+    (16, "EBUSY"),
+    (19, "ENODEV"),
+    (22, "EINVAL"),
+    (28, "ENOSPC"),
+    (71, "EPROTO"),
+    (95, "EOPNOTSUPP"),
+    (110, "ETIMEDOUT"),
+];
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, name) in ERRNOS {
+            if self.0.checked_add(number) == Some(0) {
+                return f.write_str(name);
+            }
+        }
+        write!(f, "error {}", self.0)
+    }
+}
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -308,12 +430,6 @@ impl fmt::Display for Event {
     }
 }
 
-impl fmt::Display for Errno {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error {}", self.0)
-    }
-}
-
 /// An event with its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -326,7 +442,8 @@ pub(crate) struct Entry {
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, micros) = (self.time / 1_000_000_000, self.time / 1_000 % 1_000_000);
-        write!(f, "[{seconds:5}.{micros:06}] {}", self.event)
+        let name = self.event.name();
+        write!(f, "[{seconds:5}.{micros:06}] {name}: {}", self.event)
     }
 }
 

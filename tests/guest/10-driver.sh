@@ -288,8 +288,8 @@ check_policy_line() {
 	each='one MSI-X vector per virtqueue' shared='one shared MSI-X vector'
 	case $2 in
 	per-queue) says=$each ;;
-	shared) says="$shared; not $each: error -28" ;;
-	intx) says="INTx; not $each: error -22; not $shared: error -22" ;;
+	shared) says="$shared; not $each: ENOSPC" ;;
+	intx) says="INTx; not $each: EINVAL; not $shared: EINVAL" ;;
 	*) echo "check_policy_line: $2"; return 1 ;;
 	esac
 	count=1

@@ -73,7 +73,7 @@ check_busy() {
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	[ ! -e "/sys/bus/pci/devices/$pci/driver" ] || { echo "$pci has a driver"; return 1; }
 	case $DRIVER in
-	rust) log_says "$1" 'not driven: failed to request BAR0: error -16' ;;
+	rust) log_says "$1" 'not driven: failed to request BAR0: EBUSY' ;;
 	c) log_says "$1" 'probe with driver virtio-pci failed with error -16' ;;
 	esac
 }

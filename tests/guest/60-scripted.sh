@@ -33,5 +33,5 @@ check_not_driven() {
 check_no_interrupt() {
 	virtio=$(virtio_of "$1") || { echo "$virtio"; return 1; }
 	[ ! -e "/sys/bus/virtio/devices/$virtio/driver" ] || { echo "$virtio has a driver"; return 1; }
-	[ "$DRIVER" = c ] || log_says "$1" '.*no interrupts; .*not INTx: error -6'
+	[ "$DRIVER" = c ] || log_says "$1" '.*no interrupts; .*not INTx: ENXIO'
 }

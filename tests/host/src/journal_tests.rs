@@ -62,11 +62,11 @@ fn an_entry_has_the_time_as_the_kernel_log_has_it() {
         time: 12_003_004_999,
         event: Event::Begun(Phase::Freeze),
     };
-    assert_eq!(entry.to_string(), "[   12.003004] freeze begun");
+    assert_eq!(entry.to_string(), "[   12.003004] Begun: freeze begun");
 }
 
 #[test]
-fn every_event_is_a_line_with_its_values() {
+fn every_event_has_its_name_and_a_line_with_its_values() {
     let missing = FeaturesMissing {
         offered: 0x0100_0000,
         wanted: 0x3000_0000,
@@ -137,7 +137,7 @@ fn every_event_is_a_line_with_its_values() {
         (Event::PolicyUsed(Policy::Intx), "INTx"),
         (
             Event::PolicyRefused(Policy::Shared, Errno(-28)),
-            "not one shared MSI-X vector: error -28",
+            "not one shared MSI-X vector: ENOSPC",
         ),
         (Event::VirtqueuesDeleted, "virtqueues deleted"),
         (
@@ -148,7 +148,7 @@ fn every_event_is_a_line_with_its_values() {
         (Event::Ended(Phase::Thaw, None), "thaw ended"),
         (
             Event::Ended(Phase::Restore, Some(Errno(-19))),
-            "restore ended: error -19",
+            "restore ended: ENODEV",
         ),
         (
             Event::Gone(Absence::Removed),
@@ -181,17 +181,17 @@ fn every_event_is_a_line_with_its_values() {
         (Event::ResetComplete, "reset complete"),
         (
             Event::ResetNotPrepared(Errno(-16)),
-            "reset not prepared: error -16",
+            "reset not prepared: EBUSY",
         ),
         (
             Event::NotRecovered(Errno(-5)),
-            "failed to recover after reset: error -5",
+            "failed to recover after reset: EIO",
         ),
         (Event::Replaced, "another device is in the slot"),
-        (Event::NotEnabled(Errno(-5)), "not enabled: error -5"),
+        (Event::NotEnabled(Errno(-5)), "not enabled: EIO"),
         (
             Event::NotRestored(Errno(-12)),
-            "virtio driver not restored: error -12",
+            "virtio driver not restored: ENOMEM",
         ),
         (
             Event::VirtqueuesMissing { now: 1, before: 3 },
@@ -236,7 +236,17 @@ fn every_event_is_a_line_with_its_values() {
     ];
     for (event, line) in lines {
         assert_eq!(event.to_string(), line);
+        let debug = format!("{event:?}");
+        let variant = debug.split([' ', '(']).next();
+        assert_eq!(variant, Some(event.name()));
     }
+}
+
+#[test]
+fn an_error_has_its_name_or_its_number() {
+    assert_eq!(Errno(-71).to_string(), "EPROTO");
+    assert_eq!(Errno(-1000).to_string(), "error -1000");
+    assert_eq!(Errno(i32::MIN).to_string(), format!("error {}", i32::MIN));
 }
 
 #[test]

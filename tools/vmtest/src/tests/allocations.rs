@@ -41,6 +41,7 @@ const KERNEL_ARGUMENTS: &str = "acpi=noirq";
 /// What the kernel may say of a device that could not be had for want of memory.
 const NO_MEMORY: &[&str] = &[
     "error -12",
+    "ENOMEM",
     "returns -12",
     "PM: Some devices failed",
     "virtqueues restored",

@@ -11,13 +11,13 @@ use crate::vm::BOOT;
 
 /// What the files of a live disk with its own vectors say, as regular expressions.
 const LIVE: &[(&str, &str)] = &[
-    ("journal", r"\] status 0x03 (ACKNOWLEDGE|DRIVER) written"),
+    ("journal", r"\] StatusWritten: .*(ACKNOWLEDGE|DRIVER)"),
     (
         "journal",
-        r"\] status 0x07 (ACKNOWLEDGE|DRIVER|DRIVER_OK) written",
+        r"\] StatusWritten: .*(ACKNOWLEDGE|DRIVER|DRIVER_OK)",
     ),
-    ("journal", "features 0x[0-9a-f]* offered"),
-    ("journal", "virtqueue 0: [0-9]* entries at QUEUE_PFN 0x"),
+    ("journal", r"\] Offered: .*0x[0-9a-f]*"),
+    ("journal", r"\] Virtqueue: .*QUEUE_PFN 0x"),
     ("registers", "^HOST_FEATURES     0x[0-9a-f]*$"),
     (
         "registers",
@@ -46,7 +46,7 @@ fn cells() -> Vec<Cell> {
     let hibernated = Cell::new("the journal survives hibernation", move |vm| {
         vm.ok(&format!("ensure_loaded && swap_on {}", Kind::Swap.slot()))?;
         vm.hibernate()?;
-        for line in [r"\] freeze begun", r"\] restore ended$"] {
+        for line in [r"\] Begun: freeze", r"\] Ended: restore ended$"] {
             vm.ok(&format!("debugfs_says {slot} journal '{line}'"))?;
         }
         vm.ok(&format!(
