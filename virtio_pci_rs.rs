@@ -58,7 +58,7 @@ module! {
         },
         watchdog_s: u32 {
             default: 10,
-            description: "Interval between looks at a live device, in s; 0 is never (default: 10)",
+            description: "Interval between checks of a live device, in s; 0 is never (default: 10)",
         },
         refuse_freeze: bool {
             default: false,

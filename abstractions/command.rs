@@ -66,7 +66,7 @@ pub(crate) struct Command<'a, R, L> {
 }
 
 impl<R: Register, L: Lock<Known>> Command<'_, R, L> {
-    /// Takes notice of what the PCI core has made of the register. The device may not access memory
+    /// Records what the PCI core has made of the register. The device may not access memory
     /// before [`Command::set_master`].
     pub(crate) fn enabled(&self) {
         let mut known = self.known.lock();
@@ -78,21 +78,21 @@ impl<R: Register, L: Lock<Known>> Command<'_, R, L> {
         self.intx_masked.store(known.intx_disabled, Relaxed);
     }
 
-    /// Takes notice of what the PCI core has made of the register beside this.
+    /// Records what the PCI core has made of the register without this.
     pub(crate) fn refresh(&self) {
         let mut known = self.known.lock();
         *known = self.register.read();
         self.intx_masked.store(known.intx_disabled, Relaxed);
     }
 
-    /// Takes notice that another device is in the slot, which is left alone: handlers do so too.
+    /// Records that another device is in the slot, which is left alone: handlers do so too.
     pub(crate) fn forget(&self) {
         let mut known = self.known.lock();
         known.master = false;
         self.note_intx(&mut known, true);
     }
 
-    /// Takes notice that the device is about to be disabled.
+    /// Records that the device is about to be disabled.
     pub(crate) fn disabled(&self) {
         self.known.lock().master = false;
     }

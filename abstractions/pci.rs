@@ -293,7 +293,7 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// Takes hold of `pdev`, which is not enabled by this.
+    /// Refers to `pdev`, which is not enabled by this.
     ///
     /// # Errors
     ///
@@ -405,13 +405,13 @@ impl Device {
         self.command().set_intx_masked(masked);
     }
 
-    /// Takes notice of what the PCI core has made of the COMMAND register, as when it enables MSI-X
+    /// Records what the PCI core has made of the COMMAND register, as when it enables MSI-X
     /// or restores the configuration space.
     pub(crate) fn refresh_command(&self) {
         self.command().refresh();
     }
 
-    /// Takes notice that another device is in the slot, whose COMMAND register is left alone.
+    /// Records that another device is in the slot, whose COMMAND register is left alone.
     pub(crate) fn forget_command(&self) {
         self.command().forget();
     }
@@ -422,7 +422,7 @@ impl Device {
         self.intx_masked.load(Relaxed)
     }
 
-    /// Looks into the configuration space whether the device is there and decodes its first BAR.
+    /// Checks in the configuration space whether the device is there and decodes its first BAR.
     /// May be called in any context.
     pub(crate) fn presence(&self) -> Presence {
         let flags = field!(self, resource[0].flags);

@@ -26,7 +26,7 @@ pub(super) enum Count {
     ConfigOutside,
     /// Writes of the status that were refused.
     StatusRefused,
-    /// Looks whether a live device is there.
+    /// Checks that a live device responds.
     Checks,
     /// Notified before DRIVER_OK: virtio 1.4, 3.1.1 "Driver Requirements: Device Initialization".
     EarlyNotifications,
@@ -46,7 +46,7 @@ const NAMES: [&str; Count::EarlyConfigWrites as usize + 1] = [
     "configuration reads repeated",
     "configuration accesses outside",
     "status writes refused",
-    "looks whether the device is there",
+    "checks that the device responds",
     "lint: notifications before DRIVER_OK",
     "lint: notifications after a reset",
     "lint: configuration written before features",

@@ -36,7 +36,7 @@ pub(super) struct Hw {
     writes_held: AtomicFlag,
     /// Whether MSI-X is enabled, which moves the device configuration.
     msix_enabled: AtomicFlag,
-    /// Whether the ISR read as all ones since the last look; shared with the handler of INTx.
+    /// Whether the ISR read as all ones since the last check; shared with the handler of INTx.
     isr_all_ones: Arc<AtomicFlag>,
 }
 
@@ -119,7 +119,7 @@ impl Hw {
         self.writes_held.load(Relaxed)
     }
 
-    /// Takes notice of whether MSI-X is enabled.
+    /// Records whether MSI-X is enabled.
     pub(super) fn set_msix_enabled(&self, enabled: bool) {
         self.msix_enabled.store(enabled, Relaxed);
     }

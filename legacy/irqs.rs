@@ -328,7 +328,7 @@ impl SavedIrqs {
         })
     }
 
-    /// Takes notice of the policy that is used; returns that of before.
+    /// Records the policy that is used; returns the one before.
     pub(super) fn use_policy(&self, policy: Policy) -> Option<Policy> {
         self.inner.lock().policy.replace(policy)
     }
@@ -455,7 +455,7 @@ struct Intx {
     pci: Arc<pci::Device>,
     /// Reading this register clears it, and with it the interrupt.
     isr: Port<u8>,
-    /// Whether it read as all ones since the last look.
+    /// Whether it read as all ones since the last check.
     all_ones: Arc<AtomicFlag>,
     device: ARef<Device>,
 }
@@ -465,7 +465,7 @@ impl Intx {
     ///
     /// The read may have cleared a true interrupt, so callbacks run as with C. A device that does
     /// not decode its ports may assert INTx, which its register cannot take back: INTx is masked
-    /// until the work has looked at the device.
+    /// until the work has checked the device.
     #[cold]
     fn handle_all_ones(&self, virtqueues: Option<&Callbacks>) -> IrqReturn {
         let asserted = self.pci.mask_asserted_intx();

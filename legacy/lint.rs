@@ -2,7 +2,7 @@
 
 //! Breaches of the specification by virtio drivers, for those who write them.
 //!
-//! Only with the module parameter `lint` are notifications looked at: virtqueues are made with
+//! Only with the module parameter `lint` are notifications checked: virtqueues are made with
 //! another notify function then, so that nothing is tested on that path otherwise.
 
 use kernel::{
@@ -23,12 +23,12 @@ use crate::{
     module_parameters, //
 };
 
-/// Whether virtio drivers are looked at.
+/// Whether virtio drivers are checked.
 pub(super) fn is_on() -> bool {
     module_parameters::lint.get()
 }
 
-/// Looks at a notification, before it is made. In any context.
+/// Checks a notification before it is made. In any context.
 pub(super) fn check_notification(state: &State, log: &Log, device: &Device<Core<'_>>, index: u32) {
     if state.is_live() {
         return;
@@ -48,7 +48,7 @@ pub(super) fn check_notification(state: &State, log: &Log, device: &Device<Core<
     }
 }
 
-/// Looks at a write of the device configuration.
+/// Checks a write of the device configuration.
 pub(super) fn check_config_write(
     state: &State,
     log: &Log,

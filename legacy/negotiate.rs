@@ -164,7 +164,7 @@ fn note_reset(dev: &LegacyDevice, error: Option<ResetError>) {
     }
 }
 
-/// Takes notice of a reset that was seen complete.
+/// Records a reset that was seen complete.
 pub(super) fn note_complete(dev: &LegacyDevice) {
     dev.log.counters.add_one(Count::Resets);
     if dev.hw.holds_writes() {

@@ -158,7 +158,7 @@ impl Bound {
 
     fn freeze_driver(&self, device: &Device<Core<'_>>) -> Result<Held> {
         let dev = self.dev();
-        recovery::look_before_stop(dev, device)?;
+        recovery::check_before_stop(dev, device)?;
         self.check_waits()?;
         let can_freeze = device.driver().is_none_or(|driver| driver.can_freeze());
         if module_parameters::refuse_freeze.get() && dev.state.has_rings() && !can_freeze {
@@ -282,7 +282,7 @@ impl Bound {
     fn prepare_driver(&self) -> Result {
         let dev = self.dev();
         let device = self.lock_driver()?;
-        recovery::look_before_stop(dev, &device)?;
+        recovery::check_before_stop(dev, &device)?;
         self.check_waits()?;
         dev.vqs.note_stop();
         dev.life.put_frozen(device.prepare_reset()?);

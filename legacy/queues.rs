@@ -239,7 +239,7 @@ impl Vqs {
         })
     }
 
-    /// Takes notice that the virtio driver is about to be stopped.
+    /// Records how many virtqueues the virtio driver has, which is about to be stopped.
     pub(super) fn note_stop(&self) {
         let mut queues = self.place.lock();
         queues.before = queues.count();

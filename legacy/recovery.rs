@@ -61,11 +61,11 @@ use crate::{
     module_parameters, //
 };
 
-/// After how many ms a device that was found dead is looked at again: one sample is no proof.
-const SECOND_LOOK_MS: u32 = 1000;
+/// After how many ms a device that was found dead is checked again: one sample is no proof.
+const RECHECK_MS: u32 = 1000;
 
 /// The same when a sleep waits for it.
-const SECOND_LOOK_AT_STOP: Delta = Delta::from_millis(100);
+const RECHECK_AT_STOP: Delta = Delta::from_millis(100);
 
 /// After how many ms what could not be done is tried again.
 const AGAIN_MS: u32 = 2000;
@@ -73,12 +73,14 @@ const AGAIN_MS: u32 = 2000;
 /// How often a device is asked whether its first reset is complete, in ms.
 const POLL_RESET_MS: u32 = 100;
 
-/// How often something that may fail for want of memory is tried at once.
-const TRIES: u32 = 10;
+/// How often the restore of a virtio driver that fails for want of memory is tried at once, and the
+/// pause after each time.
+const RESTORE_TRIES: u32 = 10;
+const RESTORE_PAUSE: Delta = Delta::from_millis(100);
 
-/// How often a notification looks again before it takes the device for dead, and how long it pauses
-/// before each: 10 ms in all, with interrupts off.
-const NOTIFICATION_LOOKS: u32 = 100;
+/// How often a notification checks the device again before it takes it for dead, and how long it
+/// pauses before each: 10 ms in all, with interrupts off.
+const NOTIFICATION_RECHECKS: u32 = 100;
 const NOTIFICATION_PAUSE: Delta = Delta::from_micros(100);
 
 /// Why a device is taken for dead.
@@ -107,7 +109,7 @@ fn judge(status: Status, written: Status) -> Result<(), Dead> {
     }
 }
 
-/// How often a live device is looked at, in ms.
+/// Interval between checks of a live device, in ms.
 fn interval() -> Option<NonZero<u32>> {
     NonZero::new(module_parameters::watchdog_s.get().saturating_mul(1000))
 }
@@ -141,8 +143,8 @@ pub(super) fn watch(dev: &LegacyDevice, device: &Device) {
 pub(super) fn work(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
     match dev.life.get() {
         Life::AwaitingReset(_) => await_reset(dev, device),
-        Life::Working | Life::Suspect(_) => look(dev, device),
-        Life::Detached(_, None) => take_away(dev, device),
+        Life::Working | Life::Suspect(_) => check(dev, device),
+        Life::Detached(_, None) => unregister_detached(dev, device),
         _ => None,
     }
 }
@@ -153,7 +155,7 @@ fn await_reset(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
     let Some(guard) = device.try_lock() else {
         return NonZero::new(POLL_RESET_MS);
     };
-    // No sleep, reset or removal begins before the look has ended.
+    // No sleep, reset or removal begins before this has ended.
     let mut life = dev.life.lock();
     let Life::AwaitingReset(since) = life.get() else {
         return None;
@@ -182,17 +184,17 @@ fn await_reset(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
     None
 }
 
-/// Looks whether there is a device that its virtio driver may wait for; if there is none twice, the
-/// device is detached.
-fn look(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
-    // No sleep, reset or removal begins before the look has ended.
+/// Checks that a live device responds, for a virtio driver that may wait for it; if it does not
+/// twice, it is detached.
+fn check(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
+    // No sleep, reset or removal begins before this has ended.
     let mut life = dev.life.lock();
     let now = clock::monotonic_ms();
     let is_suspect = match life.get() {
         Life::Working => false,
         Life::Suspect(since) => {
-            // An interrupt or a read of the status may ask for a look at any time.
-            let early = SECOND_LOOK_MS.saturating_sub(now.wrapping_sub(since));
+            // An interrupt or a read of the status may ask for a check at any time.
+            let early = RECHECK_MS.saturating_sub(now.wrapping_sub(since));
             if early > 0 {
                 return NonZero::new(early);
             }
@@ -229,14 +231,14 @@ fn look(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
         Err(_) if !is_suspect => {
             life.apply(LifeEvent::Alarm(now), &dev.log).ok()?;
             dev.log.record(Event::Alarm(status));
-            NonZero::new(SECOND_LOOK_MS)
+            NonZero::new(RECHECK_MS)
         }
         Err(dead) => {
             report_dead(dev, dead);
             let features = dev.state.features().unwrap_or(0);
             detach_locked(dev, &mut life, features).ok()?;
             drop(life);
-            take_away(dev, device)
+            unregister_detached(dev, device)
         }
     }
 }
@@ -260,10 +262,10 @@ fn report_dead(dev: &LegacyDevice, dead: Dead) {
     });
 }
 
-/// Looks at a live device that is about to be stopped, if its virtio driver may wait for it; the
-/// state is `Stopping`, so that nothing else looks. The status is remembered for the virtio core,
-/// which asks for it next.
-pub(super) fn look_before_stop(dev: &LegacyDevice, device: &Device) -> Result {
+/// Checks that a live device that is about to be stopped responds, if its virtio driver may wait for
+/// it; the state is `Stopping`, so that nothing else checks it. The status is kept for the virtio
+/// core, which asks for it next.
+pub(super) fn check_before_stop(dev: &LegacyDevice, device: &Device) -> Result {
     let may_wait = quirks::freeze_may_wait(device.device_type());
     if !may_wait || !dev.state.is_live() || !dev.hw.is_reachable() {
         return Ok(());
@@ -271,7 +273,7 @@ pub(super) fn look_before_stop(dev: &LegacyDevice, device: &Device) -> Result {
     let written = dev.state.status();
     let mut status = dev.read_status();
     if judge(status, written).is_err() {
-        fsleep(SECOND_LOOK_AT_STOP);
+        fsleep(RECHECK_AT_STOP);
         status = dev.read_status();
     }
     match judge(status, written) {
@@ -297,7 +299,7 @@ pub(super) fn answers_notification(dev: &LegacyDevice, device: &Device) -> bool 
     if is_alive() {
         return true;
     }
-    for _ in 0..NOTIFICATION_LOOKS {
+    for _ in 0..NOTIFICATION_RECHECKS {
         udelay(NOTIFICATION_PAUSE);
         if is_alive() {
             return true;
@@ -335,9 +337,9 @@ fn detach_locked(dev: &LegacyDevice, life: &mut LifeGuard<'_>, features: u32) ->
     Ok(())
 }
 
-/// Takes a detached device from its virtio driver, if `remove` of that ends. A driver that is
-/// frozen is restored first.
-fn take_away(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
+/// Unregisters the virtio device of a detached device, if `remove` of its virtio driver ends. A
+/// driver that is frozen is restored first.
+fn unregister_detached(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
     // What waits for the device ends, also a driver that is being probed.
     device.break_virtqueues();
     // What has seen a virtqueue that was not broken yet, with interrupts off as drivers do, has
@@ -405,12 +407,12 @@ pub(super) fn restore_detached(dev: &LegacyDevice, device: &Device) -> Result {
         return Ok(());
     }
     let mut result = Ok(());
-    for _ in 0..TRIES {
+    for _ in 0..RESTORE_TRIES {
         result = restore_frozen(dev, device);
         if result.is_ok() {
             return Ok(());
         }
-        fsleep(SECOND_LOOK_AT_STOP);
+        fsleep(RESTORE_PAUSE);
     }
     result.inspect_err(|error| {
         dev.log.report(Event::NotRestored(Errno(error.to_errno())));

@@ -189,12 +189,12 @@ impl State {
         }
     }
 
-    /// Takes notice of features that were accepted.
+    /// Records features that were accepted.
     pub(super) fn accept_features(&self, features: u32) {
         self.inner.lock().features = Some(features);
     }
 
-    /// Takes notice that the device is shown a virtqueue.
+    /// Records that the device is shown a virtqueue.
     pub(super) fn show_ring(&self) {
         self.inner.lock().has_rings = true;
     }
@@ -205,7 +205,7 @@ impl State {
         self.inner.lock().status = Status::RESET;
     }
 
-    /// Takes notice of how a reset went.
+    /// Records how a reset went.
     pub(super) fn note_reset(&self, error: Option<ResetError>) {
         let mut inner = self.inner.lock();
         inner.reset_error = error;
@@ -213,7 +213,7 @@ impl State {
         inner.has_rings = false;
     }
 
-    /// Has a detached device look to its virtio driver as if `features` were accepted.
+    /// Presents a detached device to its virtio driver as one that has accepted `features`.
     pub(super) fn assume(&self, features: u32) {
         let status = Status::ACKNOWLEDGE.with(Status::DRIVER);
         let mut inner = self.inner.lock();

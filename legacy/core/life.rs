@@ -64,7 +64,7 @@ pub(crate) enum Life {
     AwaitingReset(u32),
     /// The device is in use, or waits for a virtio driver.
     Working,
-    /// As [`Life::Working`], after a look that found the device dead; when, in ms. A look that is
+    /// As [`Life::Working`], after a check that found the device dead; when, in ms. A check that is
     /// late enough after it decides.
     Suspect(u32),
     /// The device is being stopped.
@@ -87,9 +87,9 @@ pub(crate) enum LifeEvent {
     ResetSlow(u32),
     /// The first reset was seen complete.
     ResetComplete,
-    /// A look has found the device dead; the time, in ms.
+    /// A check has found the device dead; the time, in ms.
     Alarm(u32),
-    /// The look after that has found it alive.
+    /// The check after that has found it alive.
     AlarmWithdrawn,
     /// The device cannot be used any more.
     Lost,
