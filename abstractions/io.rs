@@ -19,10 +19,7 @@ use kernel::{
     sync::Arc, //
 };
 
-use super::pci::{
-    self,
-    call, //
-};
+use super::pci;
 
 /// The address of a register.
 ///
@@ -178,14 +175,22 @@ impl Bar {
         let len = pci.resource_len(index)?;
         let index = c_int::try_from(index)?;
 
-        // `resource_len` has checked `index`, and `name` is static.
-        let name = name.as_char_ptr();
-        to_result(call!(pci, bindings::pci_request_region, index, name))?;
-        let base = call!(pci, bindings::pci_iomap, index, 0);
-        if base.is_null() {
-            call!(pci, bindings::pci_release_region, index);
-            return Err(EIO);
-        }
+        let pdev = pci.as_raw();
+        // SAFETY: By its type, the device is valid. `resource_len` has checked `index`, and `name`
+        // is static. The region is ours when it is mapped, and when it is released.
+        let base = unsafe {
+            to_result(bindings::pci_request_region(
+                pdev,
+                index,
+                name.as_char_ptr(),
+            ))?;
+            let base = bindings::pci_iomap(pdev, index, 0);
+            if base.is_null() {
+                bindings::pci_release_region(pdev, index);
+                return Err(EIO);
+            }
+            base
+        };
 
         // INVARIANT: It was mapped above, until this is dropped.
         let base = Address {
@@ -265,9 +270,13 @@ impl<T: Value> Port<T> {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        // By the type invariant, we own the mapping and the region.
-        call!(self.pci, bindings::pci_iounmap, self.window.base.raw);
-        call!(self.pci, bindings::pci_release_region, self.index);
+        let pdev = self.pci.as_raw();
+        // SAFETY: By its type, the device is valid. By the type invariant, the mapping and the
+        // region are ours; by that of `Port`, no register is used any more.
+        unsafe {
+            bindings::pci_iounmap(pdev, self.window.base.raw);
+            bindings::pci_release_region(pdev, self.index);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use kernel::{
     },
     error::to_result,
     prelude::*,
+    str::CString,
     sync::Arc,
     task::might_sleep, //
 };
@@ -101,9 +102,9 @@ impl Vectors {
 
 impl Drop for Vectors {
     fn drop(&mut self) {
-        // By the type invariant, the vectors are ours. Each `Irq` that uses one of them holds a
-        // reference to this, hence all handlers are freed.
-        self.pci.free_vectors();
+        // SAFETY: By the type invariant, the vectors are ours. Each `Irq` that uses one of them holds
+        // a reference to this, hence all handlers are freed.
+        unsafe { self.pci.free_vectors() };
     }
 }
 
@@ -152,42 +153,6 @@ impl Line {
             #[cfg(CONFIG_KUNIT = "y")]
             Self::Number(number) => Ok((*number, 0)),
         }
-    }
-}
-
-/// Length of a [`Name`], with the zero byte at its end.
-const NAME_LEN: usize = 64;
-
-/// The name of an interrupt, for `/proc/interrupts`.
-///
-/// # Invariants
-///
-/// The last byte is zero.
-pub(crate) struct Name(KBox<[u8; NAME_LEN]>);
-
-impl Name {
-    /// Puts the name together, and cuts it off where it is too long; C: `snprintf()` into
-    /// `msix_names`.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn new(parts: &[&CStr]) -> Result<Self> {
-        let mut name = KBox::new([0; NAME_LEN], GFP_KERNEL)?;
-        let mut places = name.iter_mut().take(NAME_LEN - 1);
-        for part in parts {
-            for &byte in part.to_bytes() {
-                if let Some(place) = places.next() {
-                    *place = byte;
-                }
-            }
-        }
-        // INVARIANT: The last byte is none of those that were written.
-        Ok(Self(name))
-    }
-
-    fn as_char_ptr(&self) -> *const c_char {
-        self.0.as_ptr().cast()
     }
 }
 
@@ -263,7 +228,7 @@ struct Registration {
     cookie: *mut c_void,
     /// What the affinity hint points to, if there is one; boxed, so that it does not move.
     hint: Option<KBox<CpumaskVar>>,
-    _name: Name,
+    _name: CString,
     _line: Line,
 }
 
@@ -275,11 +240,15 @@ impl Registration {
     ///
     /// `handler` must be safe to call with `cookie`, in interrupt context and on any processor,
     /// until the result was dropped.
-    unsafe fn new(line: Line, name: Name, handler: HandlerFn, cookie: *mut c_void) -> Result<Self> {
+    unsafe fn new(
+        line: Line,
+        name: CString,
+        handler: HandlerFn,
+        cookie: *mut c_void,
+    ) -> Result<Self> {
         let (number, flags) = line.number_and_flags()?;
-        // SAFETY: By the safety requirements. By its type invariant, `name` is a C string, whose
-        // bytes are on the heap and do not move; it is kept in `Self`, whose `Drop` frees the
-        // interrupt first.
+        // SAFETY: By the safety requirements. The bytes of `name` are on the heap and do not move; it
+        // is kept in `Self`, whose `Drop` frees the interrupt first.
         to_result(unsafe {
             bindings::request_irq(number, Some(handler), flags, name.as_char_ptr(), cookie)
         })?;
@@ -341,7 +310,7 @@ impl<T: Target> Irq<T> {
     /// # Errors
     ///
     /// Those of the interrupt core.
-    pub(crate) fn request(line: Line, name: Name, target: T) -> Result<Self> {
+    pub(crate) fn request(line: Line, name: CString, target: T) -> Result<Self> {
         // SAFETY: By the contract of `Target`, the handler may be called with the cookie for as
         // long as `target` is held; it is dropped, or forgotten, with the registration or later.
         let registration = unsafe { Registration::new(line, name, T::HANDLER, target.cookie()) }?;
@@ -388,7 +357,7 @@ impl<T: Handler> Irq<Arc<Handling<T>>> {
     /// # Errors
     ///
     /// `ENOMEM`, or that of [`Irq::request`].
-    pub(crate) fn handle(line: Line, name: Name, handler: T, shared: T::Shared) -> Result<Self> {
+    pub(crate) fn handle(line: Line, name: CString, handler: T, shared: T::Shared) -> Result<Self> {
         // INVARIANT: Only the `Irq` gets this.
         let target = Handling {
             handler,
@@ -425,7 +394,10 @@ impl<T: Handler> Irq<Arc<Handling<T>>> {
 #[kunit_tests(virtio_pci_rs_irq)]
 mod tests {
     use super::*;
-    use kernel::cpu::CpuId;
+    use kernel::{
+        cpu::CpuId,
+        fmt, //
+    };
 
     /// An interrupt of the ISA bus that no device of a test machine has.
     const FREE: c_uint = 5;
@@ -441,19 +413,8 @@ mod tests {
     }
 
     fn request() -> Result<Irq<Arc<Handling<Nothing>>>> {
-        let name = Name::new(&[c"virtio_pci_rs_irq"])?;
+        let name = CString::try_from_fmt(fmt!("virtio_pci_rs_irq"))?;
         Irq::handle(Line::Number(FREE), name, Nothing, 0)
-    }
-
-    #[test]
-    fn names_are_put_together() -> Result {
-        let name = Name::new(&[c"a", c"-", c"bc"])?;
-        assert!(name.0.starts_with(b"a-bc\0"));
-        assert!(Name::new(&[])?.0.starts_with(b"\0"));
-        let long = c"0123456789abcdef";
-        let name = Name::new(&[long; 5])?;
-        assert!(name.0.ends_with(b"f0123456789abcde\0"));
-        Ok(())
     }
 
     #[test]
@@ -483,7 +444,7 @@ mod tests {
 
     #[test]
     fn a_handler_has_what_is_published_to_it() -> Result {
-        let name = Name::new(&[c"virtio_pci_rs_irq"])?;
+        let name = CString::try_from_fmt(fmt!("virtio_pci_rs_irq"))?;
         let mut irq = Irq::handle(Line::Number(FREE), name, Knows(7), 0)?;
         let knows = |irq: &Irq<Arc<Handling<Knows>>>| {
             // SAFETY: The cookie is that of the handler, which `irq` keeps.

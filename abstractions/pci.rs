@@ -238,17 +238,6 @@ macro_rules! field {
     };
 }
 
-/// Calls a function of the PCI core on a [`Device`].
-macro_rules! call {
-    ($device:expr, $function:path $(, $argument:expr)*) => {
-        // SAFETY: By its type, the device is valid. The function takes any device, in any context
-        // in which its locks may be taken, and pointers that are valid for the call.
-        unsafe { $function($device.as_raw() $(, $argument)*) }
-    };
-}
-
-pub(super) use call;
-
 /// The COMMAND register of a device.
 struct CommandRegister<'a>(&'a Device);
 
@@ -263,18 +252,24 @@ impl command::Register for CommandRegister<'_> {
     }
 
     fn set_intx(&self, on: bool) {
-        call!(self.0, bindings::pci_intx, on.into());
+        // SAFETY: By its type, the device is valid. The PCI core takes a spinlock at the most.
+        unsafe { bindings::pci_intx(self.0.as_raw(), on.into()) };
     }
 
     fn mask_asserted_intx(&self) -> bool {
-        call!(self.0, bindings::pci_check_and_mask_intx)
+        // SAFETY: By its type, the device is valid. The PCI core takes a raw spinlock.
+        unsafe { bindings::pci_check_and_mask_intx(self.0.as_raw()) }
     }
 
     fn set_master(&self, on: bool) {
-        if on {
-            call!(self.0, bindings::pci_set_master);
-        } else {
-            call!(self.0, bindings::pci_clear_master);
+        let pdev = self.0.as_raw();
+        // SAFETY: By its type, the device is valid. The functions take no lock that sleeps.
+        unsafe {
+            if on {
+                bindings::pci_set_master(pdev);
+            } else {
+                bindings::pci_clear_master(pdev);
+            }
         }
     }
 }
@@ -358,7 +353,8 @@ impl Device {
         if self.is_enabled() {
             return Ok(());
         }
-        to_result(call!(self, bindings::pci_enable_device))?;
+        // SAFETY: By its type, the device is valid. `enabled` has this undone.
+        to_result(unsafe { bindings::pci_enable_device(self.as_raw()) })?;
         self.enabled.store(true, Relaxed);
         // The PCI core unmasks INTx for the first one that enables the device.
         self.command().enabled();
@@ -370,8 +366,9 @@ impl Device {
     pub(crate) fn disable(&self) {
         if self.enabled.xchg(false, Full) {
             self.command().disabled();
-            // This undoes one `pci_enable_device`.
-            call!(self, bindings::pci_disable_device);
+            // SAFETY: By its type, the device is valid. By the flag, this undoes one
+            // `pci_enable_device`.
+            unsafe { bindings::pci_disable_device(self.as_raw()) };
         }
     }
 
@@ -501,14 +498,16 @@ impl Device {
     fn read_config_dword(&self, offset: u32) -> Result<u32> {
         let offset = c_int::try_from(offset)?;
         let mut value = u32::MAX;
-        call!(self, bindings::pci_read_config_dword, offset, &mut value);
+        // SAFETY: By its type, the device is valid; `value` is written to before this returns.
+        unsafe { bindings::pci_read_config_dword(self.as_raw(), offset, &mut value) };
         Ok(value)
     }
 
     fn read_config_word(&self, offset: u32) -> Result<u16> {
         let offset = c_int::try_from(offset)?;
         let mut value = u16::MAX;
-        call!(self, bindings::pci_read_config_word, offset, &mut value);
+        // SAFETY: As in `read_config_dword`.
+        unsafe { bindings::pci_read_config_word(self.as_raw(), offset, &mut value) };
         Ok(value)
     }
 
@@ -530,14 +529,16 @@ impl Device {
     /// The first vendor-specific capability. C: `pci_find_capability()`.
     pub(crate) fn first_vendor_capability(&self) -> Option<Capability> {
         let id = c_int::try_from(bindings::PCI_CAP_ID_VNDR).ok()?;
-        let position = call!(self, bindings::pci_find_capability, id);
+        // SAFETY: By its type, the device is valid. The function only reads.
+        let position = unsafe { bindings::pci_find_capability(self.as_raw(), id) };
         (position != 0).then_some(Capability { position, id })
     }
 
     /// The next capability of the same kind. C: `pci_find_next_capability()`.
     pub(crate) fn next_capability(&self, last: Capability) -> Option<Capability> {
         let Capability { position, id } = last;
-        let position = call!(self, bindings::pci_find_next_capability, position, id);
+        // SAFETY: By its type, the device is valid. The function only reads, wherever it begins.
+        let position = unsafe { bindings::pci_find_next_capability(self.as_raw(), position, id) };
         (position != 0).then_some(Capability { position, id })
     }
 
@@ -567,9 +568,13 @@ impl Device {
                 Some(affinity) => (bindings::PCI_IRQ_AFFINITY, affinity),
                 None => (0, core::ptr::null_mut()),
             };
-            let (count, flags) = (count.into(), flags | bindings::PCI_IRQ_MSIX);
-            let allocate = bindings::pci_alloc_irq_vectors_affinity;
-            to_result(call!(self, allocate, count, count, flags, affinity))
+            let (pdev, count) = (self.as_raw(), count.into());
+            let flags = flags | bindings::PCI_IRQ_MSIX;
+            // SAFETY: By its type, the device is valid. By the flag, it has no vectors, and nothing
+            // else allocates any. `affinity` is null or borrowed for the call.
+            to_result(unsafe {
+                bindings::pci_alloc_irq_vectors_affinity(pdev, count, count, flags, affinity)
+            })
         };
         // This is what the inline function in C returns.
         #[cfg(not(CONFIG_PCI_MSI))]
@@ -583,15 +588,22 @@ impl Device {
         allocated
     }
 
-    /// Frees the vectors, whose handlers are freed. C: `pci_free_irq_vectors()`.
-    pub(super) fn free_vectors(&self) {
-        call!(self, bindings::pci_free_irq_vectors);
+    /// Frees the vectors. C: `pci_free_irq_vectors()`.
+    ///
+    /// # Safety
+    ///
+    /// The caller must have them allocated with [`Device::alloc_vectors`], and have freed all
+    /// handlers.
+    pub(super) unsafe fn free_vectors(&self) {
+        // SAFETY: By its type, the device is valid; the rest is by the safety requirements.
+        unsafe { bindings::pci_free_irq_vectors(self.as_raw()) };
         self.has_vectors.store(false, Release);
     }
 
     /// The number of the interrupt of `vector`. C: `pci_irq_vector()`.
     pub(super) fn irq_vector(&self, vector: u16) -> Result<c_uint> {
-        let irq = call!(self, bindings::pci_irq_vector, vector.into());
+        // SAFETY: By its type, the device is valid; the function refuses what is no vector.
+        let irq = unsafe { bindings::pci_irq_vector(self.as_raw(), vector.into()) };
         to_result(irq)?;
         Ok(irq.unsigned_abs())
     }
@@ -600,7 +612,8 @@ impl Device {
     pub(super) fn irq_affinity(&self, vector: u16) -> *const bindings::cpumask {
         #[cfg(CONFIG_PCI_MSI)]
         {
-            call!(self, bindings::pci_irq_get_affinity, vector.into())
+            // SAFETY: By its type, the device is valid; the function refuses what is no vector.
+            unsafe { bindings::pci_irq_get_affinity(self.as_raw(), vector.into()) }
         }
         #[cfg(not(CONFIG_PCI_MSI))]
         {
@@ -613,7 +626,8 @@ impl Device {
     pub(crate) fn read_capability(&self, capability: Capability, offset: u8) -> u8 {
         let position = c_int::from(capability.position) + c_int::from(offset);
         let mut value = 0;
-        call!(self, bindings::pci_read_config_byte, position, &mut value);
+        // SAFETY: As in `read_config_dword`.
+        unsafe { bindings::pci_read_config_byte(self.as_raw(), position, &mut value) };
         value
     }
 

@@ -15,6 +15,7 @@ use kernel::{
     cpumask::Cpumask,
     fmt,
     prelude::*,
+    str::CString,
     sync::{
         aref::ARef,
         atomic::{
@@ -50,7 +51,6 @@ use crate::abstractions::{
         Irq,
         IrqReturn,
         Line,
-        Name,
         Spread,
         Vector,
         Vectors, //
@@ -217,7 +217,7 @@ impl IrqSetup {
             all_ones: hw.isr_all_ones().clone(),
             device: device.into(),
         };
-        let name = Name::new(&[device.name()])?;
+        let name = CString::try_from_fmt(fmt!("{}", device.name()))?;
         self.request_shared(line, name, Some(intx))
     }
 
@@ -238,7 +238,7 @@ impl IrqSetup {
         Ok(())
     }
 
-    fn request_shared(&mut self, line: Line, name: Name, intx: Option<Intx>) -> Result {
+    fn request_shared(&mut self, line: Line, name: CString, intx: Option<Intx>) -> Result {
         let irq = Irq::handle(line, name, VirtqueueIrq { intx }, Callbacks::new())?;
         self.shared = Some(irq);
         Ok(())
@@ -290,9 +290,13 @@ pub(super) fn write_vector(hw: &Hw, log: &Log, index: Option<u16>, vector: u16) 
     Err(EBUSY)
 }
 
-/// The name of an interrupt in `/proc/interrupts`.
-pub(super) fn irq_name(device: &Device, what: &CStr) -> Result<Name> {
-    Name::new(&[device.name(), c"-", what])
+/// The name of an interrupt in `/proc/interrupts`. C: `snprintf()` into `msix_names`.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(super) fn irq_name(device: &Device, what: &CStr) -> Result<CString> {
+    CString::try_from_fmt(fmt!("{}-{what}", device.name()))
 }
 
 /// What becomes of an [`IrqSetup`] when the virtio driver deletes its virtqueues.

@@ -135,17 +135,6 @@ macro_rules! field {
     };
 }
 
-/// Calls a function of the virtio core on a [`Device`].
-macro_rules! call {
-    ($device:expr, $function:path) => {
-        // SAFETY: By the type invariant, the device is valid. The function takes any device that
-        // was registered, and has no other requirement.
-        unsafe { $function($device.as_raw()) }
-    };
-}
-
-pub(super) use call;
-
 impl<Ctx: DeviceContext> Device<Ctx> {
     /// # Safety
     ///
@@ -223,20 +212,26 @@ impl Device {
     /// Removes the transport features that the virtqueues of the virtio core do not support. C:
     /// `vring_transport_features()`.
     pub(crate) fn accept_ring_features(&self) {
-        call!(self, bindings::vring_transport_features);
+        // SAFETY: By the type invariant, the device is valid. The function clears bits of its
+        // features, which the virtio core and its transport alone change.
+        unsafe { bindings::vring_transport_features(self.as_raw()) };
     }
 
     /// Tells the virtio driver, now or when it wants to know, that the configuration has changed.
     /// In any context. C: `virtio_config_changed()`.
     #[inline(always)]
     pub(crate) fn config_changed(&self) {
-        call!(self, bindings::virtio_config_changed);
+        // SAFETY: By the type invariant, the device is initialised. The function takes its spinlock
+        // with interrupts disabled, which protects what it does.
+        unsafe { bindings::virtio_config_changed(self.as_raw()) };
     }
 
     /// Marks all virtqueues broken, so that virtio drivers stop to wait for the device. In any
     /// context. C: `virtio_break_device()`.
     pub(crate) fn break_virtqueues(&self) {
-        call!(self, bindings::virtio_break_device);
+        // SAFETY: By the type invariant, the device is initialised. The function takes the spinlock
+        // of its list of virtqueues.
+        unsafe { bindings::virtio_break_device(self.as_raw()) };
     }
 
     /// Whether FAILED was set when the device was frozen or prepared for a reset.
@@ -328,7 +323,9 @@ impl<'a> Device<Core<'a>> {
     ///
     /// That of the virtio driver.
     pub(crate) fn freeze(&self) -> Result<Option<Frozen>> {
-        to_result(call!(self, bindings::virtio_device_freeze))?;
+        // SAFETY: By the type invariant, the device was registered. By the context, its driver is
+        // neither bound nor unbound.
+        to_result(unsafe { bindings::virtio_device_freeze(self.as_raw()) })?;
         Ok(self.frozen(Due::Restore))
     }
 
@@ -339,7 +336,8 @@ impl<'a> Device<Core<'a>> {
     ///
     /// `EOPNOTSUPP` if there is no virtio driver, or it does not support resets.
     pub(crate) fn prepare_reset(&self) -> Result<Frozen> {
-        to_result(call!(self, bindings::virtio_device_reset_prepare))?;
+        // SAFETY: As in `freeze`.
+        to_result(unsafe { bindings::virtio_device_reset_prepare(self.as_raw()) })?;
         self.frozen(Due::ResetDone).ok_or_else(not_supported)
     }
 
@@ -410,6 +408,9 @@ impl Frozen {
         let Some(callback) = callback else {
             return Ok(());
         };
-        to_result(call!(self.device, callback)).map_err(|error| (error, self))
+        // SAFETY: By its type invariant, the device is valid. It was frozen or prepared by this
+        // driver, which has the callback for this.
+        let restored = to_result(unsafe { callback(self.device.as_raw()) });
+        restored.map_err(|error| (error, self))
     }
 }

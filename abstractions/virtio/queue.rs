@@ -205,15 +205,6 @@ unsafe impl Send for Virtqueue {}
 // SAFETY: The methods only read what does not change, or may be called by any thread.
 unsafe impl Sync for Virtqueue {}
 
-/// Calls a function on a [`Virtqueue`].
-macro_rules! call {
-    ($function:path, $($argument:expr),+) => {
-        // SAFETY: By the type invariant, the virtqueue is valid and ours to delete. The function
-        // may be called in the context of the method.
-        unsafe { $function($($argument),+) }
-    };
-}
-
 impl Virtqueue {
     /// Makes virtqueue `index` of a device, with a ring of `num` entries that is aligned to
     /// `align` bytes, for its driver, which asks for it by `request`.
@@ -308,26 +299,31 @@ impl Virtqueue {
 
     /// Whether it was marked broken.
     pub(crate) fn is_broken(&self) -> bool {
-        call!(bindings::virtqueue_is_broken, self.raw.as_ptr())
+        // SAFETY: By the type invariant, the virtqueue is valid. The function reads one field once.
+        unsafe { bindings::virtqueue_is_broken(self.raw.as_ptr()) }
     }
 
     /// DMA address of the ring.
     pub(crate) fn ring_address(&self) -> u64 {
-        call!(bindings::virtqueue_get_desc_addr, self.raw.as_ptr())
+        // SAFETY: By the type invariant, the virtqueue is valid; its ring does not move.
+        unsafe { bindings::virtqueue_get_desc_addr(self.raw.as_ptr()) }
     }
 
     /// Calls the driver's callback if the device has used buffers; whether it had.
     #[inline(always)]
     fn interrupt(&self) -> bool {
-        // The C function is the handler of interrupts and ignores their number.
-        let handled = call!(bindings::vring_interrupt, 0, self.raw.as_ptr().cast());
+        // SAFETY: By the type invariant, the virtqueue is valid. The function is a handler of
+        // interrupts, for any context in which they are handled, and ignores their number.
+        let handled = unsafe { bindings::vring_interrupt(0, self.raw.as_ptr().cast()) };
         handled == irqreturn(irq::IrqReturn::Handled)
     }
 }
 
 impl Drop for Virtqueue {
     fn drop(&mut self) {
-        call!(bindings::vring_del_virtqueue, self.raw.as_ptr());
+        // SAFETY: By the type invariant, the virtqueue is valid and ours to delete. Handlers that use
+        // it hold it, as does the virtio driver until it has it deleted.
+        unsafe { bindings::vring_del_virtqueue(self.raw.as_ptr()) };
     }
 }
 

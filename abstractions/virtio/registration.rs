@@ -29,16 +29,12 @@ use kernel::{
         },
         Arc, //
     },
-    time::{
-        msecs_to_jiffies,
-        Jiffies, //
-    },
+    time::msecs_to_jiffies,
     types::Opaque, //
 };
 
 use super::{
     config_ops::Ops,
-    device::call,
     ConfigOps,
     Device,
     Virtqueue, //
@@ -73,14 +69,6 @@ pub(super) struct Head {
 ///
 /// CAST: It is small.
 const ANY_CPU: c_int = kernel_bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int;
-
-/// A C function that queues a work.
-type QueueFn = unsafe extern "C" fn(
-    c_int,
-    *mut kernel_bindings::workqueue_struct,
-    *mut kernel_bindings::delayed_work,
-    Jiffies,
-) -> bool;
 
 /// How many virtio devices have a release callback in this module.
 static UNRELEASED: Atomic<usize> = Atomic::new(0);
@@ -169,7 +157,13 @@ impl Device {
     ///
     /// [`Transport::work`]: super::Transport::work
     pub(crate) fn schedule_work(&self) {
-        self.queue_work(kernel_bindings::mod_delayed_work_on, 0);
+        let work = self.head().work.get();
+        // SAFETY: The work is initialised before the device is registered, and cannot be queued any
+        // more when it is freed. The workqueue is set up at boot and never changes. The function
+        // may be called in any context.
+        unsafe {
+            kernel_bindings::mod_delayed_work_on(ANY_CPU, kernel_bindings::system_dfl_wq, work, 0)
+        };
     }
 
     /// Has [`Transport::work`] called after `millis` ms, or a little more, if it is not called
@@ -179,20 +173,15 @@ impl Device {
     ///
     /// [`Transport::work`]: super::Transport::work
     pub(crate) fn schedule_work_after(&self, millis: NonZero<u32>) {
-        self.queue_work(kernel_bindings::queue_delayed_work_on, millis.get());
-    }
-
-    fn queue_work(&self, queue: QueueFn, millis: u32) {
+        let mut delay = msecs_to_jiffies(millis.get());
         let work = self.head().work.get();
-        // SAFETY: The work is initialised before the device is registered, and cannot be queued any
-        // more when it is freed. The C side sets the workqueue up at boot and never changes it. The
-        // functions may be called in any context.
+        // SAFETY: As for [`Device::schedule_work`].
         unsafe {
-            let mut delay = msecs_to_jiffies(millis);
-            if millis >= ROUNDED_MS {
+            if millis.get() >= ROUNDED_MS {
                 delay = kernel_bindings::round_jiffies_relative(delay);
             }
-            queue(ANY_CPU, kernel_bindings::system_dfl_wq, work, delay)
+            let workqueue = kernel_bindings::system_dfl_wq;
+            kernel_bindings::queue_delayed_work_on(ANY_CPU, workqueue, work, delay)
         };
     }
 
@@ -215,8 +204,8 @@ impl Device {
     /// May wait for the virtio driver.
     pub(crate) fn unregister(&self) {
         if self.head().is_registered.xchg(false, Full) {
-            // By the flag, nothing else unregisters it.
-            call!(self, bindings::unregister_virtio_device);
+            // SAFETY: By the flag, the device is registered, and nothing else unregisters it.
+            unsafe { bindings::unregister_virtio_device(self.as_raw()) };
         }
     }
 
