@@ -76,7 +76,7 @@ pub(super) struct IrqSetup {
 }
 
 /// What is asked for.
-pub(super) struct Plan<'a> {
+pub(super) struct IrqPlan<'a> {
     pub(super) policy: Policy,
     /// Number of MSI-X vectors; 0 is INTx.
     pub(super) vectors: u16,
@@ -84,7 +84,7 @@ pub(super) struct Plan<'a> {
     pub(super) affinity: Option<&'a Affinity>,
 }
 
-/// What was asked for, by which it is known whether an [`IrqSetup`] does for a [`Plan`].
+/// What was asked for, by which it is known whether an [`IrqSetup`] does for a [`IrqPlan`].
 #[derive(PartialEq)]
 struct IrqKey {
     policy: Policy,
@@ -92,7 +92,7 @@ struct IrqKey {
     spread: Option<Spread>,
 }
 
-impl Plan<'_> {
+impl IrqPlan<'_> {
     /// `None` if it cannot be told whether the next one is the same.
     fn key(&self) -> Option<IrqKey> {
         let spread = match self.affinity {
@@ -108,7 +108,7 @@ impl Plan<'_> {
 }
 
 impl IrqSetup {
-    fn does_for(&self, plan: &Plan<'_>) -> bool {
+    fn does_for(&self, plan: &IrqPlan<'_>) -> bool {
         self.key.is_some() && self.key == plan.key()
     }
 
@@ -188,7 +188,7 @@ impl IrqSetup {
     ///
     /// Not inlined: over a sleep it is not needed.
     #[inline(never)]
-    fn request(hw: &Hw, log: &Log, device: &Device, plan: &Plan<'_>) -> Result<KBox<Self>> {
+    fn request(hw: &Hw, log: &Log, device: &Device, plan: &IrqPlan<'_>) -> Result<KBox<Self>> {
         let mut irqs = KBox::new(
             Self {
                 config: None,
@@ -221,7 +221,7 @@ impl IrqSetup {
         self.request_shared(line, name, Some(intx))
     }
 
-    fn request_msix(&mut self, hw: &Hw, log: &Log, device: &Device, plan: &Plan<'_>) -> Result {
+    fn request_msix(&mut self, hw: &Hw, log: &Log, device: &Device, plan: &IrqPlan<'_>) -> Result {
         // The vector for configuration changes is not to be spread.
         let vectors = Vectors::allocate(hw.pci().clone(), plan.vectors, plan.affinity, 1)?;
         let vectors = self.vectors.insert(Arc::new(vectors, GFP_KERNEL)?);
@@ -348,7 +348,7 @@ impl SavedIrqs {
         hw: &Hw,
         log: &Log,
         device: &Device,
-        plan: &Plan<'_>,
+        plan: &IrqPlan<'_>,
     ) -> Result<KBox<IrqSetup>> {
         let irqs = match self.take() {
             Some(irqs) if irqs.does_for(plan) => {

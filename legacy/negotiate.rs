@@ -54,7 +54,7 @@ pub(super) fn reset_errno(error: ResetError) -> Error {
     }
 }
 
-impl handshake::Device for LegacyDevice {
+impl handshake::Registers for LegacyDevice {
     fn read_status(&self) -> Status {
         let status = Status::from_raw(self.hw.read(&regs::STATUS, Status::GONE.raw()));
         if self.hw.is_reachable() {
@@ -115,7 +115,7 @@ pub(super) fn reset(dev: &LegacyDevice) -> Result<(), ResetError> {
         note_reset(dev, result.err());
         result
     } else {
-        handshake::Device::write_status(dev, Status::RESET);
+        handshake::Registers::write_status(dev, Status::RESET);
         Ok(())
     };
     dev.vqs.revoke();
@@ -221,7 +221,7 @@ pub(super) fn finalize_features(dev: &LegacyDevice, device: &Device) -> Result {
         dev_err!(dev.log.device(), "features before ACKNOWLEDGE and DRIVER\n");
         return Err(protocol_error());
     }
-    handshake::Device::accept_features(dev, features);
+    handshake::Registers::accept_features(dev, features);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use kernel::{
 
 use super::{
     core::{
-        handshake::Device as _,
+        handshake::Registers as _,
         life::Life,
         status::Status, //
     },

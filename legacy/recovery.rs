@@ -23,8 +23,8 @@ use super::{
     core::{
         handshake::{
             self,
-            Device as _,
             Handshake, //
+            Registers as _,
         },
         journal::{
             Absence,

@@ -76,7 +76,7 @@ pub(super) struct Refused {
     /// The status that was written last.
     pub(super) current: Status,
     /// Why not.
-    pub(super) why: status::Refusal,
+    pub(super) why: status::WriteError,
 }
 
 impl Inner {

@@ -32,7 +32,7 @@ use super::{
     irqs::{
         self,
         irq_name,
-        Plan, //
+        IrqPlan, //
     },
     lint,
     negotiate::{
@@ -279,7 +279,7 @@ fn try_policy(
     let device = requested.device();
     let (count, callbacks) = requested.count();
     let vectors = policy.vectors_needed(callbacks);
-    let plan = Plan {
+    let plan = IrqPlan {
         policy,
         vectors: vectors.ok_or(Failure::Interrupts(ENOSPC))?,
         affinity: requested.affinity().filter(|_| policy == Policy::PerQueue),

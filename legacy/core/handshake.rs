@@ -18,8 +18,8 @@ use core::marker::PhantomData;
 
 use super::status::Status;
 
-/// What the handshake needs of a device.
-pub(crate) trait Device {
+/// The registers of a device, as a handshake uses them.
+pub(crate) trait Registers {
     /// Reads the device status.
     fn read_status(&self) -> Status;
 
@@ -95,7 +95,7 @@ pub(crate) fn reset_pause(attempt: u32, limit_ms: u32) -> Option<u32> {
 /// Resets the device and waits, for a bounded time, until it says that it is done.
 ///
 /// Virtio 1.4, 2.4 "Device Reset": a reset is complete when the status reads 0.
-pub(crate) fn reset<D: Device>(device: &D) -> Result<(), ResetError> {
+pub(crate) fn reset<D: Registers>(device: &D) -> Result<(), ResetError> {
     device.write_status(Status::RESET);
     let (mut attempt, mut gone) = (0, 0);
     loop {
@@ -167,15 +167,15 @@ pub(crate) enum QueuesRestored {}
 
 /// A handshake with `device` that has come as far as `State`.
 #[must_use = "an unfinished handshake sets FAILED"]
-pub(crate) struct Handshake<'a, D: Device, State> {
+pub(crate) struct Handshake<'a, D: Registers, State> {
     unfinished: Unfinished<'a, D>,
     state: PhantomData<State>,
 }
 
 /// Sets FAILED when it is dropped.
-struct Unfinished<'a, D: Device>(&'a D);
+struct Unfinished<'a, D: Registers>(&'a D);
 
-impl<D: Device> Unfinished<'_, D> {
+impl<D: Registers> Unfinished<'_, D> {
     fn add_status(&self, bits: Status) {
         self.0.write_status(self.0.written_status().with(bits));
     }
@@ -185,13 +185,13 @@ impl<D: Device> Unfinished<'_, D> {
     }
 }
 
-impl<D: Device> Drop for Unfinished<'_, D> {
+impl<D: Registers> Drop for Unfinished<'_, D> {
     fn drop(&mut self) {
         self.add_status(Status::FAILED);
     }
 }
 
-impl<'a, D: Device, State> Handshake<'a, D, State> {
+impl<'a, D: Registers, State> Handshake<'a, D, State> {
     fn into_state<Next>(self) -> Handshake<'a, D, Next> {
         Handshake {
             unfinished: self.unfinished,
@@ -200,7 +200,7 @@ impl<'a, D: Device, State> Handshake<'a, D, State> {
     }
 }
 
-impl<'a, D: Device> Handshake<'a, D, Reset> {
+impl<'a, D: Registers> Handshake<'a, D, Reset> {
     /// Resets the device; every handshake begins here.
     ///
     /// # Errors
@@ -246,7 +246,7 @@ impl<'a, D: Device> Handshake<'a, D, Reset> {
     }
 }
 
-impl<'a, D: Device> Handshake<'a, D, Acknowledged> {
+impl<'a, D: Registers> Handshake<'a, D, Acknowledged> {
     /// Ends here: no driver is bound, or the bound one cannot be restored.
     pub(crate) fn stop(self) {
         self.unfinished.finish();
@@ -259,7 +259,7 @@ impl<'a, D: Device> Handshake<'a, D, Acknowledged> {
     }
 }
 
-impl<'a, D: Device> Handshake<'a, D, DriverFound> {
+impl<'a, D: Registers> Handshake<'a, D, DriverFound> {
     /// Accepts `wanted` if the device offers all of it.
     ///
     /// # Errors
@@ -279,7 +279,7 @@ impl<'a, D: Device> Handshake<'a, D, DriverFound> {
     }
 }
 
-impl<'a, D: Device> Handshake<'a, D, FeaturesAccepted> {
+impl<'a, D: Registers> Handshake<'a, D, FeaturesAccepted> {
     /// Runs `restore`, which restores the virtio driver and with it the virtqueues.
     ///
     /// # Errors
@@ -299,7 +299,7 @@ impl<'a, D: Device> Handshake<'a, D, FeaturesAccepted> {
     }
 }
 
-impl<D: Device> Handshake<'_, D, QueuesRestored> {
+impl<D: Registers> Handshake<'_, D, QueuesRestored> {
     /// Sets the device live, unless the virtio driver has done so while it was restored.
     ///
     /// # Errors

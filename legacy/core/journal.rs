@@ -40,7 +40,7 @@ pub(crate) enum Event {
         /// What was asked for.
         wanted: Status,
         /// Why not.
-        why: status::Refusal,
+        why: status::WriteError,
     },
     /// A reset was not seen complete.
     ResetFailed(ResetError),

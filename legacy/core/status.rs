@@ -101,7 +101,7 @@ impl fmt::Display for Status {
 
 /// Why a status is not written to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum WriteError {
     /// A status of 0 is a reset, which has an operation of its own.
     Zero,
     /// The new status was made from one that no device answered with.
@@ -118,8 +118,8 @@ pub(crate) enum Refusal {
     LiveBeforeFeatures,
 }
 
-/// What each [`Refusal`] says, in their order.
-const REFUSALS: [&str; Refusal::LiveBeforeFeatures as usize + 1] = [
+/// What each [`WriteError`] says, in their order.
+const WRITE_ERRORS: [&str; WriteError::LiveBeforeFeatures as usize + 1] = [
     "a status of 0 is a reset",
     "no device answers",
     "only a reset clears status bits",
@@ -129,10 +129,10 @@ const REFUSALS: [&str; Refusal::LiveBeforeFeatures as usize + 1] = [
     "DRIVER_OK before the features are accepted",
 ];
 
-impl fmt::Display for Refusal {
+impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // CAST: The number of a variant.
-        f.write_str(REFUSALS.get(*self as usize).unwrap_or(&""))
+        f.write_str(WRITE_ERRORS.get(*self as usize).unwrap_or(&""))
     }
 }
 
@@ -145,22 +145,22 @@ pub(crate) fn check_write(
     current: Status,
     features_accepted: bool,
     wanted: Status,
-) -> Result<(), Refusal> {
+) -> Result<(), WriteError> {
     let added = wanted.0 & !current.0;
     if wanted == Status::RESET {
-        Err(Refusal::Zero)
+        Err(WriteError::Zero)
     } else if wanted == Status::GONE {
-        Err(Refusal::Gone)
+        Err(WriteError::Gone)
     } else if !wanted.contains(current) {
-        Err(Refusal::ClearsBits)
+        Err(WriteError::ClearsBits)
     } else if added & !Status::KNOWN != 0 {
-        Err(Refusal::UnknownBit)
+        Err(WriteError::UnknownBit)
     } else if added & Status::DRIVER.0 != 0 && !wanted.contains(Status::ACKNOWLEDGE) {
-        Err(Refusal::DriverBeforeAcknowledge)
+        Err(WriteError::DriverBeforeAcknowledge)
     } else if added & Status::DRIVER_OK.0 != 0 && !wanted.contains(Status::DRIVER) {
-        Err(Refusal::LiveBeforeDriver)
+        Err(WriteError::LiveBeforeDriver)
     } else if added & Status::DRIVER_OK.0 != 0 && !features_accepted {
-        Err(Refusal::LiveBeforeFeatures)
+        Err(WriteError::LiveBeforeFeatures)
     } else {
         Ok(())
     }
@@ -174,14 +174,14 @@ pub(crate) fn next_status(
     current: Status,
     features_accepted: bool,
     wanted: Status,
-) -> Result<Status, Refusal> {
+) -> Result<Status, WriteError> {
     match check_write(current, features_accepted, wanted) {
         Ok(()) => Ok(wanted),
-        Err(Refusal::ClearsBits)
+        Err(WriteError::ClearsBits)
             if wanted.contains(Status::FAILED) && !current.contains(Status::FAILED) =>
         {
             Ok(current.with(Status::FAILED))
         }
-        Err(refusal) => Err(refusal),
+        Err(error) => Err(error),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::legacy::handshake::Device;
+use crate::legacy::handshake::Registers;
 use crate::legacy::status::Status;
 
 /// Virtqueues of the device.
@@ -158,7 +158,7 @@ impl RegisterFile {
     }
 }
 
-impl Device for RegisterFile {
+impl Registers for RegisterFile {
     fn read_status(&self) -> Status {
         let status = match self.reset_reads_left.get() {
             0 => self.status.get(),

@@ -8,7 +8,7 @@
 use proptest::prelude::*;
 
 use crate::device::{Event, RegisterFile, OFFERED, QUEUES};
-use crate::legacy::handshake::{Device, FeaturesMissing, Handshake, HandshakeLost, ResetError};
+use crate::legacy::handshake::{FeaturesMissing, Handshake, HandshakeLost, Registers, ResetError};
 use crate::legacy::ring;
 use crate::legacy::status::Status;
 use crate::legacy::vectors::{Policy, VectorAllocator};

@@ -4,8 +4,8 @@
 
 use crate::device::{Event, RegisterFile, OFFERED};
 use crate::legacy::handshake::{
-    reset, reset_pause, waited_ms, Acknowledged, Device, DriverFound, FeaturesAccepted,
-    FeaturesMissing, Handshake, HandshakeLost, Reset, ResetError, GONE_READS, SLOW_RESET_MS,
+    reset, reset_pause, waited_ms, Acknowledged, DriverFound, FeaturesAccepted, FeaturesMissing,
+    Handshake, HandshakeLost, Registers, Reset, ResetError, GONE_READS, SLOW_RESET_MS,
 };
 use crate::legacy::status::Status;
 

@@ -10,7 +10,7 @@ use crate::legacy::{
     handshake::{FeaturesMissing, HandshakeLost, ResetError},
     journal::{Absence, Entry, Errno, Event, Journal, Phase},
     ring::RingError,
-    status::{Refusal, Status},
+    status::{Status, WriteError},
     vectors::Policy,
 };
 
@@ -81,7 +81,7 @@ fn every_event_has_its_name_and_a_line_with_its_values() {
             Event::StatusRefused {
                 current: status(1),
                 wanted: status(4),
-                why: Refusal::ClearsBits,
+                why: WriteError::ClearsBits,
             },
             "status 0x04 (DRIVER_OK) not written after 0x01 (ACKNOWLEDGE): only a reset clears status bits",
         ),

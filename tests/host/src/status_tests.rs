@@ -2,7 +2,7 @@
 
 //! The transition table and the texts of the device status.
 
-use crate::legacy::status::{check_write, next_status, Refusal, Status};
+use crate::legacy::status::{check_write, next_status, Status, WriteError};
 use crate::size::thinned;
 
 /// The bits, by number and name, as the specification has them.
@@ -18,7 +18,7 @@ const BITS: [(u8, &str); 6] = [
 /// What a driver may add on the legacy interface: each bit, and the bit that it needs.
 const MAY_BE_ADDED: [(u8, u8); 5] = [(1, 0), (2, 1), (4, 2), (64, 0), (128, 0)];
 
-fn check(current: u8, features_accepted: bool, wanted: u8) -> Result<(), Refusal> {
+fn check(current: u8, features_accepted: bool, wanted: u8) -> Result<(), WriteError> {
     check_write(
         Status::from_raw(current),
         features_accepted,
@@ -49,16 +49,16 @@ fn successors(current: u8, features_accepted: bool) -> [bool; 256] {
 }
 
 /// Whether the reason for a refusal is a fact.
-fn is_true(refusal: Refusal, current: u8, features_accepted: bool, wanted: u8) -> bool {
+fn is_true(refusal: WriteError, current: u8, features_accepted: bool, wanted: u8) -> bool {
     let adds = |bit| wanted & bit != 0 && current & bit == 0;
     match refusal {
-        Refusal::Zero => wanted == 0,
-        Refusal::Gone => wanted == 255,
-        Refusal::ClearsBits => (0..8).any(|n| current & (1 << n) != 0 && wanted & (1 << n) == 0),
-        Refusal::UnknownBit => adds(8) || adds(16) || adds(32),
-        Refusal::DriverBeforeAcknowledge => adds(2) && wanted & 1 == 0,
-        Refusal::LiveBeforeDriver => adds(4) && wanted & 2 == 0,
-        Refusal::LiveBeforeFeatures => adds(4) && !features_accepted,
+        WriteError::Zero => wanted == 0,
+        WriteError::Gone => wanted == 255,
+        WriteError::ClearsBits => (0..8).any(|n| current & (1 << n) != 0 && wanted & (1 << n) == 0),
+        WriteError::UnknownBit => adds(8) || adds(16) || adds(32),
+        WriteError::DriverBeforeAcknowledge => adds(2) && wanted & 1 == 0,
+        WriteError::LiveBeforeDriver => adds(4) && wanted & 2 == 0,
+        WriteError::LiveBeforeFeatures => adds(4) && !features_accepted,
     }
 }
 
@@ -122,21 +122,21 @@ fn handshake_of_the_virtio_core_is_allowed() {
 #[test]
 fn the_first_thing_wrong_is_the_reason() {
     for (current, features_accepted, wanted, refusal) in [
-        (0x07, true, 0x00, Refusal::Zero),
-        (0x00, false, 0x00, Refusal::Zero),
-        (0x03, false, 0xff, Refusal::Gone),
-        (0xff, true, 0xff, Refusal::Gone),
-        (0x07, true, 0x03, Refusal::ClearsBits),
-        (0x81, true, 0x03, Refusal::ClearsBits),
-        (0x01, false, 0x0a, Refusal::ClearsBits),
-        (0x03, true, 0x0b, Refusal::UnknownBit),
-        (0x03, false, 0x17, Refusal::UnknownBit),
-        (0x00, true, 0x02, Refusal::DriverBeforeAcknowledge),
-        (0x00, false, 0x06, Refusal::DriverBeforeAcknowledge),
-        (0x01, true, 0x05, Refusal::LiveBeforeDriver),
-        (0x00, false, 0x04, Refusal::LiveBeforeDriver),
-        (0x03, false, 0x07, Refusal::LiveBeforeFeatures),
-        (0x00, false, 0x07, Refusal::LiveBeforeFeatures),
+        (0x07, true, 0x00, WriteError::Zero),
+        (0x00, false, 0x00, WriteError::Zero),
+        (0x03, false, 0xff, WriteError::Gone),
+        (0xff, true, 0xff, WriteError::Gone),
+        (0x07, true, 0x03, WriteError::ClearsBits),
+        (0x81, true, 0x03, WriteError::ClearsBits),
+        (0x01, false, 0x0a, WriteError::ClearsBits),
+        (0x03, true, 0x0b, WriteError::UnknownBit),
+        (0x03, false, 0x17, WriteError::UnknownBit),
+        (0x00, true, 0x02, WriteError::DriverBeforeAcknowledge),
+        (0x00, false, 0x06, WriteError::DriverBeforeAcknowledge),
+        (0x01, true, 0x05, WriteError::LiveBeforeDriver),
+        (0x00, false, 0x04, WriteError::LiveBeforeDriver),
+        (0x03, false, 0x07, WriteError::LiveBeforeFeatures),
+        (0x00, false, 0x07, WriteError::LiveBeforeFeatures),
     ] {
         assert_eq!(
             check(current, features_accepted, wanted),
@@ -218,20 +218,20 @@ fn display_of_every_status_tells_its_bits() {
 #[test]
 fn display_of_refusals_tells_the_order() {
     for (refusal, text) in [
-        (Refusal::Zero, "a status of 0 is a reset"),
-        (Refusal::Gone, "no device answers"),
-        (Refusal::ClearsBits, "only a reset clears status bits"),
+        (WriteError::Zero, "a status of 0 is a reset"),
+        (WriteError::Gone, "no device answers"),
+        (WriteError::ClearsBits, "only a reset clears status bits"),
         (
-            Refusal::UnknownBit,
+            WriteError::UnknownBit,
             "not a status bit of the legacy interface",
         ),
         (
-            Refusal::DriverBeforeAcknowledge,
+            WriteError::DriverBeforeAcknowledge,
             "DRIVER before ACKNOWLEDGE",
         ),
-        (Refusal::LiveBeforeDriver, "DRIVER_OK before DRIVER"),
+        (WriteError::LiveBeforeDriver, "DRIVER_OK before DRIVER"),
         (
-            Refusal::LiveBeforeFeatures,
+            WriteError::LiveBeforeFeatures,
             "DRIVER_OK before the features are accepted",
         ),
     ] {

@@ -9,7 +9,7 @@ mod legacy;
 
 use std::cell::Cell;
 
-use legacy::handshake::Device;
+use legacy::handshake::Registers;
 use legacy::status::Status;
 
 pub(crate) use legacy::handshake::{
@@ -28,7 +28,7 @@ impl Fake {
     }
 }
 
-impl Device for Fake {
+impl Registers for Fake {
     fn read_status(&self) -> Status {
         self.0.get()
     }
