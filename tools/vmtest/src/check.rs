@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{anyhow, ensure, Result};
+use anyhow::{anyhow, Result};
 
+use crate::cells::sleep::Cycles;
 use crate::compare;
 use crate::hostile;
 use crate::kernels;
@@ -18,7 +19,6 @@ use crate::runner::{self, Test};
 use crate::setup::{Driver, Setup};
 use crate::soak;
 use crate::steps::{self, Step};
-use crate::tests::sleep::Cycles;
 use crate::tests::{self, harness};
 use crate::verdict::Verdict;
 
@@ -45,50 +45,6 @@ const STEPS: [Step; 5] = [
         command: &["make", "test-report"],
     },
 ];
-
-/// The tests that continuous integration has the time for.
-const CHECKED: [&str; 35] = [
-    "pc-msix-4cpu",
-    "pc-intx-1cpu",
-    "q35-shared-4cpu",
-    "q35-msix-1cpu",
-    "arm64",
-    "refusals",
-    "pci-reset-msix",
-    "surprise-removal-msix",
-    "sleep-pc-msix-4cpu",
-    "sleep-pc-intx-1cpu",
-    "sleep-modes-msix",
-    "idle-msix-2cpu",
-    "changed-asleep-msix",
-    "balloon-dies",
-    "console-dies",
-    "9p-dies",
-    "no-io-window",
-    "fewer-features",
-    "missing-devices",
-    "other-devices",
-    "behind-the-back-msix",
-    "behind-the-back-intx",
-    "lost-requests",
-    "unfreezable",
-    "affinity",
-    "debugfs",
-    "lint",
-    "short-configuration",
-    "bus-mastering",
-    "slow-reset",
-    "strict-memory-msix",
-    "strict-ports-intx",
-    "kunit",
-    "debug-short",
-    "debugfs-held",
-];
-
-/// Whether continuous integration runs a test.
-pub(crate) fn is_checked(test: &Test) -> bool {
-    CHECKED.contains(&test.name.as_str())
-}
 
 const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];
 
@@ -165,13 +121,8 @@ pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     };
     let tests: Vec<_> = tests::all(Cycles::FEW)
         .into_iter()
-        .chain(tests::debugging())
-        .filter(is_checked)
+        .filter(|test| test.in_check)
         .collect();
-    ensure!(
-        tests.len() == CHECKED.len(),
-        "a test that is to be run does not exist"
-    );
     let mut ktap = Ktap::new(stdout());
     ktap.begin(
         STEPS.len() + kernels::quick_count() + harness::count() + tests.len() + COMPARED.len() + 3,

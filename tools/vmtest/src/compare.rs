@@ -11,11 +11,11 @@ use machine::Arch;
 use serde_json::json;
 use virtio_check::{DeviceInfo, Observations, Phase, Report, Run, INTENDED};
 
+use crate::cells::device::{check_bound, check_io};
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::fresh_folder;
 use crate::setup::{Driver, Setup};
-use crate::tests::device::{check_bound, check_io};
 use crate::vm::{Vm, BOOT};
 
 /// The events that tell of accesses to registers.

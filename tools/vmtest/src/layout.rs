@@ -330,6 +330,12 @@ impl Layout {
         self
     }
 
+    /// The same with these scripted devices.
+    pub(crate) fn with_scripted(mut self, devices: &[Scripted]) -> Self {
+        self.scripted = devices.to_vec();
+        self
+    }
+
     /// The same with a disk that has no file and whose writes can be part of a snapshot: its drive.
     pub(crate) fn with_drive(self, name: &str, mebibytes: u64) -> Self {
         let size = mebibytes << 20;

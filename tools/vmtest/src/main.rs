@@ -4,6 +4,7 @@
 
 mod accel;
 mod bench;
+mod cells;
 mod channel;
 mod check;
 mod compare;
@@ -44,10 +45,11 @@ use std::process::ExitCode;
 
 use anyhow::{bail, ensure, Result};
 use clap::{Parser, Subcommand};
+use machine::Variant;
 
+use cells::sleep::Cycles;
 use layout::{Board, Interrupts, Layout};
 use setup::{Accel, Driver, Setup, Wish};
-use tests::sleep::Cycles;
 
 /// Tests of the legacy virtio PCI transport in a VM.
 #[derive(Parser)]
@@ -197,9 +199,7 @@ fn run(arguments: Arguments) -> Result<bool> {
             print_command,
             cycles,
         } => {
-            let mut tests = tests::all(cycles);
-            tests.extend(tests::debugging());
-            let tests = tests::select(tests, &names);
+            let tests = tests::select(tests::all(cycles), &names);
             if print_command {
                 for test in &tests {
                     println!("{}", qemu::pasteable(&setup, test)?);
@@ -211,7 +211,9 @@ fn run(arguments: Arguments) -> Result<bool> {
         Command::Vm => main_job::run(&setup)?,
         Command::Matrix => {
             let mut tests = tests::all(Cycles::MATRIX);
-            tests.retain(|test| test.layout.arch() == setup.machine.arch);
+            tests.retain(|test| {
+                test.layout.kernel == Variant::Standard && test.layout.arch() == setup.machine.arch
+            });
             check::run_tests(&setup, &tests)?.is_good()
         }
         Command::Compare => check::compare(&setup)?.is_good(),
@@ -244,10 +246,10 @@ fn run(arguments: Arguments) -> Result<bool> {
 }
 
 fn list(cells: bool) {
-    for group in tests::groups(Cycles::FEW) {
-        println!("{}:", group.topic);
-        for test in &group.tests {
-            let mark = if check::is_checked(test) { '*' } else { ' ' };
+    for topic in tests::topics(Cycles::FEW) {
+        println!("{}:", topic.name);
+        for test in &topic.tests {
+            let mark = if test.in_check { '*' } else { ' ' };
             println!("{mark} {:24} {}", test.name, test.about);
             for cell in test.cells.iter().filter(|_| cells) {
                 println!("      {}/{}", test.name, cell.name);

@@ -9,55 +9,25 @@ use anyhow::Result;
 use machine::Arch;
 use virtio_check::{Phase, Report};
 
+use crate::cells::main_job;
+use crate::cells::sleep::{self, Cycles};
 use crate::compare;
 use crate::failure::{Failure, Outcome};
 use crate::ktap::Ktap;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{self, Cell, CellResult, Test};
+use crate::layout::{Interrupts, Kind};
+use crate::runner::{self, CellResult, Test};
 use crate::setup::{Driver, Setup};
 use crate::table::Table;
-use crate::tests::device::{check_bound, check_io};
-use crate::tests::sleep::{self, Cycles};
 use crate::verdict::Verdict;
-use crate::vm::BOOT;
 
 /// The phases whose accesses the table tells.
 const PHASES: [Phase; 4] = [Phase::Probe, Phase::Freeze, Phase::Restore, Phase::Remove];
 
-/// The machine of the main job.
-pub(crate) fn layout(arch: Arch) -> Layout {
-    Layout::new(Board::usual(arch), Interrupts::PerQueue, 2).with_swap()
-}
-
-/// Load, input and output of these devices, sleep in these ways, removal.
-pub(crate) fn cells(kinds: impl IntoIterator<Item = Kind>, sleep: Vec<Cell>) -> Vec<Cell> {
-    let mut cells = vec![Cell::new("insmod", |vm| {
-        vm.ok("ensure_unloaded && load_driver").map(drop)
-    })];
-    for kind in kinds {
-        cells.push(Cell::new(format!("{}: I/O", kind.name()), move |vm| {
-            vm.ok("ensure_loaded")?;
-            check_bound(vm, kind)?;
-            check_io(vm, kind)
-        }));
-    }
-    cells.extend(sleep);
-    cells.push(Cell::new("rmmod", |vm| {
-        vm.ok("stop_swap; ensure_loaded && unload_driver").map(drop)
-    }));
-    cells
-}
-
 fn test(arch: Arch) -> Test {
-    let layout = layout(arch);
-    Test {
-        name: "vm".to_owned(),
-        about: "every device, I/O, every kind of sleep".to_owned(),
-        cells: cells(Kind::TESTED, sleep::cells(layout.board, Cycles::FEW)),
-        layout,
-        boot: BOOT,
-        limit: Duration::from_secs(1200),
-    }
+    let layout = main_job::layout(arch);
+    let cells = main_job::cells(Kind::TESTED, sleep::cells(layout.board, Cycles::FEW));
+    let about = "every device, I/O, every kind of sleep";
+    Test::new("vm", about, layout, cells).limit(Duration::from_secs(1200))
 }
 
 /// Runs it; whether all of it is good.

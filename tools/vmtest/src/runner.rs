@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::layout::Layout;
 use crate::qemu;
 use crate::setup::{Driver, Setup};
 use crate::verdict::Verdict;
-use crate::vm::Vm;
+use crate::vm::{Vm, BOOT};
 
 /// How often a test's VM is booted again after a failure, for the cells that are left.
 const BOOTS: usize = 4;
@@ -86,6 +87,44 @@ pub(crate) struct Test {
     pub(crate) limit: Duration,
     /// Its parts.
     pub(crate) cells: Vec<Cell>,
+    /// Whether `make check` has it.
+    pub(crate) in_check: bool,
+    /// The source file that it is in.
+    pub(crate) file: &'static str,
+}
+
+impl Test {
+    /// A test that may take five minutes and that `make check` has not.
+    #[track_caller]
+    pub(crate) fn new(
+        name: impl Into<String>,
+        about: impl Into<String>,
+        layout: Layout,
+        cells: Vec<Cell>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            about: about.into(),
+            layout,
+            boot: BOOT,
+            limit: Duration::from_secs(300),
+            cells,
+            in_check: false,
+            file: Location::caller().file(),
+        }
+    }
+
+    /// The same, that may take this long.
+    pub(crate) fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The same, in `make check`.
+    pub(crate) fn in_check(mut self) -> Self {
+        self.in_check = true;
+        self
+    }
 }
 
 /// What a cell came to.
@@ -306,6 +345,7 @@ pub(crate) fn report<W: Write>(
     if results.is_empty() || verdicts.any(|verdict| verdict.is_bad()) {
         let command = fs::read_to_string(dir.join("command")).unwrap_or_default();
         ktap.note(&format!("from {}: {command}", setup.root.display()))?;
+        ktap.note(&format!("the test is in tools/{}", test.file))?;
     }
     ktap.end_test()?;
     Ok(results)

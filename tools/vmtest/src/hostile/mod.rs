@@ -492,7 +492,7 @@ fn judge_c(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::sleep::Cycles;
+    use crate::cells::sleep::Cycles;
     use results::weak_points::{covers, parse};
 
     #[test]

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use super::schedule::{Action, Step};
+use crate::cells::device::{check_all_bound, check_io};
 use crate::failure::{Failure, Outcome};
 use crate::layout::Kind;
-use crate::tests::device::{check_all_bound, check_io};
 use crate::vm::Vm;
 
 /// The disks that are written and verified all the time.

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use super::device::check_io;
+use crate::cells::device::check_io;
 use crate::failure::Outcome;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// Sets the affinity of these interrupts of the device, sleeps, and looks at it again.
 fn keeps(names: &str, sleep: impl Fn(&mut Vm) -> Outcome, vm: &mut Vm) -> Outcome {
@@ -36,12 +36,12 @@ fn cells() -> Vec<Cell> {
 
 /// The test of interrupts that are kept.
 pub(crate) fn all() -> Vec<Test> {
-    vec![Test {
-        name: "affinity".to_owned(),
-        about: "the affinity of interrupts that the user has set, over a suspend".to_owned(),
-        layout: Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&[Kind::Rng]),
-        boot: BOOT,
-        limit: Duration::from_secs(120),
-        cells: cells(),
-    }]
+    vec![Test::new(
+        "affinity",
+        "the affinity of interrupts that the user has set, over a suspend",
+        Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&[Kind::Rng]),
+        cells(),
+    )
+    .in_check()
+    .limit(Duration::from_secs(120))]
 }

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use machine::Variant;
 
-use super::debug::no_leaks;
-use super::device::{check_bound, check_io};
+use crate::cells::device::{check_bound, check_io};
+use crate::cells::leaks::no_leaks;
 use crate::evidence::AWAKE;
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// Operations on a device, each with the kinds of allocations that it makes. What is removed is freed:
 /// that takes messages to user space, but no pages.
@@ -184,14 +184,13 @@ fn test(name: &str, about: &str, kinds: &'static [Kind], mut cells: Vec<Cell>) -
     layout.kernel = Variant::Debug;
     layout.words = KERNEL_ARGUMENTS;
     cells.push(no_leaks());
-    Test {
-        name: format!("allocations-{name}"),
-        about: format!("every allocation fails once, {about}"),
+    Test::new(
+        format!("allocations-{name}"),
+        format!("every allocation fails once, {about}"),
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(1200),
         cells,
-    }
+    )
+    .limit(Duration::from_secs(1200))
 }
 
 /// The tests of allocations that fail.

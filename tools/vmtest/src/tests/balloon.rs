@@ -4,14 +4,16 @@
 
 use std::time::Duration;
 
-use super::config_space::{configure, COMMAND, MEMORY_AND_MASTER};
-use super::device::{await_balloon, balloon_size, check_bound, check_io, set_balloon, MEBIBYTE};
+use crate::cells::config_space::{configure, COMMAND, MEMORY_AND_MASTER};
+use crate::cells::device::{
+    await_balloon, balloon_size, check_bound, check_io, set_balloon, MEBIBYTE,
+};
 use crate::evidence::AWAKE;
 use crate::failure::Outcome;
 use crate::grade::Grade;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// What it takes from the guest.
 const TAKEN: u64 = 64 * MEBIBYTE;
@@ -83,28 +85,19 @@ fn dies() -> Cell {
 
 /// The tests of balloons.
 pub(crate) fn all() -> Vec<Test> {
-    let test = |name: &str, about: &str, layout: Layout, cells| Test {
-        name: name.to_owned(),
-        about: about.to_owned(),
-        layout,
-        boot: BOOT,
-        limit: Duration::from_secs(300),
-        cells,
-    };
     let layout =
         Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&[Kind::Balloon, Kind::Blk]);
-    vec![
-        test(
-            "balloon-inflated",
-            "a balloon that is inflated, over every kind of sleep",
-            layout.clone().with_swap(),
-            cells(),
-        ),
-        test(
-            "balloon-dies",
-            "a balloon that dies inflated",
-            layout,
-            vec![dies()],
-        ),
-    ]
+    let inflated = Test::new(
+        "balloon-inflated",
+        "a balloon that is inflated, over every kind of sleep",
+        layout.clone().with_swap(),
+        cells(),
+    );
+    let dies = Test::new(
+        "balloon-dies",
+        "a balloon that dies inflated",
+        layout,
+        vec![dies()],
+    );
+    vec![inflated, dies.in_check()]
 }

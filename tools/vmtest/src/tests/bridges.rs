@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use super::sleep::Cycles;
+use crate::cells::sleep::Cycles;
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Board, Interrupts, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// A disk, and how its slot is named in the guest: that of a bridge stands for what is behind it.
 struct Disk {
@@ -164,16 +164,13 @@ fn test(board: Board, interrupts: Interrupts, cycles: Cycles) -> Test {
     let mut cells = cells(&slots, board, cycles);
     let behind = disks.iter().filter(|disk| disk.bus == "bridge");
     cells.extend(behind.map(|disk| replugged(disk, vectors)));
-    Test {
-        name: format!("bridges-{board}-{interrupts}"),
-        about: format!(
-            "disks behind bridges, eight in a slot, on {board}, {interrupts} interrupts"
-        ),
+    Test::new(
+        format!("bridges-{board}-{interrupts}"),
+        format!("disks behind bridges, eight in a slot, on {board}, {interrupts} interrupts"),
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(600),
         cells,
-    }
+    )
+    .limit(Duration::from_secs(600))
 }
 
 /// The tests of bridges and functions.

@@ -2,12 +2,9 @@
 
 //! What the Rust driver shows in debugfs.
 
-use std::time::Duration;
-
-use super::device::{check_bound, check_io};
+use crate::cells::device::{check_bound, check_io};
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::BOOT;
 
 /// What the files of a live disk with its own vectors say, as regular expressions.
 const LIVE: &[(&str, &str)] = &[
@@ -70,66 +67,16 @@ fn cells() -> Vec<Cell> {
     [files, hibernated, busy].map(Cell::needs_module).into()
 }
 
-/// The counter of notifications that come too early.
-const EARLY: &str = "notifications before DRIVER_OK";
-
-/// The counters of what virtio drivers must not do.
-const BREACHES: [&str; 3] = [
-    EARLY,
-    "notifications after a reset",
-    "configuration written before features",
-];
-
-fn lint() -> Test {
-    let only_balloon = Cell::new(
-        "of the virtio drivers, only that of the balloon does wrong",
-        |vm| {
-            vm.ok("ensure_unloaded && load_driver_with lint=1")?;
-            for kind in Kind::FROZEN {
-                check_io(vm, kind)?;
-            }
-            vm.ok("pm_test_cycles mem devices 2")?;
-            vm.connect_port()?;
-            for kind in Kind::FROZEN {
-                check_io(vm, kind)?;
-                let slot = kind.slot();
-                vm.ok(&format!("rebind_device {slot}"))?;
-                for breach in BREACHES {
-                    // It notifies the virtqueue for statistics when it has just found it.
-                    let count = i32::from(kind == Kind::Balloon && breach == EARLY);
-                    let line = format!("^lint: {breach}: {count}$");
-                    vm.ok(&format!("debugfs_says {slot} counters '{line}'"))?;
-                }
-                vm.ok(&format!("debugfs_says {slot} counters '^lint is on$'"))?;
-            }
-            vm.ok(&format!(
-                "log_says {} 'lint: driver virtio_balloon notifies virtqueue 2 before DRIVER_OK'",
-                Kind::Balloon.slot()
-            ))?;
-            vm.ok("unload_driver").map(drop)
-        },
-    );
-    Test {
-        name: "lint".to_owned(),
-        about: "virtio drivers that are looked at".to_owned(),
-        layout: Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&Kind::FROZEN),
-        boot: BOOT,
-        limit: Duration::from_secs(300),
-        cells: vec![only_balloon.needs_module()],
-    }
-}
-
 /// The tests of debugfs.
 pub(crate) fn all() -> Vec<Test> {
-    let debugfs = Test {
-        name: "debugfs".to_owned(),
-        about: "what the Rust driver shows of its devices".to_owned(),
-        layout: Layout::new(Board::Pc, Interrupts::PerQueue, 2)
+    let debugfs = Test::new(
+        "debugfs",
+        "what the Rust driver shows of its devices",
+        Layout::new(Board::Pc, Interrupts::PerQueue, 2)
             .with_kinds(&[Kind::Blk])
             .with_swap(),
-        boot: BOOT,
-        limit: Duration::from_secs(300),
-        cells: cells(),
-    };
-    vec![debugfs, lint()]
+        cells(),
+    )
+    .in_check();
+    vec![debugfs]
 }

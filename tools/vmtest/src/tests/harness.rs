@@ -12,7 +12,7 @@ use crate::ktap::Ktap;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{self, Cell, Test};
 use crate::setup::Setup;
-use crate::vm::{Vm, BOOT, COMMAND};
+use crate::vm::{Vm, COMMAND};
 
 /// A test that must fail.
 struct Case {
@@ -28,14 +28,13 @@ fn case(
     body: impl Fn(&mut Vm) -> Outcome + 'static,
 ) -> Case {
     Case {
-        test: Test {
-            name: format!("harness-{name}"),
-            about: about.to_owned(),
-            layout: Layout::new(Board::Pc, Interrupts::PerQueue, 1).with_kinds(&[Kind::Rng]),
-            boot: BOOT,
-            limit: Duration::from_secs(120),
-            cells: vec![Cell::new("must fail", body)],
-        },
+        test: Test::new(
+            format!("harness-{name}"),
+            about,
+            Layout::new(Board::Pc, Interrupts::PerQueue, 1).with_kinds(&[Kind::Rng]),
+            vec![Cell::new("must fail", body)],
+        )
+        .limit(Duration::from_secs(120)),
         expected,
     }
 }

@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use super::device::{check_all_bound, check_io};
+use crate::cells::device::{check_all_bound, check_io};
 use crate::failure::Outcome;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
 use crate::setup::Driver;
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// The devices; 9p hands over the kernel.
 const KINDS: [Kind; 6] = [
@@ -70,14 +70,13 @@ fn test(interrupts: Interrupts) -> Test {
     layout.words = "crashkernel=192M";
     layout.more_memory = 256;
     layout.programs = &["kexec"];
-    Test {
-        name: format!("kexec-{interrupts}"),
-        about: format!("another kernel takes over devices in use, {interrupts} interrupts"),
+    Test::new(
+        format!("kexec-{interrupts}"),
+        format!("another kernel takes over devices in use, {interrupts} interrupts"),
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(600),
-        cells: cells(),
-    }
+        cells(),
+    )
+    .limit(Duration::from_secs(600))
 }
 
 /// The tests of kexec.

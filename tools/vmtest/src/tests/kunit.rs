@@ -10,7 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::kunit_log;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// Loads the module and reads what its tests said into the kernel log.
 fn run(vm: &mut Vm) -> Outcome {
@@ -37,15 +37,15 @@ pub(crate) fn all() -> Vec<Test> {
     let mut layout = Layout::new(Board::Pc, Interrupts::PerQueue, 1).with_kinds(&[Kind::Rng]);
     layout.kernel = Variant::Debug;
     layout.kunit = true;
-    vec![Test {
-        name: "kunit".to_owned(),
-        about: "the module's KUnit tests, on the debug kernel".to_owned(),
+    vec![Test::new(
+        "kunit",
+        "the module's KUnit tests, on the debug kernel",
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(120),
-        cells: vec![
+        vec![
             Cell::new("KUnit tests of the module", run).needs_module(),
-            super::debug::no_leaks().needs_module(),
+            crate::cells::leaks::no_leaks().needs_module(),
         ],
-    }]
+    )
+    .in_check()
+    .limit(Duration::from_secs(120))]
 }

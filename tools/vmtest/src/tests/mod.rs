@@ -1,139 +1,165 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The tests: data that say which VM, and functions that say what is tried.
+//!
+//! A file has one test, or some whose names begin with its name, and says all of them: the machine, the
+//! cells, the time limit, whether `make check` has it.
 
-pub(crate) mod aborted;
-pub(crate) mod affinity;
-pub(crate) mod allocations;
-pub(crate) mod arm64;
-pub(crate) mod asleep;
-pub(crate) mod backends;
-pub(crate) mod balloon;
-pub(crate) mod behind;
-pub(crate) mod bridges;
-pub(crate) mod changed;
-mod config_space;
-pub(crate) mod debug;
-pub(crate) mod debugfs;
-pub(crate) mod device;
-pub(crate) mod gone;
+mod aborted_sleep;
+mod affinity;
+mod allocations;
+mod arm64;
+mod balloon;
+mod behind_the_back;
+mod bridges;
+mod bus_mastering;
+mod changed_asleep;
+mod console;
+mod debug;
+mod debugfs;
+mod debugfs_held;
+mod delayed_release;
+mod fewer_features;
+mod fewer_vectors;
 pub(crate) mod harness;
-pub(crate) mod held;
-pub(crate) mod kexec;
-pub(crate) mod kunit;
-pub(crate) mod mastering;
-pub(crate) mod matrix;
-pub(crate) mod modes;
-pub(crate) mod moved;
-pub(crate) mod net_queues;
-pub(crate) mod odd;
-pub(crate) mod ports;
-pub(crate) mod processors;
-pub(crate) mod refusal;
-pub(crate) mod reset;
-pub(crate) mod sleep;
-pub(crate) mod slow_reset;
-pub(crate) mod strict;
-pub(crate) mod unfreezable;
-pub(crate) mod vectors;
+mod idle;
+mod io_threads;
+mod kcsan;
+mod kexec;
+mod kunit;
+mod lint;
+mod lost_requests;
+mod machines;
+mod migration;
+mod missing_devices;
+mod net_queues;
+#[path = "9p_dies.rs"]
+mod nine_p_dies;
+mod no_interrupt;
+mod no_io_window;
+mod odd_devices;
+mod other_devices;
+mod other_driver;
+mod pci_reset;
+mod ports;
+mod processors;
+mod refusals;
+mod short_configuration;
+mod sleep;
+mod sleep_modes;
+mod slow_reset;
+mod smaller_queues;
+mod snapshot;
+mod streams;
+mod strict;
+mod surprise_removal;
+mod unfreezable;
+mod vectors_run_out;
 
+use crate::cells::sleep::Cycles;
 use crate::names::is_meant;
 use crate::runner::Test;
-use sleep::Cycles;
 
 /// Tests of one topic.
-pub(crate) struct Group {
-    /// The topic.
-    pub(crate) topic: &'static str,
+pub(crate) struct Topic {
+    /// Its name.
+    pub(crate) name: &'static str,
     /// The tests.
     pub(crate) tests: Vec<Test>,
 }
 
-fn group(topic: &'static str, parts: Vec<Vec<Test>>) -> Group {
-    let tests = parts.into_iter().flatten().collect();
-    Group { topic, tests }
-}
-
-/// All tests on the standard kernel, in the size of the matrix.
-fn standard(cycles: Cycles) -> Vec<Group> {
+/// Every test: one line a file, by topic, in the order of `make list`.
+pub(crate) fn topics(cycles: Cycles) -> Vec<Topic> {
+    let topic = |name, files: &mut [Vec<Test>]| Topic {
+        name,
+        tests: files.iter_mut().flat_map(std::mem::take).collect(),
+    };
     vec![
-        group(
+        topic(
             "machines and devices",
-            vec![
-                matrix::all(),
+            &mut [
+                machines::all(),
                 bridges::all(cycles),
                 processors::all(),
-                vectors::all(),
+                vectors_run_out::all(),
                 affinity::all(),
                 net_queues::all(),
-                backends::all(cycles),
+                io_threads::all(),
+                streams::all(cycles),
             ],
         ),
-        group("arm64 in short", vec![arm64::all()]),
-        group(
+        topic("arm64 in short", &mut [arm64::all()]),
+        topic(
             "devices that are not driven, or are odd",
-            vec![refusal::all(), odd::all(), slow_reset::all()],
+            &mut [
+                refusals::all(),
+                odd_devices::all(),
+                no_interrupt::all(),
+                short_configuration::all(),
+                slow_reset::all(),
+            ],
         ),
-        group(
+        topic(
             "sleep",
-            vec![
+            &mut [
                 sleep::all(cycles),
-                modes::all(cycles),
+                sleep_modes::all(),
+                idle::all(cycles),
+                other_driver::all(),
                 unfreezable::all(),
                 balloon::all(),
                 ports::all(),
+                console::all(),
             ],
         ),
-        group(
+        topic(
             "what changes while the machine sleeps or is off",
-            vec![asleep::all(), changed::all(), moved::all()],
-        ),
-        group(
-            "devices that are reset, die or go",
-            vec![
-                reset::all(),
-                mastering::all(),
-                gone::all(),
-                behind::all(),
-                held::all(),
+            &mut [
+                changed_asleep::all(),
+                fewer_features::all(),
+                missing_devices::all(),
+                other_devices::all(),
+                fewer_vectors::all(),
+                smaller_queues::all(),
+                snapshot::all(),
+                migration::all(),
             ],
         ),
-        group("another kernel takes over", vec![kexec::all()]),
-        group("the specification", vec![strict::all()]),
-        group("what the driver tells", vec![debugfs::all()]),
+        topic(
+            "devices that are reset, die or go",
+            &mut [
+                pci_reset::all(),
+                bus_mastering::all(),
+                surprise_removal::all(),
+                behind_the_back::all(),
+                lost_requests::all(),
+                nine_p_dies::all(),
+                no_io_window::all(),
+            ],
+        ),
+        topic("another kernel takes over", &mut [kexec::all()]),
+        topic("the specification", &mut [strict::all()]),
+        topic("what the driver tells", &mut [debugfs::all(), lint::all()]),
+        // Each of these kernels is built when the first test on it is run.
+        topic(
+            "the debug kernels",
+            &mut [
+                debug::all(),
+                delayed_release::all(),
+                kcsan::all(),
+                debugfs_held::all(),
+                aborted_sleep::all(),
+                allocations::all(),
+                kunit::all(),
+            ],
+        ),
     ]
 }
 
-/// The tests on the debug kernels, each built when the first test on it is run.
-fn on_debug_kernels() -> Group {
-    group(
-        "the debug kernels",
-        vec![
-            debug::all(),
-            held::debugging(),
-            aborted::all(),
-            allocations::all(),
-            kunit::all(),
-        ],
-    )
-}
-
-/// Every test by its topic.
-pub(crate) fn groups(cycles: Cycles) -> Vec<Group> {
-    let mut groups = standard(cycles);
-    groups.push(on_debug_kernels());
-    groups
-}
-
-/// All tests on the standard kernel.
+/// Every test.
 pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
-    let groups = standard(cycles).into_iter();
-    groups.flat_map(|group| group.tests).collect()
-}
-
-/// All tests on the debug kernels.
-pub(crate) fn debugging() -> Vec<Test> {
-    on_debug_kernels().tests
+    let topics = topics(cycles).into_iter();
+    topics.flat_map(|topic| topic.tests).collect()
 }
 
 /// Keeps the tests, or the cells of tests, that one of the words is a part of.
@@ -154,15 +180,14 @@ pub(crate) fn select(mut tests: Vec<Test>, words: &[String]) -> Vec<Test> {
 mod unit_tests {
     use super::*;
     use crate::names::plain;
+    use machine::Variant;
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     #[test]
     fn no_two_results_have_one_name() {
         let mut names = BTreeSet::new();
-        for test in groups(Cycles::FEW)
-            .into_iter()
-            .flat_map(|group| group.tests)
-        {
+        for test in all(Cycles::FEW) {
             let name = plain(&test.name);
             let parts: BTreeSet<_> = test.cells.iter().map(|cell| plain(&cell.name)).collect();
             assert_eq!(parts.len(), test.cells.len(), "{name}");
@@ -174,15 +199,43 @@ mod unit_tests {
 
     #[test]
     fn each_test_can_be_named_as_its_results_name_it() {
-        for test in groups(Cycles::FEW)
-            .into_iter()
-            .flat_map(|group| group.tests)
-        {
+        for test in all(Cycles::FEW) {
             for cell in &test.cells {
                 let typed = format!("{}/{}", plain(&test.name), plain(&cell.name));
                 let full = format!("{}/{}", test.name, cell.name);
                 assert!(is_meant(&full, &[typed]), "{full}");
             }
+        }
+    }
+
+    #[test]
+    fn the_tests_on_debug_kernels_have_a_topic() {
+        for topic in topics(Cycles::FEW) {
+            for test in topic.tests {
+                let is_standard = test.layout.kernel == Variant::Standard;
+                assert_ne!(
+                    is_standard,
+                    topic.name == "the debug kernels",
+                    "{}",
+                    test.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_is_named_after_its_tests() {
+        for test in all(Cycles::FEW) {
+            let file = Path::new(test.file).file_stem().unwrap();
+            let file = file.to_str().unwrap().replace('_', "-");
+            let is_machine = ["pc-", "q35-", "virt-"].map(|board| test.name.starts_with(board));
+            let machines = file == "machines" && is_machine.contains(&true);
+            assert!(
+                test.name.starts_with(&file) || machines,
+                "{} is in {}",
+                test.name,
+                test.file
+            );
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::failure::Outcome;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 const SLOT: &str = "10";
 /// Processors, and pairs of queues.
@@ -91,14 +91,13 @@ fn test(interrupts: Interrupts) -> Test {
         .with_swap()
         .with([("-netdev", netdev), ("-device", device)]);
     layout.has_tap = true;
-    Test {
-        name: format!("net-queues-{interrupts}"),
-        about: format!("a network interface of {PAIRS} pairs of queues, {interrupts} interrupts"),
+    Test::new(
+        format!("net-queues-{interrupts}"),
+        format!("a network interface of {PAIRS} pairs of queues, {interrupts} interrupts"),
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(600),
-        cells: cells(),
-    }
+        cells(),
+    )
+    .limit(Duration::from_secs(600))
 }
 
 /// The tests of a network interface of several queues.

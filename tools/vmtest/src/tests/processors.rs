@@ -3,14 +3,12 @@
 //! Processors that are taken off line and put on. The kernel refuses processors that are plugged by QEMU
 //! unless it knows the hypervisor, which it does not with TCG.
 
-use std::time::Duration;
-
-use super::device::{check_bound, check_io};
+use crate::cells::device::{check_bound, check_io};
 use crate::failure::Outcome;
 use crate::grade::Grade;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// Devices whose virtqueues belong to processors, and one whose do not.
 const KINDS: [Kind; 3] = [Kind::Blk4, Kind::Scsi, Kind::Net];
@@ -46,12 +44,10 @@ fn off_and_on() -> Cell {
 
 /// The test of processors.
 pub(crate) fn all() -> Vec<Test> {
-    vec![Test {
-        name: "processors".to_owned(),
-        about: "a processor that is taken off line and put on, with sleep between".to_owned(),
-        layout: Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&KINDS),
-        boot: BOOT,
-        limit: Duration::from_secs(300),
-        cells: vec![off_and_on()],
-    }]
+    vec![Test::new(
+        "processors",
+        "a processor that is taken off line and put on, with sleep between",
+        Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&KINDS),
+        vec![off_and_on()],
+    )]
 }

@@ -3,8 +3,6 @@
 //! A device whose first reset takes seconds: the order in which modules are loaded does not matter, and
 //! other devices do not wait for it.
 
-use std::time::Duration;
-
 use scripted::Lie;
 
 use crate::failure::{Failure, Outcome};
@@ -12,7 +10,7 @@ use crate::grade::Grade;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
 use crate::scripted_slot::{Model, Scripted};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 const RNG: Scripted = Scripted {
     strict: false,
@@ -83,13 +81,11 @@ pub(crate) fn all() -> Vec<Test> {
     let after = after.on_c(Grade::Errors, "the reset is not waited for");
     let mut layout = Layout::new(Board::Pc, Interrupts::PerQueue, 1).with_kinds(&[OTHER]);
     layout.scripted = vec![RNG];
-    vec![Test {
-        name: "slow-reset".to_owned(),
-        about: "a first reset that takes seconds, and the order in which modules are loaded"
-            .to_owned(),
+    vec![Test::new(
+        "slow-reset",
+        "a first reset that takes seconds, and the order in which modules are loaded",
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(300),
-        cells: vec![before, during, after],
-    }]
+        vec![before, during, after],
+    )
+    .in_check()]
 }

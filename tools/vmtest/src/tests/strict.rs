@@ -2,17 +2,17 @@
 
 //! Devices that hold their driver to the specification, through everything that a driver does.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use scripted::Bar;
 
-use super::sleep::LEVELS;
+use crate::cells::sleep::LEVELS;
+use crate::cells::strict::check_breaches;
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
 use crate::scripted_slot::{Model, Scripted};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// How often each level of pm_test is gone through.
 const CYCLES: u32 = 3;
@@ -24,23 +24,6 @@ const SUSPENDS: u32 = 3;
 const RNG: Scripted = Scripted::new("s-rng", "10", Model::Rng, 2);
 const DISK: Scripted = Scripted::new("s-disk", "11", Model::Disk(64), 2);
 const CONSOLE: Scripted = Scripted::new("s-console", "12", Model::Console, 3);
-
-/// The driver has broken no rule since the last look.
-pub(super) fn check_breaches(vm: &Vm) -> Outcome {
-    let mut text = String::new();
-    for device in vm.scripted() {
-        for breach in device.take_breaches() {
-            // Writing into a string cannot fail.
-            let _ = writeln!(text, "{breach}");
-        }
-    }
-    if text.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::Failed(format!(
-        "the driver breaks the specification:\n{text}"
-    )))
-}
 
 /// Each device is bound, has the interrupts that it should have, and its data are correct.
 fn check_devices(vm: &mut Vm) -> Outcome {
@@ -141,6 +124,12 @@ fn cells() -> Vec<Cell> {
     cells
 }
 
+/// Those that `make check` has.
+const IN_CHECK: [(&str, Interrupts); 2] = [
+    ("memory", Interrupts::PerQueue),
+    ("ports", Interrupts::Intx),
+];
+
 fn test(interrupts: Interrupts, bar: Bar) -> Test {
     let vectors = |wanted: u16| match interrupts {
         Interrupts::PerQueue => wanted,
@@ -156,20 +145,20 @@ fn test(interrupts: Interrupts, bar: Bar) -> Test {
         Bar::Memory(_) => ("memory", "memory"),
         _ => ("ports", "I/O ports"),
     };
-    let mut layout = Layout::new(Board::Pc, interrupts, 2)
+    let layout = Layout::new(Board::Pc, interrupts, 2)
         .with_kinds(&[Kind::Blk])
-        .with_swap();
-    layout.scripted = scripted.to_vec();
-    Test {
-        name: format!("strict-{name}-{interrupts}"),
-        about: format!(
+        .with_swap()
+        .with_scripted(&scripted);
+    let mut test = Test::new(
+        format!("strict-{name}-{interrupts}"),
+        format!(
             "devices that insist on each rule, {interrupts} interrupts, registers in {registers}"
         ),
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(1200),
-        cells: cells(),
-    }
+        cells(),
+    );
+    test.in_check = IN_CHECK.contains(&(name, interrupts));
+    test.limit(Duration::from_secs(1200))
 }
 
 /// The tests with strict devices.

@@ -2,13 +2,10 @@
 
 //! Virtio drivers that cannot be frozen: 9p has no `freeze`.
 
-use std::time::Duration;
-
-use super::device::{check_bound, check_io};
+use crate::cells::device::{check_bound, check_io};
 use crate::evidence::AWAKE;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::BOOT;
 
 fn cells() -> Vec<Cell> {
     let slot = Kind::NineP.slot();
@@ -58,13 +55,11 @@ fn cells() -> Vec<Cell> {
 
 /// The tests of drivers that cannot be frozen.
 pub(crate) fn all() -> Vec<Test> {
-    vec![Test {
-        name: "unfreezable".to_owned(),
-        about: "a virtio driver that has virtqueues but no freeze".to_owned(),
-        layout: Layout::new(Board::Pc, Interrupts::PerQueue, 2)
-            .with_kinds(&[Kind::NineP, Kind::Blk]),
-        boot: BOOT,
-        limit: Duration::from_secs(300),
-        cells: cells(),
-    }]
+    vec![Test::new(
+        "unfreezable",
+        "a virtio driver that has virtqueues but no freeze",
+        Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&[Kind::NineP, Kind::Blk]),
+        cells(),
+    )
+    .in_check()]
 }

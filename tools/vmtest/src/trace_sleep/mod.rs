@@ -16,12 +16,12 @@ use anyhow::{Context, Result};
 use machine::Arch;
 use virtio_check::{DeviceInfo, Run};
 
+use crate::cells::device::check_bound;
 use crate::compare::{observe_slot, trace_registers};
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::fresh_folder;
 use crate::setup::Setup;
-use crate::tests::device::check_bound;
 use crate::vm::{Vm, BOOT, COMMAND};
 use clock::{seconds, stamp, Clock, Time, LOOKS};
 use sleepgraph::Head;

@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use super::device::check_bound;
+use crate::cells::device::check_bound;
 use crate::failure::Outcome;
 use crate::grade::Grade;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// Consoles with 66 vectors each; a processor has about 200.
 const SLOTS: [&str; 4] = ["10", "11", "12", "13"];
@@ -74,12 +74,11 @@ pub(crate) fn all() -> Vec<Test> {
         .with(consoles);
     // It needs vectors as well.
     layout.has_tools = false;
-    vec![Test {
-        name: "vectors-run-out".to_owned(),
-        about: "more MSI-X vectors than the processor has".to_owned(),
+    vec![Test::new(
+        "vectors-run-out",
+        "more MSI-X vectors than the processor has",
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(600),
-        cells: cells(),
-    }]
+        cells(),
+    )
+    .limit(Duration::from_secs(600))]
 }

@@ -2,8 +2,6 @@
 
 //! Bus mastering: on exactly when the device is enabled and its last reset was seen complete.
 
-use std::time::Duration;
-
 use scripted::{Lie, Power};
 
 use crate::failure::{Failure, Outcome};
@@ -11,7 +9,7 @@ use crate::grade::Grade;
 use crate::layout::{Board, Interrupts, Layout};
 use crate::runner::{Cell, Test};
 use crate::scripted_slot::{Model, Scripted};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 const RNG: Scripted = Scripted {
     strict: false,
@@ -94,13 +92,11 @@ fn rebound(name: &str, between: Option<&'static str>) -> Cell {
 pub(crate) fn all() -> Vec<Test> {
     let mut layout = Layout::new(Board::Pc, Interrupts::PerQueue, 1).with_kinds(&[]);
     layout.scripted = vec![RNG];
-    vec![Test {
-        name: "bus-mastering".to_owned(),
-        about: "bus mastering over restores and over resets that are not seen complete".to_owned(),
+    vec![Test::new(
+        "bus-mastering",
+        "bus mastering over restores and over resets that are not seen complete",
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(300),
-        cells: vec![
+        vec![
             restored("mem"),
             restored("disk"),
             rebound("unbound without a complete reset, then bound", None),
@@ -109,5 +105,6 @@ pub(crate) fn all() -> Vec<Test> {
                 Some("reset_device"),
             ),
         ],
-    }]
+    )
+    .in_check()]
 }

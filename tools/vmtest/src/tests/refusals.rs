@@ -2,11 +2,8 @@
 
 //! Devices that this driver leaves to others, and transitional ones.
 
-use std::time::Duration;
-
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::BOOT;
 
 /// A device without a legacy interface.
 const MODERN: &str = "virtio-rng-pci,rng=random,addr=0x0c,disable-legacy=on,disable-modern=off";
@@ -56,12 +53,11 @@ pub(crate) fn all() -> Vec<Test> {
             .extra
             .extend(["-device".to_owned(), device.to_owned()]);
     }
-    vec![Test {
-        name: "refusals".to_owned(),
-        about: "devices that are left to other drivers, and transitional ones".to_owned(),
+    vec![Test::new(
+        "refusals",
+        "devices that are left to other drivers, and transitional ones",
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(300),
-        cells: cells(),
-    }]
+        cells(),
+    )
+    .in_check()]
 }

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Each device on each machine: load, I/O, unbind, reload, hot-plug.
-
-use std::time::Duration;
+//! What becomes of each device of a machine: load, I/O, unbind, reload, hot-plug.
 
 use super::device::{check_bound, check_io};
 use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::{succeeded, Vm, BOOT, COMMAND};
+use crate::layout::Kind;
+use crate::runner::Cell;
+use crate::vm::{succeeded, Vm, COMMAND};
 
 /// Ends what keeps devices busy; what the host side of the port still has to send back is dropped.
 fn end_busy(vm: &mut Vm) -> Outcome {
@@ -30,7 +28,7 @@ fn policy_lines(kinds: &[Kind]) -> Cell {
 }
 
 /// The cells of one VM.
-pub(super) fn cells(kinds: &[Kind]) -> Vec<Cell> {
+pub(crate) fn cells(kinds: &[Kind]) -> Vec<Cell> {
     let mut cells = Vec::new();
     let some = |kinds: &[Kind], what: &str, body: fn(&mut Vm, Kind) -> Outcome| -> Vec<Cell> {
         let cell = |&kind: &Kind| {
@@ -122,30 +120,4 @@ pub(super) fn cells(kinds: &[Kind]) -> Vec<Cell> {
         Ok(())
     }));
     cells
-}
-
-/// The test of one machine.
-fn test(board: Board, interrupts: Interrupts, cpus: u8) -> Test {
-    let layout = Layout::new(board, interrupts, cpus);
-    Test {
-        name: format!("{board}-{interrupts}-{cpus}cpu"),
-        about: format!("every device on {board}, {interrupts} interrupts, {cpus} CPUs"),
-        cells: cells(&layout.kinds),
-        layout,
-        boot: BOOT,
-        limit: Duration::from_secs(900),
-    }
-}
-
-/// The tests of all machines.
-pub(crate) fn all() -> Vec<Test> {
-    let mut tests = Vec::new();
-    for board in [Board::Pc, Board::Q35, Board::Virt] {
-        for interrupts in [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx] {
-            for cpus in [1, 4] {
-                tests.push(test(board, interrupts, cpus));
-            }
-        }
-    }
-    tests
 }

@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Devices that QEMU has not: BAR0 too short or absent, one MSI-X vector, state that is kept in D3.
-//!
-//! With `short-configuration`, the ports of the three devices follow each other: firmware places BARs
-//! of one size side by side.
-
-use std::time::Duration;
 
 use scripted::{Bar, Power};
 
-use super::strict::check_breaches;
+use crate::cells::strict::check_breaches;
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
 use crate::scripted_slot::{Model, Scripted};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// With MSI-X, 24 bytes are needed.
 const SHORT: Scripted = Scripted {
@@ -27,34 +22,11 @@ const NO_BAR: Scripted = Scripted {
 };
 /// One vector is for the configuration, and none is left for the virtqueue.
 const ONE_VECTOR: Scripted = Scripted::new("s-one", "12", Model::Disk(8), 1);
-/// There is no interrupt at all.
-const NO_PIN: Scripted = Scripted {
-    has_pin: false,
-    strict: false,
-    ..Scripted::new("s-nopin", "14", Model::Rng, 0)
-};
+
 const KEEPS_STATE: Scripted = Scripted {
     power: Power::KeepsState,
     ..Scripted::new("s-keeps", "13", Model::Disk(8), 2)
 };
-
-/// With MSI-X, 8 bytes of the device configuration are left: the capacity, and not the number of
-/// segments.
-const LITTLE: Scripted = Scripted {
-    bar: Bar::Ports(32),
-    ..Scripted::new("s-little", "11", Model::Disk(8), 2)
-};
-/// What is behind the ports of that disk are the ports of one of these.
-const NEIGHBOURS: [Scripted; 2] = [
-    Scripted {
-        bar: Bar::Ports(32),
-        ..Scripted::new("s-below", "10", Model::Rng, 2)
-    },
-    Scripted {
-        bar: Bar::Ports(32),
-        ..Scripted::new("s-above", "12", Model::Rng, 2)
-    },
-];
 
 fn left_alone(device: Scripted, why: &'static str) -> Cell {
     Cell::new(format!("{}: not driven", device.name), move |vm| {
@@ -120,55 +92,15 @@ fn cells() -> Vec<Cell> {
     ]
 }
 
-fn neighbours_are_left_alone() -> Vec<Cell> {
-    vec![Cell::new("s-little: no access behind BAR0", |vm| {
-        vm.ok("ensure_loaded")?;
-        let slot = LITTLE.slot;
-        vm.ok(&format!("check_bound {slot} {}", LITTLE.policy()))?;
-        vm.ok(&format!("small_io disk {slot}"))?;
-        check_breaches(vm)?;
-        let says = "device configuration has 8 bytes, 4 at 0xc are outside";
-        vm.ok(&format!("log_says {slot} '.*{says}'")).map(drop)
-    })]
-}
-
-/// The tests of odd devices.
+/// The test of odd devices.
 pub(crate) fn all() -> Vec<Test> {
-    let test = |name: &str, about: &str, devices: &[Scripted], cells| {
-        let mut layout = Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&[Kind::Blk]);
-        layout.scripted = devices.to_vec();
-        Test {
-            name: name.to_owned(),
-            about: about.to_owned(),
-            layout,
-            boot: BOOT,
-            limit: Duration::from_secs(300),
-            cells,
-        }
-    };
-    let [below, above] = NEIGHBOURS;
-    vec![
-        test(
-            "odd-devices",
-            "BAR0 too short or absent, one MSI-X vector, state that is kept in D3",
-            &[SHORT, NO_BAR, ONE_VECTOR, KEEPS_STATE],
-            cells(),
-        ),
-        test(
-            "no-interrupt",
-            "a device without an interrupt",
-            &[NO_PIN],
-            vec![Cell::new("refused", |vm| {
-                vm.ok("ensure_loaded")?;
-                vm.ok(&format!("check_no_interrupt {}", NO_PIN.slot))
-                    .map(drop)
-            })],
-        ),
-        test(
-            "short-configuration",
-            "a field of the device configuration is outside of BAR0",
-            &[below, LITTLE, above],
-            neighbours_are_left_alone(),
-        ),
-    ]
+    let layout = Layout::new(Board::Pc, Interrupts::PerQueue, 2)
+        .with_kinds(&[Kind::Blk])
+        .with_scripted(&[SHORT, NO_BAR, ONE_VECTOR, KEEPS_STATE]);
+    vec![Test::new(
+        "odd-devices",
+        "BAR0 too short or absent, one MSI-X vector, state that is kept in D3",
+        layout,
+        cells(),
+    )]
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use machine::Variant;
 
-use super::debug::no_leaks;
-use super::sleep::{check_idle_devices, under_load};
+use crate::cells::leaks::no_leaks;
+use crate::cells::sleep::{check_idle_devices, under_load};
 use crate::evidence::AWAKE;
 use crate::failure::Outcome;
 use crate::layout::{Board, Interrupts, Kind, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// How often each sleep is broken off.
 const TIMES: u32 = 3;
@@ -115,12 +115,11 @@ pub(crate) fn all() -> Vec<Test> {
     for word in BAD_DISK.iter().chain(&SLOW_DISK) {
         layout.extra.push((*word).to_owned());
     }
-    vec![Test {
-        name: "aborted-sleep".to_owned(),
-        about: "sleeps that are broken off by a notifier, a device, a wakeup".to_owned(),
+    vec![Test::new(
+        "aborted-sleep",
+        "sleeps that are broken off by a notifier, a device, a wakeup",
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(900),
-        cells: cells(),
-    }]
+        cells(),
+    )
+    .limit(Duration::from_secs(900))]
 }

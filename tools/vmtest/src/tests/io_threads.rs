@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Backends that work in threads of their own or slowly, and streams that outlive sleeps.
+//! Disks whose backends work in threads of their own or slowly.
 
 use std::time::Duration;
 
-use super::device::check_io;
-use super::sleep::Cycles;
 use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Kind, Layout};
+use crate::layout::{Board, Interrupts, Layout};
 use crate::runner::{Cell, Test};
-use crate::vm::{Vm, BOOT};
+use crate::vm::Vm;
 
 /// Disks: one in an I/O thread, one whose virtqueues are mapped to two of them, one that is throttled.
 const DISKS: [&str; 3] = ["10", "11", "12"];
@@ -29,7 +27,7 @@ fn cell(name: &str, cycles: u32, happens: impl Fn(&mut Vm) -> Outcome + 'static)
     cell.cycles(cycles)
 }
 
-fn threads(interrupts: Interrupts) -> Test {
+fn test(interrupts: Interrupts) -> Test {
     let vectors = |queues: u8| match interrupts {
         Interrupts::Intx => 0,
         _ => queues + 1,
@@ -93,65 +91,16 @@ fn threads(interrupts: Interrupts) -> Test {
         }
         Ok(())
     });
-    Test {
-        name: format!("io-threads-{interrupts}"),
-        about: format!("disks in I/O threads and throttled ones, {interrupts} interrupts"),
+    Test::new(
+        format!("io-threads-{interrupts}"),
+        format!("disks in I/O threads and throttled ones, {interrupts} interrupts"),
         layout,
-        boot: BOOT,
-        limit: Duration::from_secs(600),
-        cells: vec![reset, slept, rebound, memory],
-    }
+        vec![reset, slept, rebound, memory],
+    )
+    .limit(Duration::from_secs(600))
 }
 
-fn streams(interrupts: Interrupts, cycles: Cycles) -> Test {
-    let slot = Kind::Net.slot();
-    let images = 3.max(cycles.test_resume);
-    let tcp = Cell::new(
-        format!("a TCP stream over {images} test_resume"),
-        move |vm| {
-            vm.ok(&format!("ensure_loaded && swap_on {}", Kind::Swap.slot()))?;
-            vm.ok(&format!("start_streams {slot}"))?;
-            for _ in 0..images {
-                vm.ok("test_resume")?;
-                vm.ok("stream_goes_on && pings_go_on")?;
-            }
-            vm.ok("stop_streams")?;
-            check_io(vm, Kind::Net)
-        },
-    );
-    // With the QEMU process goes its end of each stream, but not what answers to a ping.
-    let hibernations = 3.max(cycles.hibernate);
-    let pings = Cell::new(
-        format!("pings over {hibernations} hibernations"),
-        move |vm| {
-            vm.ok(&format!("ensure_loaded && swap_on {}", Kind::Swap.slot()))?;
-            vm.ok(&format!("start_streams {slot}"))?;
-            for _ in 0..hibernations {
-                vm.hibernate()?;
-                vm.ok("pings_go_on")?;
-                check_io(vm, Kind::Net)?;
-            }
-            vm.ok("stop_streams; stop_swap; unload_driver").map(drop)
-        },
-    );
-    Test {
-        name: format!("streams-{interrupts}"),
-        about: format!("what goes over the network goes on, {interrupts} interrupts"),
-        layout: Layout::new(Board::Pc, interrupts, 2)
-            .with_kinds(&[Kind::Net])
-            .with_swap(),
-        boot: BOOT,
-        limit: Duration::from_secs(600),
-        cells: vec![tcp.cycles(images), pings.cycles(hibernations)],
-    }
-}
-
-/// The tests of backends and of streams.
-pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
-    vec![
-        threads(Interrupts::PerQueue),
-        threads(Interrupts::Intx),
-        streams(Interrupts::PerQueue, cycles),
-        streams(Interrupts::Intx, cycles),
-    ]
+/// The tests of backends in threads.
+pub(crate) fn all() -> Vec<Test> {
+    vec![test(Interrupts::PerQueue), test(Interrupts::Intx)]
 }

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the main job does, for tests that do the same elsewhere.
+
+use machine::Arch;
+
+use super::device::{check_bound, check_io};
+use crate::layout::{Board, Interrupts, Kind, Layout};
+use crate::runner::Cell;
+
+/// The machine of the main job.
+pub(crate) fn layout(arch: Arch) -> Layout {
+    Layout::new(Board::usual(arch), Interrupts::PerQueue, 2).with_swap()
+}
+
+/// Load, input and output of these devices, sleep in these ways, removal.
+pub(crate) fn cells(kinds: impl IntoIterator<Item = Kind>, sleep: Vec<Cell>) -> Vec<Cell> {
+    let mut cells = vec![Cell::new("insmod", |vm| {
+        vm.ok("ensure_unloaded && load_driver").map(drop)
+    })];
+    for kind in kinds {
+        cells.push(Cell::new(format!("{}: I/O", kind.name()), move |vm| {
+            vm.ok("ensure_loaded")?;
+            check_bound(vm, kind)?;
+            check_io(vm, kind)
+        }));
+    }
+    cells.extend(sleep);
+    cells.push(Cell::new("rmmod", |vm| {
+        vm.ok("stop_swap; ensure_loaded && unload_driver").map(drop)
+    }));
+    cells
+}
+
+/// The same, and each device unbound and bound.
+pub(crate) fn cells_and_rebinds(kinds: &[Kind], sleep: Vec<Cell>) -> Vec<Cell> {
+    let mut cells = cells(kinds.iter().copied(), sleep);
+    let last = cells.pop();
+    cells.extend(kinds.iter().map(|&kind| {
+        Cell::new(format!("{}: unbind and bind", kind.name()), move |vm| {
+            vm.ok("ensure_loaded")?;
+            vm.ok(&format!("rebind_device {}", kind.slot()))?;
+            check_bound(vm, kind)?;
+            check_io(vm, kind)
+        })
+    }));
+    cells.extend(last);
+    cells
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices that lack a feature when the machine is resumed.
+
+use crate::cells::resumed::{self, Change};
+use crate::layout::Kind;
+use crate::runner::Test;
+
+const CHANGE: Change = Change {
+    name: "fewer-features",
+    about: "devices that lack a feature when the machine is resumed",
+    set: |kind| vec![format!("device.{}.event_idx=off", kind.id())],
+    kinds: &Kind::FROZEN,
+    says: Some("offered features 0x[0-9a-f]* lack 0x20000000 of the accepted"),
+    rebinds: true,
+};
+
+/// The test of it.
+pub(crate) fn all() -> Vec<Test> {
+    vec![resumed::test(&CHANGE).in_check()]
+}

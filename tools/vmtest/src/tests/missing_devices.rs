@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices that are in another slot when the machine is resumed.
+
+use crate::cells::resumed::{self, Change};
+use crate::layout::Kind;
+use crate::runner::Test;
+
+/// A slot that is free.
+const NOWHERE: u32 = 0x10;
+
+const CHANGE: Change = Change {
+    name: "missing-devices",
+    about: "devices that are in another slot when the machine is resumed",
+    set: |kind| {
+        let slot = u32::from_str_radix(kind.slot(), 16).unwrap_or_default();
+        vec![format!("device.{}.addr={:#x}", kind.id(), NOWHERE + slot)]
+    },
+    kinds: &Kind::FROZEN,
+    says: Some("device is gone: the configuration space reads as all ones"),
+    rebinds: false,
+};
+
+/// The test of it.
+pub(crate) fn all() -> Vec<Test> {
+    vec![resumed::test(&CHANGE).in_check()]
+}
