@@ -61,7 +61,7 @@ PHONY += lint
 lint: cargo check-build ## Clippy on the module and the host tools, shellcheck on the guest's scripts
 	@$(kbuild) CLIPPY=1 virtio_pci_rs.o
 	cargo clippy -q $(workspace) --workspace --all-targets -- -D warnings
-	shellcheck -s dash -S info tests/guest/init tests/guest/*.sh
+	shellcheck -s dash -S info tests/guest/init tests/guest/*/*.sh
 
 PHONY += doc
 doc: check-build ## Document the module, private items included, in target/doc

@@ -3,6 +3,7 @@
 //! What is in the initramfs of the test VM.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use initramfs::Archive;
@@ -25,6 +26,24 @@ fn add_modules(archive: &mut Archive, name: &str, modules: &[std::path::PathBuf]
     archive.file(&format!("modules/{name}/order"), 0o644, order.as_bytes())
 }
 
+/// Adds the shell functions of a folder.
+fn add_scripts(archive: &mut Archive, name: &str, folder: &Path) -> Result<()> {
+    archive.directory(&format!("guest/{name}"))?;
+    let mut parts: Vec<_> = fs::read_dir(folder)
+        .with_context(|| format!("cannot list {}", folder.display()))?
+        .collect::<std::io::Result<Vec<_>>>()?
+        .into_iter()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sh"))
+        .collect();
+    parts.sort();
+    for part in parts {
+        let file = part.file_name().unwrap_or_default().to_string_lossy();
+        archive.copy(&format!("guest/{name}/{file}"), 0o644, &part)?;
+    }
+    Ok(())
+}
+
 /// Builds the initramfs of the test VM.
 pub(crate) fn build(setup: &Setup) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
@@ -41,19 +60,8 @@ pub(crate) fn build(setup: &Setup) -> Result<Vec<u8>> {
     }
     let guest = setup.root.join("tests/guest");
     archive.copy("init", 0o755, &guest.join("init"))?;
-    let mut parts: Vec<_> = fs::read_dir(&guest)
-        .with_context(|| format!("cannot list {}", guest.display()))?
-        .collect::<std::io::Result<Vec<_>>>()?
-        .into_iter()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "sh"))
-        .collect();
-    parts.sort();
-    for part in parts {
-        let name = part
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        archive.copy(&format!("guest/{}", name.unwrap_or_default()), 0o644, &part)?;
+    for folder in ["lib", "cases"] {
+        add_scripts(&mut archive, folder, &guest.join(folder))?;
     }
     add_modules(&mut archive, "kernel", &setup.machine.modules)?;
     for driver in Driver::BOTH {

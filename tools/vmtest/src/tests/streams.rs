@@ -19,7 +19,7 @@ fn test(interrupts: Interrupts, cycles: Cycles) -> Test {
             vm.ok(&format!("start_streams {slot}"))?;
             for _ in 0..images {
                 vm.ok("test_resume")?;
-                vm.ok("stream_goes_on && pings_go_on")?;
+                vm.ok("stream_goes_on && stream_pings_go_on")?;
             }
             vm.ok("stop_streams")?;
             check_io(vm, Kind::Net)
@@ -34,7 +34,7 @@ fn test(interrupts: Interrupts, cycles: Cycles) -> Test {
             vm.ok(&format!("start_streams {slot}"))?;
             for _ in 0..hibernations {
                 vm.hibernate()?;
-                vm.ok("pings_go_on")?;
+                vm.ok("stream_pings_go_on")?;
                 check_io(vm, Kind::Net)?;
             }
             vm.ok("stop_streams; stop_swap; unload_driver").map(drop)

@@ -32,7 +32,7 @@ check_pairs() {
 
 # Sends pings until stopped.
 start_pings() {
-	local interface
+	local count interface
 	interface=$(interface_of "$1") || { echo "$interface"; return 1; }
 	ip link set "$interface" up || return
 	ip addr replace 10.0.3.2/24 dev "$interface"

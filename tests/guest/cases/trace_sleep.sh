@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What ftrace tells of a sleep, and the guest's clock beside the host's.
+# A suspend and a hibernation as timelines: what ftrace tells, and the guest's clock beside the host's.
 
 TRACING=/sys/kernel/tracing
 
 # Records the events power:*, but for idle processors, which go to sleep a thousand times a second.
 trace_power() {
+	local idle
 	[ -e $TRACING/trace ] || mount -t tracefs trace $TRACING || return
 	echo 0 >$TRACING/tracing_on
 	# The clock of the kernel log.
@@ -21,6 +22,7 @@ trace_power() {
 # Has the driver of the disk in slot $2 write its configuration, which it does at no other time, with lines in
 # ftrace that have the name $1 before and after: by these the host finds the time of the access in ftrace.
 look_at_clocks() {
+	local cache disk type
 	# find_disk() sets it.
 	# shellcheck disable=SC2154
 	find_disk "$2" || { echo "$disk"; return 1; }

@@ -4,6 +4,7 @@
 
 # Runs a command for at most $1 seconds and tells how that went: ok, fails or hangs.
 bounded() {
+	local limit
 	limit=$(($1 * 10))
 	shift
 	rm -f /tmp/bounded-status
@@ -29,6 +30,7 @@ bounded() {
 
 # What has become of the device in a slot: live, refused or gone.
 state_of() {
+	local virtio
 	virtio=$(virtio_of "$1") || { echo gone; return; }
 	if [ -e "/sys/bus/virtio/devices/$virtio/driver" ]; then
 		echo live
@@ -39,24 +41,9 @@ state_of() {
 
 # Has the device in a slot asked for its status, if it has a virtio device.
 read_status() {
+	local virtio
 	virtio=$(virtio_of "$1") || return 0
 	cat "/sys/bus/virtio/devices/$virtio/status"
-}
-
-# A little input and output with a device of a kind in a slot.
-small_io() {
-	case $1 in
-	# More than the drivers above have in stock.
-	rng) [ "$(head -c 4096 /dev/hwrng | wc -c)" = 4096 ] ;;
-	disk)
-		disk=$(disk_of "$2") || return
-		head -c 65536 /dev/urandom >/tmp/disk-sent
-		dd if=/tmp/disk-sent of="$disk" bs=64k count=1 oflag=direct || return
-		dd if="$disk" of=/tmp/disk-received bs=64k count=1 iflag=direct || return
-		same_sum /tmp/disk-sent /tmp/disk-received
-		;;
-	console) check_hvc "$2" ;;
-	esac
 }
 
 # Goes to sleep as far as the devices, and back; a failure of a device is no failure of this.
@@ -70,6 +57,7 @@ sleep_once() {
 
 # Lets the kernel live on after what it would otherwise stop at: the log tells.
 go_on_after_splats() {
+	local name
 	for name in panic_on_warn panic_on_oops hung_task_panic softlockup_panic; do
 		echo 0 >/proc/sys/kernel/$name
 	done

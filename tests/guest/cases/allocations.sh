@@ -1,40 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the debug kernel can do: find leaks, and make allocations and PM notifiers fail.
+# Every allocation fails once.
 
-kmemleak=/sys/kernel/debug/kmemleak
-
-# The checks that switch themselves off are still on.
-check_watching() {
-	grep -q '^ debug_locks: *1$' /proc/lockdep_stats || { echo "lockdep is off"; return 1; }
-	echo scan=off >$kmemleak || { echo "kmemleak is off"; return 1; }
-}
-
-# The stacks of tasks that have ended are kept for new ones, and kmemleak takes what lies there for
-# references. New tasks on each processor clear them.
-clear_old_stacks() {
-	cpu=0
-	while [ $cpu -lt "$(nproc)" ]; do
-		# shellcheck disable=SC2016
-		taskset -c $cpu sh -c 'for _ in $(seq 16); do sleep 0.2 & done; wait'
-		cpu=$((cpu + 1))
-	done
-}
-
-# All that was allocated can still be reached.
-check_leaks() {
-	check_watching || return
-	# An object counts if it is five seconds old and has not changed since the scan before.
-	sleep 6
-	clear_old_stacks
-	echo scan >$kmemleak && clear_old_stacks && echo scan >$kmemleak || return
-	cat $kmemleak >/tmp/leaks
-	[ ! -s /tmp/leaks ] || { cat /tmp/leaks; return 1; }
-}
+# Functions that are called set some of the local variables.
+# shellcheck disable=SC2034
 
 # From now on the allocations of one kind fail when failnth says so: of slab, or of pages. With
 # "driver" as $2, only those that are made below the functions of the driver under test.
 fail_allocations() {
+	local attributes end pages reject reject_end size slab start
 	slab=/sys/kernel/debug/failslab pages=/sys/kernel/debug/fail_page_alloc
 	start=0 end=0xffffffffffffffff
 	if [ "$2" = driver ]; then
@@ -72,6 +46,7 @@ fail_allocations() {
 
 # The device in a slot works, and if it does not, it does after it is bound again.
 mend_device() {
+	local driver pci virtio
 	is_live "$1" >/dev/null && return
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	driver=$(pci_driver)
@@ -87,6 +62,7 @@ pci_driver() {
 
 # Binds the device in slot $2 with its $1-th allocation failing. Says what failnth says.
 fail_bind() {
+	local driver pci said
 	pci=$(pci_of "$2") || { echo "$pci"; return 1; }
 	driver=$(pci_driver)
 	echo "$pci" >"$driver/unbind" || return
@@ -96,6 +72,7 @@ fail_bind() {
 
 # Unbinds the device in slot $2 with its $1-th allocation failing.
 fail_unbind() {
+	local driver pci said
 	pci=$(pci_of "$2") || { echo "$pci"; return 1; }
 	driver=$(pci_driver)
 	said=$(failnth "$1" write "$driver/unbind" "$pci") || { echo "$said"; return 1; }
@@ -105,7 +82,7 @@ fail_unbind() {
 # Has the PCI core reset the disk in slot $2, while it is read and written, with its $1-th allocation
 # failing.
 fail_reset() {
-	local said
+	local pci said
 	pci=$(pci_of "$2") || { echo "$pci"; return 1; }
 	keep_busy blk "$2" || return
 	said=$(failnth "$1" write "/sys/bus/pci/devices/$pci/reset" 1) || { echo "$said"; return 1; }
@@ -116,6 +93,7 @@ fail_reset() {
 # Loads the module with its $1-th allocation failing; the devices in the other slots are to work
 # in the end.
 fail_insmod() {
+	local nth said slot
 	nth=$1
 	shift
 	# shellcheck disable=SC2153
@@ -129,6 +107,7 @@ fail_insmod() {
 
 # Removes the module with its $1-th allocation failing.
 fail_rmmod() {
+	local said
 	load_driver || return
 	said=$(failnth "$1" rmmod "$(module_name)") || { echo "$said"; return 1; }
 	ensure_unloaded && echo "$said"
@@ -137,6 +116,7 @@ fail_rmmod() {
 # Goes to the state $2 as far as the test level "devices", with the $1-th allocation failing; the
 # devices in the other slots are to work in the end.
 fail_sleep() {
+	local nth said state
 	nth=$1 state=$2
 	shift 2
 	[ "$state" = mem ] || echo platform >/sys/power/disk
@@ -148,6 +128,7 @@ fail_sleep() {
 
 # The devices in these slots work, and if one was detached, then after it is bound again.
 check_after_sleep() {
+	local slot
 	for slot; do
 		mend_device "$slot" || return
 	done
@@ -155,6 +136,7 @@ check_after_sleep() {
 
 # One sleep to the state $2 with $1 percent of the allocations failing, in whichever task.
 fail_sleep_at_random() {
+	local pages percent slab slept state
 	percent=$1 state=$2
 	shift 2
 	slab=/sys/kernel/debug/failslab pages=/sys/kernel/debug/fail_page_alloc
@@ -169,30 +151,4 @@ fail_sleep_at_random() {
 	echo 0 >$pages/probability
 	echo none >/sys/power/pm_test
 	check_after_sleep "$@" && echo "status $slept"
-}
-
-# Has the PM notifiers refuse the event $1 with the error $2; 0 ends that.
-fail_notifier() {
-	echo "$2" >"/sys/kernel/debug/notifier-error-inject/pm/actions/$1/error"
-}
-
-# KCSAN is on, and has watched accesses since the last time; what it has counted.
-check_kcsan() {
-	kcsan=/sys/kernel/debug/kcsan
-	grep -q '^enabled: 1$' $kcsan || { echo "KCSAN is off"; return 1; }
-	watched=$(sed -n 's/^setup_watchpoints: //p' $kcsan)
-	[ "$watched" -gt "$(cat /tmp/watched 2>/dev/null || echo 0)" ] || {
-		echo "KCSAN watches nothing"
-		return 1
-	}
-	echo "$watched" >/tmp/watched
-	grep -E '^(setup_watchpoints|data_races|no_capacity|report_races|races_unknown_origin): ' $kcsan |
-		tr '\n' ' '
-}
-
-# So many devices have an interrupt handler that is a task.
-check_threaded() {
-	count=$(sed -n 's/^irq\/[0-9]*-\(virtio[0-9]*\).*/\1/p' /proc/[0-9]*/comm 2>/dev/null |
-		sort -u | wc -l)
-	[ "$count" -eq "$1" ] || { echo "$count devices have such a handler, not $1"; return 1; }
 }

@@ -12,6 +12,7 @@ mount_tools() {
 
 # Sets $disk to the disk of the blk or scsi device in a slot, or to why there is none.
 find_disk() {
+	local pci virtio
 	find_pci "$1" || { disk=$pci; return 1; }
 	for disk in /sys/bus/pci/devices/"$pci"/virtio*/block/* \
 		/sys/bus/pci/devices/"$pci"/virtio*/host*/target*/*/block/*; do
@@ -27,6 +28,7 @@ find_disk() {
 }
 
 disk_of() {
+	local disk found
 	find_disk "$1"
 	found=$?
 	echo "$disk"
@@ -53,6 +55,7 @@ check_blk() {
 
 # The kernel is told not to look at 256 targets at each probe; the disk is target 0.
 scan_scsi() {
+	local host pci
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	for host in /sys/bus/pci/devices/"$pci"/virtio*/host*; do
 		disk_of "$1" >/dev/null || echo "0 0 0" >"$host/scsi_host/$(basename "$host")/scan"
@@ -65,6 +68,7 @@ check_scsi() {
 
 # Every hardware queue of a disk carries requests.
 check_blk4() {
+	local cpu disk expected queues
 	check_disk "$1" 2m || return
 	disk=$(basename "$(disk_of "$1")")
 	expected=$(nproc)
@@ -80,12 +84,14 @@ check_blk4() {
 }
 
 interface_of() {
+	local pci
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	# shellcheck disable=SC2010
 	ls "/sys/bus/pci/devices/$pci"/virtio*/net 2>/dev/null | grep . || { echo "no interface on $pci"; return 1; }
 }
 
 net_up() {
+	local interface
 	interface=$(interface_of "$1") || { echo "$interface"; return 1; }
 	ip link set lo up
 	ip link set "$interface" up || return
@@ -101,16 +107,8 @@ check_net() {
 	same_sum /tmp/net-sent /tmp/net-received
 }
 
-same_sum() {
-	sent=$(sha256sum <"$1")
-	received=$(sha256sum <"$2")
-	[ "$sent" = "$received" ] || {
-		echo "$(wc -c <"$1") bytes with sha256 $sent, came back as $(wc -c <"$2") with $received"
-		return 1
-	}
-}
-
 port_of() {
+	local pci
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	# shellcheck disable=SC2010
 	ls "/sys/bus/pci/devices/$pci"/virtio*/virtio-ports 2>/dev/null | grep . || { echo "no port on $pci"; return 1; }
@@ -118,6 +116,7 @@ port_of() {
 
 # The host side of the port sends back what it gets.
 check_console() {
+	local port reader
 	await 10 port_of "$1" || return
 	port=/dev/$(port_of "$1")
 	await 10 test -c "$port" || return
@@ -132,8 +131,27 @@ check_console() {
 	same_sum /tmp/port-sent /tmp/port-received
 }
 
+# The serial port of the console sends back what it gets. The reader ends by itself if nothing comes
+# for 20 seconds: the timeout of BusyBox leaves a process behind that has the terminal open for
+# another second. A terminal that is open when its device goes is handed out again, for the next
+# device, and then the reader is not told of input.
+check_hvc() {
+	local reader
+	[ -e "/sys/bus/pci/devices/$(pci_of "$1")/driver" ] || { echo "no driver in slot $1"; return 1; }
+	exec 4<>/dev/hvc0 || return
+	stty -F /dev/hvc0 raw -echo min 0 time 200 || { exec 4>&-; return 1; }
+	head -c 1024 /dev/urandom | hexdump -v -e '1/1 "%02x"' >/tmp/hvc-sent
+	head -c 2048 <&4 >/tmp/hvc-received &
+	reader=$!
+	cat /tmp/hvc-sent >&4
+	wait $reader
+	exec 4>&-
+	same_sum /tmp/hvc-sent /tmp/hvc-received
+}
+
 # The kernel's random source is this device, and it gives bytes that are not all alike.
 check_rng() {
+	local kinds source
 	source=virtio_rng
 	await 10 grep -q "^$source" /sys/class/misc/hw_random/rng_current || return
 	timeout $((20 * SLOWNESS)) head -c 512 /dev/hwrng >/tmp/random || return
@@ -146,8 +164,15 @@ memory_total() {
 	awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo
 }
 
+mount_9p() {
+	mkdir -p /mnt/9p
+	grep -q ' /mnt/9p ' /proc/mounts ||
+		mount -t 9p -o trans=virtio,version=9p2000.L,cache=none share /mnt/9p
+}
+
 # Reads the host's file and writes it back; the host compares, and so does the guest.
 check_9p() {
+	local result
 	mkdir -p /mnt/share
 	mount -t 9p -o trans=virtio,version=9p2000.L share /mnt/share || return
 	cp /mnt/share/host /tmp/share-host && cp /tmp/share-host /mnt/share/guest && sync &&
@@ -157,10 +182,28 @@ check_9p() {
 	return $result
 }
 
+# A little input and output with a device of a kind in a slot.
+small_io() {
+	local disk
+	case $1 in
+	# More than the drivers above have in stock.
+	rng) [ "$(head -c 4096 /dev/hwrng | wc -c)" = 4096 ] ;;
+	disk)
+		disk=$(disk_of "$2") || return
+		head -c 65536 /dev/urandom >/tmp/disk-sent
+		dd if=/tmp/disk-sent of="$disk" bs=64k count=1 oflag=direct || return
+		dd if="$disk" of=/tmp/disk-received bs=64k count=1 iflag=direct || return
+		same_sum /tmp/disk-sent /tmp/disk-received
+		;;
+	console) check_hvc "$2" ;;
+	esac
+}
+
 # Keeps a device busy, one process that goes on until its device is gone or end_busy. The commands are
 # for the shell of that process.
 # shellcheck disable=SC2016
 keep_busy() {
+	local kind slot
 	kind=$1 slot=$2
 	case $kind in
 	blk | blk4 | scsi)
@@ -197,6 +240,7 @@ busy() {
 }
 
 end_busy() {
+	local leader
 	while read -r leader; do
 		kill -9 "-$leader" 2>/dev/null
 	done </tmp/busy
