@@ -120,56 +120,26 @@ pub(crate) struct IllegalEvent {
 
 impl fmt::Display for IllegalEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let event = EVENTS.get(self.event.number()).unwrap_or(&"");
-        let state = STATES.get(self.state.number()).unwrap_or(&"");
+        let (event, state) = (self.event.name(), self.state.name());
         write!(f, "event {event} in state {state}")
     }
 }
 
-/// The names of the events, by [`LifeEvent::number`].
-const EVENTS: [&str; 12] = [
-    "ResetSlow",
-    "ResetComplete",
-    "Alarm",
-    "AlarmWithdrawn",
-    "Lost",
-    "Stop",
-    "Stopped",
-    "StopFailed",
-    "Start",
-    "DriverRestored",
-    "Started",
-    "Leave",
-];
-
-/// The names of the states, by [`Life::number`].
-const STATES: [&str; 9] = [
-    "New",
-    "AwaitingReset",
-    "Working",
-    "Suspect",
-    "Stopping",
-    "Stopped",
-    "Starting",
-    "Detached",
-    "Leaving",
-];
-
 impl LifeEvent {
-    fn number(self) -> usize {
+    fn name(self) -> &'static str {
         match self {
-            Self::ResetSlow(_) => 0,
-            Self::ResetComplete => 1,
-            Self::Alarm(_) => 2,
-            Self::AlarmWithdrawn => 3,
-            Self::Lost => 4,
-            Self::Stop(_) => 5,
-            Self::Stopped(_) => 6,
-            Self::StopFailed => 7,
-            Self::Start => 8,
-            Self::DriverRestored => 9,
-            Self::Started => 10,
-            Self::Leave => 11,
+            Self::ResetSlow(_) => "ResetSlow",
+            Self::ResetComplete => "ResetComplete",
+            Self::Alarm(_) => "Alarm",
+            Self::AlarmWithdrawn => "AlarmWithdrawn",
+            Self::Lost => "Lost",
+            Self::Stop(_) => "Stop",
+            Self::Stopped(_) => "Stopped",
+            Self::StopFailed => "StopFailed",
+            Self::Start => "Start",
+            Self::DriverRestored => "DriverRestored",
+            Self::Started => "Started",
+            Self::Leave => "Leave",
         }
     }
 }
@@ -240,17 +210,17 @@ impl Life {
         Ok(next)
     }
 
-    fn number(self) -> usize {
+    fn name(self) -> &'static str {
         match self {
-            Self::New => 0,
-            Self::AwaitingReset(_) => 1,
-            Self::Working => 2,
-            Self::Suspect(_) => 3,
-            Self::Stopping(_) => 4,
-            Self::Stopped(..) => 5,
-            Self::Starting(..) => 6,
-            Self::Detached(..) => 7,
-            Self::Leaving => 8,
+            Self::New => "New",
+            Self::AwaitingReset(_) => "AwaitingReset",
+            Self::Working => "Working",
+            Self::Suspect(_) => "Suspect",
+            Self::Stopping(_) => "Stopping",
+            Self::Stopped(..) => "Stopped",
+            Self::Starting(..) => "Starting",
+            Self::Detached(..) => "Detached",
+            Self::Leaving => "Leaving",
         }
     }
 
@@ -264,7 +234,7 @@ impl Life {
         matches!(self, Self::Starting(_, Held::Frozen))
     }
 
-    /// Whether somebody may read registers at any time.
+    /// Whether debugfs may read registers.
     pub(crate) fn has_registers(self) -> bool {
         matches!(self, Self::New | Self::Working | Self::Suspect(_))
     }

@@ -41,10 +41,7 @@ impl Policy {
     /// The policies in the order in which they are tried: the one that is ready, if there is one,
     /// then all.
     pub(crate) fn in_order(ready: Option<Self>) -> impl Iterator<Item = Self> {
-        InOrder {
-            ready,
-            left: &Self::BEST_FIRST,
-        }
+        ready.into_iter().chain(Self::BEST_FIRST)
     }
 
     /// Number of MSI-X vectors that `callbacks` virtqueues with a callback need.
@@ -59,25 +56,6 @@ impl Policy {
             Self::Shared => Some(2),
             Self::Intx => Some(0),
         }
-    }
-}
-
-/// What [`Policy::in_order`] gives.
-struct InOrder {
-    ready: Option<Policy>,
-    left: &'static [Policy],
-}
-
-impl Iterator for InOrder {
-    type Item = Policy;
-
-    fn next(&mut self) -> Option<Policy> {
-        if let Some(ready) = self.ready.take() {
-            return Some(ready);
-        }
-        let (&first, left) = self.left.split_first()?;
-        self.left = left;
-        Some(first)
     }
 }
 
