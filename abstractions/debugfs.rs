@@ -96,12 +96,12 @@ impl Drop for Dir {
 
 #[cfg(not(CONFIG_DEBUG_FS))]
 impl Dir {
-    /// There is no debugfs.
+    /// Does nothing: the kernel has no debugfs.
     pub(crate) fn new(_name: &CStr) -> Self {
         Self {}
     }
 
-    /// There is no debugfs.
+    /// Does nothing: the kernel has no debugfs.
     pub(crate) fn below(_parent: &CStr, _name: &CStr) -> Result<Self> {
         Ok(Self {})
     }

@@ -297,8 +297,8 @@ impl Drop for Registration {
 
 /// A handler that is registered with the interrupt core.
 ///
-/// One that is forgotten goes on for ever, with all that it uses. Fields are dropped in order: the
-/// handler is freed before its target.
+/// One that is forgotten goes on with all that it uses, until the module is unloaded, which must not
+/// be then. Fields are dropped in order: the handler is freed before its target.
 pub(crate) struct Irq<T: Target> {
     registration: Registration,
     target: T,
@@ -391,6 +391,7 @@ impl<T: Handler> Irq<Arc<Handling<T>>> {
     }
 }
 
+#[cfg(CONFIG_X86)]
 #[kunit_tests(virtio_pci_rs_irq)]
 mod tests {
     use super::*;

@@ -17,13 +17,22 @@ use kernel::{
     prelude::*, //
 };
 
-/// A callback of the PM core is running for a system sleep.
+/// A callback of the PM core is running for a system sleep of a device.
 ///
 /// # Invariants
 ///
-/// User space is frozen, and probing is blocked (`device_block_probing()`): no driver is bound or
-/// unbound while this is borrowed, but by code that the callback itself runs.
-pub(crate) struct Sleep(());
+/// While this is borrowed, the lock of the device is held, probing is blocked
+/// (`device_block_probing()`) and user space, which may unbind drivers, is frozen.
+pub(crate) struct Sleep {
+    device: *mut bindings::device,
+}
+
+impl Sleep {
+    /// Whether it is the sleep of the device at this address.
+    pub(super) fn is_of(&self, device: *mut bindings::device) -> bool {
+        self.device == device
+    }
+}
 
 /// The callbacks of a driver for system sleep, by its data for a device. C: `struct dev_pm_ops`.
 ///
@@ -137,8 +146,8 @@ macro_rules! callbacks {
         unsafe extern "C" fn $callback<T: Operations>(dev: *mut bindings::device) -> c_int {
             // SAFETY: The PM core calls this with a device that is bound to the driver.
             let data = unsafe { driver_data::<T>(dev) };
-            // INVARIANT: The PM core has frozen user space and blocked probing.
-            errno(data.$method(&Sleep(())))
+            // INVARIANT: The PM core has locked the device, frozen user space and blocked probing.
+            errno(data.$method(&Sleep { device: dev }))
         }
     )*};
 }

@@ -186,7 +186,7 @@ impl IrqSetup {
 
     /// Requests the vectors and handlers of `plan`.
     ///
-    /// Not inlined: over a sleep it is not needed.
+    /// Not inlined: a resume takes the saved IRQs and does not run this.
     #[inline(never)]
     fn request(hw: &Hw, log: &Log, device: &Device, plan: &IrqPlan<'_>) -> Result<KBox<Self>> {
         let mut irqs = KBox::new(

@@ -21,7 +21,10 @@ use super::{
 };
 use crate::abstractions::{
     compat::protocol_error,
-    virtio::Frozen, //
+    virtio::{
+        Frozen,
+        Restored, //
+    },
 };
 
 /// The state of the life cycle, and the virtio driver while it is frozen.
@@ -84,14 +87,18 @@ impl LifeCycle {
     ///
     /// # Errors
     ///
-    /// That of the virtio driver, which stays frozen.
-    pub(super) fn restore_driver(&self) -> Result {
-        // The lock is not held while the driver is called.
-        let frozen = self.inner.lock().frozen.take();
-        let Some(frozen) = frozen else {
-            return Ok(());
+    /// `EAGAIN` if the state is not `expected`, or that of the virtio driver, which stays frozen.
+    pub(super) fn restore_driver(&self, expected: Life) -> Result<Option<Restored>> {
+        let mut inner = self.inner.lock();
+        if inner.life != expected {
+            return Err(EAGAIN);
+        }
+        let Some(frozen) = inner.frozen.take() else {
+            return Ok(None);
         };
-        frozen.restore().map_err(|(error, frozen)| {
+        // The lock is not held while the driver is called.
+        drop(inner);
+        frozen.restore().map(Some).map_err(|(error, frozen)| {
             self.put_frozen(frozen);
             error
         })
@@ -107,6 +114,12 @@ impl LifeCycle {
 pub(super) struct LifeGuard<'a>(Guard<'a, Inner, MutexBackend>);
 
 impl LifeGuard<'_> {
+    /// Whether [`LifeCycle::restore_driver`] has the virtio driver of a detached device restored at
+    /// this moment.
+    pub(super) fn is_restoring_late(&self) -> bool {
+        self.get().frozen().is_some() && self.0.frozen.is_none()
+    }
+
     /// The state.
     pub(super) fn get(&self) -> Life {
         self.0.life
@@ -118,7 +131,8 @@ impl LifeGuard<'_> {
             Ok(next) => {
                 self.0.life = next;
                 if event == LifeEvent::DriverRestored {
-                    self.0.frozen = None;
+                    // One that has virtqueues is not restored again.
+                    self.0.frozen.take().map(Frozen::into_restored);
                 }
                 Ok(next)
             }

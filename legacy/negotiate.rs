@@ -164,13 +164,18 @@ fn note_reset(dev: &LegacyDevice, error: Option<ResetError>) {
     }
 }
 
-/// Records a reset that was seen complete.
-pub(super) fn note_complete(dev: &LegacyDevice) {
-    dev.log.counters.add_one(Count::Resets);
+/// Has registers written again, after a first reset that takes long.
+pub(super) fn end_hold(dev: &LegacyDevice) {
     if dev.hw.holds_writes() {
         dev.state.forget_status();
         dev.hw.hold_writes(false);
     }
+}
+
+/// Records a reset that was seen complete.
+pub(super) fn note_complete(dev: &LegacyDevice) {
+    dev.log.counters.add_one(Count::Resets);
+    end_hold(dev);
     if dev.irqs.uses_intx() {
         let _ = dev.hw.read(&regs::ISR, 0);
     }

@@ -19,16 +19,17 @@ use super::{
     device::LegacyDevice,
     lint,
     negotiate,
-    quirks,
     recovery,
     vqs, //
 };
 use crate::abstractions::{
     irq::Vector,
     virtio::{
+        Announce,
         ConfigOps,
         Device,
         FindVqs,
+        Fulfilled,
         Transport, //
     },
 };
@@ -38,11 +39,11 @@ impl Transport for LegacyDevice {
         recovery::work(self, device)
     }
 
-    fn announce(&self, device: &Device<Core<'_>>, queue: &str, index: u32) -> bool {
+    fn announce(&self, device: &Device<Core<'_>>, index: u32, reason: Announce) -> bool {
         if lint::is_on() {
             lint::check_notification(&self.state, &self.log, device, index);
         }
-        !quirks::spins(device.device_type(), queue) || recovery::answers_notification(self, device)
+        reason == Announce::Check || recovery::answers_notification(self, device)
     }
 }
 
@@ -80,7 +81,7 @@ impl ConfigOps for LegacyDevice {
         let _ = negotiate::reset(self);
     }
 
-    fn find_vqs(&self, requested: &mut FindVqs<'_>) -> Result {
+    fn find_vqs(&self, requested: FindVqs<'_>) -> Result<Fulfilled> {
         vqs::find(self, requested)
     }
 

@@ -37,6 +37,7 @@ use super::{
     debugfs::DeviceFiles,
     device::LegacyDevice,
     negotiate::{
+        self,
         begin_handshake,
         legacy_features,
         negotiate,
@@ -60,7 +61,8 @@ use crate::{
         virtio::{
             Device,
             DeviceGuard,
-            Registration, //
+            Registration,
+            Restored, //
         }, //
     },
     module_parameters, //
@@ -131,15 +133,15 @@ impl Bound {
     /// # Errors
     ///
     /// That of the virtio driver, or `EBUSY` if the driver cannot be frozen and the user
-    /// prefers no sleep, or if the driver would wait for a dead device.
+    /// prefers no sleep, if the driver would wait for a dead device, or if that of a device that is
+    /// detached is being restored.
     fn stop(&self, sleep: &Sleep) -> Result {
         let dev = self.dev();
-        match dev.life.apply(LifeEvent::Stop(Cause::Sleep), &dev.log)? {
-            // Nothing is left to freeze, or it was not restored since the last time.
-            Life::Leaving | Life::Detached(Driver::Frozen(_), _) => return Ok(()),
-            _ => {}
+        if !self.begin_stop(Cause::Sleep)? {
+            return Ok(());
         }
-        let frozen = self.freeze_driver(self.device().during(sleep));
+        let device = self.device().during(sleep);
+        let frozen = device.and_then(|device| self.freeze_driver(device));
         dev.state.set_seen(None);
         match frozen {
             Ok(held) => {
@@ -156,6 +158,25 @@ impl Bound {
         }
     }
 
+    /// Begins to stop the device; whether there is a virtio driver to be stopped: not if nothing is
+    /// left, or if it was not restored since the last time.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if the work restores the virtio driver at this moment.
+    fn begin_stop(&self, cause: Cause) -> Result<bool> {
+        let dev = self.dev();
+        let mut life = dev.life.lock();
+        if life.is_restoring_late() {
+            return Err(EBUSY);
+        }
+        let next = life.apply(LifeEvent::Stop(cause), &dev.log)?;
+        Ok(!matches!(
+            next,
+            Life::Leaving | Life::Detached(Driver::Frozen(_), _)
+        ))
+    }
+
     fn freeze_driver(&self, device: &Device<Core<'_>>) -> Result<Held> {
         let dev = self.dev();
         recovery::check_before_stop(dev, device)?;
@@ -168,18 +189,20 @@ impl Bound {
             return Err(EBUSY);
         }
         dev.vqs.note_stop();
-        let frozen = device.freeze()?;
-        // A driver that was frozen has deleted its virtqueues.
-        if dev.vqs.count() > 0 {
-            if dev.state.has_rings() {
-                self.hold_in_reset(device);
+        match device.freeze()? {
+            // A driver that can be frozen has deleted its virtqueues, or does so when it is restored
+            // (virtio_rtc).
+            Some(frozen) if can_freeze || dev.vqs.count() == 0 => {
+                dev.life.put_frozen(frozen);
+                Ok(Held::Frozen)
             }
-            Ok(Held::InReset)
-        } else if let Some(frozen) = frozen {
-            dev.life.put_frozen(frozen);
-            Ok(Held::Frozen)
-        } else {
-            Ok(Held::Idle)
+            Some(_) => {
+                if dev.state.has_rings() {
+                    self.hold_in_reset(device);
+                }
+                Ok(Held::InReset)
+            }
+            None => Ok(Held::Idle),
         }
     }
 
@@ -253,9 +276,8 @@ impl Bound {
     /// `EPROTO` if no reset can be prepared now. All else is told: the PCI core does not ask.
     pub(super) fn reset_prepare(&self) -> Result {
         let dev = self.dev();
-        match dev.life.apply(LifeEvent::Stop(Cause::Reset), &dev.log)? {
-            Life::Leaving | Life::Detached(Driver::Frozen(_), _) => return Ok(()),
-            _ => {}
+        if !self.begin_stop(Cause::Reset)? {
+            return Ok(());
         }
         let held = match self.prepare_driver() {
             Ok(()) => {
@@ -354,7 +376,12 @@ impl Bound {
                 self.dev().hw.pci().refresh_command();
                 Ok(())
             }
-            Held::Unprepared => self.reset_unprepared(),
+            Held::Unprepared => self.reset_unprepared().inspect_err(|_| {
+                let features = self.dev().state.features().unwrap_or(0);
+                // An illegal event is reported.
+                let _ = recovery::detach(self.dev(), features);
+                self.device().break_virtqueues();
+            }),
             _ => self.wake(held),
         }
     }
@@ -370,6 +397,8 @@ impl Bound {
         let result = self.check_identity().and_then(|()| self.enable());
         let result = result.and_then(|()| {
             dev.irqs.check(&dev.hw, &dev.log);
+            // The reset before the sleep is not the one that is awaited from here on.
+            negotiate::end_hold(dev);
             match held {
                 Held::Frozen => self.bring_back(),
                 _ => self.acknowledge().map(Handshake::stop),
@@ -437,9 +466,11 @@ impl Bound {
         }
 
         let features = legacy_features(dev, device)?;
+        let mut restored = None;
         negotiate(dev, acknowledged, features)?
             .restore_queues(|| {
-                dev.life.restore_driver().inspect_err(|error| {
+                let driver = dev.life.restore_driver(dev.life.get());
+                restored = driver.inspect_err(|error| {
                     dev.log.report(Event::NotRestored(Errno(error.to_errno())));
                 })?;
                 dev.life.apply(LifeEvent::DriverRestored, &dev.log)?;
@@ -452,7 +483,7 @@ impl Bound {
             })?;
 
         dev.log.counters.add_one(Count::Restored);
-        let is_pending = device.deliver_config_changes();
+        let is_pending = restored.is_some_and(Restored::deliver_config_changes);
         let compared = quirks::config_to_compare(device.device_type());
         if is_pending || dev.config.has_changed(&dev.hw, &dev.log, compared) {
             device.config_changed();

@@ -56,7 +56,7 @@ impl Queues {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; the virtqueues that are added may then be fewer.
+    /// `ENOMEM`; `irqs` is kept, for [`Queues::delete`].
     pub(super) fn prepare(&mut self, irqs: KBox<IrqSetup>, count: usize) -> Result {
         self.irqs = Some(irqs);
         self.list.reserve(count, GFP_KERNEL)?;
@@ -217,7 +217,7 @@ impl Vqs {
         })
     }
 
-    /// Puts virtqueues in place. The virtio core has checked that there are none.
+    /// Puts virtqueues in place, after [`Vqs::take`].
     pub(super) fn put(&self, queues: Queues) {
         *self.place.lock() = queues;
     }

@@ -225,6 +225,9 @@ fn check(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u32>> {
                 // The read may have cleared a change of the configuration.
                 device.config_changed();
             }
+            if dev.state.take_broken_output() {
+                dev.log.report(Event::OutputBroken);
+            }
             note_complaint(dev, status, written);
             interval()
         }
@@ -305,6 +308,7 @@ pub(super) fn answers_notification(dev: &LegacyDevice, device: &Device) -> bool 
             return true;
         }
     }
+    dev.state.note_broken_output();
     device.schedule_work();
     false
 }
@@ -354,7 +358,7 @@ fn unregister_detached(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u3
         // The lock is not waited for: a driver that is being removed may have it for ever.
         let restored = device
             .try_lock()
-            .is_some_and(|_guard| restore_frozen(dev, device).is_ok());
+            .is_some_and(|_guard| restore_frozen(dev, device, life).is_ok());
         if !restored {
             return NonZero::new(AGAIN_MS);
         }
@@ -377,8 +381,9 @@ fn unregister_detached(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u3
     None
 }
 
-/// Restores the frozen virtio driver of a detached device. The caller has the lock of `device`, or
-/// user space is frozen and the state has a cause, so that the work does nothing.
+/// Restores the frozen virtio driver of a detached device, if its state is still `life`. The caller
+/// has the lock of `device`, or user space is frozen and the state has a cause, so that the work does
+/// nothing.
 ///
 /// Virtio drivers that were frozen must be restored before they are frozen again or removed:
 /// virtio-rng, for one, frees its data in both, and virtio-net takes itself from lists.
@@ -386,12 +391,12 @@ fn unregister_detached(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u3
 /// # Errors
 ///
 /// That of the virtio driver.
-fn restore_frozen(dev: &LegacyDevice, device: &Device) -> Result {
+fn restore_frozen(dev: &LegacyDevice, device: &Device, life: Life) -> Result {
     dev.state.assume(legacy_features(dev, device).unwrap_or(0));
     let restored = if dev.vqs.count() > 0 {
         Ok(())
     } else {
-        dev.life.restore_driver()
+        dev.life.restore_driver(life).map(drop)
     };
     device.break_virtqueues();
     restored?;
@@ -402,13 +407,14 @@ fn restore_frozen(dev: &LegacyDevice, device: &Device) -> Result {
 /// As [`restore_frozen`], if the virtio driver is frozen: a few times if need be, with a line if
 /// that fails. [`work`] tries again later.
 pub(super) fn restore_detached(dev: &LegacyDevice, device: &Device) -> Result {
-    if dev.life.get().frozen().is_none() {
+    let life = dev.life.get();
+    if life.frozen().is_none() {
         device.break_virtqueues();
         return Ok(());
     }
     let mut result = Ok(());
     for _ in 0..RESTORE_TRIES {
-        result = restore_frozen(dev, device);
+        result = restore_frozen(dev, device, life);
         if result.is_ok() {
             return Ok(());
         }
@@ -424,7 +430,7 @@ pub(super) fn restore_detached(dev: &LegacyDevice, device: &Device) -> Result {
 pub(super) fn prepare_removal(dev: &LegacyDevice, device: &Device) {
     let life = dev.life.get();
     let is_stopped = matches!(life, Life::Stopped(..));
-    if is_stopped || (dev.hw.is_reachable() && dev.hw.pci().presence() == Presence::Absent) {
+    if is_stopped || (dev.hw.is_reachable() && dev.hw.pci().presence() != Presence::Present) {
         let _ = detach(dev, dev.state.features().unwrap_or(0));
     }
     if matches!(dev.life.get(), Life::Detached(_, Some(_))) {

@@ -40,6 +40,8 @@ pub(super) struct State {
     is_live: AtomicFlag,
     /// It is 0, and had DRIVER_OK before.
     was_live: AtomicFlag,
+    /// A virtqueue was broken since the device did not answer at a notification.
+    broke_output: AtomicFlag,
 }
 
 struct Inner {
@@ -112,6 +114,7 @@ impl State {
             }),
             is_live: AtomicFlag::new(false),
             was_live: AtomicFlag::new(false),
+            broke_output: AtomicFlag::new(false),
         })
     }
 
@@ -148,6 +151,16 @@ impl State {
     /// Whether the device was reset after DRIVER_OK and nothing was written since. In any context.
     pub(super) fn was_live(&self) -> bool {
         self.was_live.load(Relaxed)
+    }
+
+    /// Records that a virtqueue was broken since the device did not answer. In any context.
+    pub(super) fn note_broken_output(&self) {
+        self.broke_output.store(true, Relaxed);
+    }
+
+    /// Whether [`State::note_broken_output`] was called since this was asked last.
+    pub(super) fn take_broken_output(&self) -> bool {
+        self.broke_output.xchg(false, Full)
     }
 
     /// Writes the status, which the caller knows to be right.

@@ -55,9 +55,11 @@ use crate::abstractions::{
         Vector, //
     },
     virtio::{
+        Announce,
         Device,
         Doorbell,
         FindVqs,
+        Fulfilled,
         Request,
         Virtqueue, //
     }, //
@@ -110,7 +112,7 @@ impl From<AllocError> for Failure {
 
 /// Makes the virtqueues that a driver requests, with the best interrupt policy that works.
 ///
-/// During restore, a faulty device still yields virtqueues, but detached ones: drivers that fail
+/// During restore, if the device is faulty, the driver gets detached virtqueues: drivers that fail
 /// to be restored can neither be frozen nor removed. virtio-rng, for one, frees its data twice.
 ///
 /// # Errors
@@ -119,7 +121,7 @@ impl From<AllocError> for Failure {
 /// the device lacks a virtqueue or has it in use, `EINVAL` for a size that is not a power of two,
 /// `E2BIG` for a ring out of the device's reach, or the error of the last interrupt policy;
 /// `ENOMEM` also for a driver that is being restored.
-pub(super) fn find(dev: &LegacyDevice, requested: &mut FindVqs<'_>) -> Result {
+pub(super) fn find(dev: &LegacyDevice, requested: FindVqs<'_>) -> Result<Fulfilled> {
     if dev.vqs.count() > 0 {
         dev_err!(dev.log.device(), "find_vqs called twice\n");
         return Err(EBUSY);
@@ -148,10 +150,10 @@ pub(super) fn delete(dev: &LegacyDevice) {
 }
 
 /// Makes virtqueues, and gives them to the driver.
-fn make(dev: &LegacyDevice, requested: &mut FindVqs<'_>, queues: &mut Queues) -> Result {
+fn make(dev: &LegacyDevice, requested: FindVqs<'_>, queues: &mut Queues) -> Result<Fulfilled> {
     let mut is_shown = dev.hw.is_reachable();
     if is_shown {
-        match make_shown(dev, requested, queues) {
+        match make_shown(dev, &requested, queues) {
             Err(error) if dev.life.get().is_restoring() => {
                 dev.log.record(Event::NotRestored(Errno(error.to_errno())));
                 dev.state.add_failed(&dev.hw, &dev.log);
@@ -163,7 +165,7 @@ fn make(dev: &LegacyDevice, requested: &mut FindVqs<'_>, queues: &mut Queues) ->
         }
     }
     if !is_shown {
-        make_detached(dev, requested, queues)?;
+        make_detached(dev, &requested, queues)?;
     }
     queues.note_sizes()?;
     requested.fulfil(queues.virtqueues())
@@ -180,7 +182,7 @@ fn undo(dev: &LegacyDevice, queues: &mut Queues) {
 /// Makes virtqueues that are shown to the device, or leaves everything as it was.
 fn make_shown(dev: &LegacyDevice, requested: &FindVqs<'_>, queues: &mut Queues) -> Result {
     let mut refused = Refused::default();
-    // What worked before a sleep is tried first, without the better ones that did not.
+    // What worked before a sleep is tried first.
     for policy in Policy::in_order(dev.irqs.policy()) {
         let negotiated = dev.state.negotiated().inspect_err(|_| {
             dev_err!(
@@ -334,7 +336,11 @@ fn make_virtqueue(
     let doorbell = Doorbell {
         bar: dev.hw.bar(),
         offset: regs::QUEUE_NOTIFY.offset(),
-        is_announced: lint::is_on() || quirks::spins(device.device_type(), name),
+        announce: if quirks::spins(device.device_type(), name) {
+            Some(Announce::Spins)
+        } else {
+            lint::is_on().then_some(Announce::Check)
+        },
     };
     Virtqueue::new(index, num, ring::ALIGN, request, Some(doorbell))
 }

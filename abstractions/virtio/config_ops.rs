@@ -17,10 +17,12 @@ use kernel::{
 };
 
 use super::{
+    queue::Fulfilled,
     registration::Allocation,
+    Announce,
     Device,
-    FindVqs, //
-    Virtqueue,
+    FindVqs,
+    Virtqueue, //
 };
 use crate::{
     abstractions::{
@@ -50,14 +52,16 @@ pub(crate) trait ConfigOps: Transport {
     /// Resets the device, and waits until no virtqueue callback runs any more.
     fn reset(&self);
 
-    /// Makes the virtqueues that a driver wants, and shows them to the device.
+    /// Makes the virtqueues that a driver wants, shows them to the device, and gives them to the
+    /// driver with [`FindVqs::fulfil`].
     ///
     /// # Errors
     ///
     /// The driver gets no virtqueue.
-    fn find_vqs(&self, requested: &mut FindVqs<'_>) -> Result;
+    fn find_vqs(&self, requested: FindVqs<'_>) -> Result<Fulfilled>;
 
-    /// Deletes all virtqueues.
+    /// Deletes all virtqueues, and waits for the handlers of their interrupts. Their callbacks are
+    /// not called any more after that, also if something keeps a virtqueue.
     fn del_vqs(&self);
 
     /// Waits until no virtqueue callback runs any more.
@@ -103,10 +107,10 @@ pub(crate) trait Transport: Send + Sync + 'static {
     /// Its workqueue is not frozen when the system sleeps.
     fn work(&self, device: &Device) -> Option<NonZero<u32>>;
 
-    /// Virtqueue `index`, named `queue`, is about to notify the device, in any context; only called
-    /// for those with [`super::Doorbell::is_announced`]. If `false`, the device is not notified and
+    /// Virtqueue `index` is about to notify the device, in any context; only called for those with
+    /// [`super::Doorbell::announce`], which is `reason`. If `false`, the device is not notified and
     /// the virtqueue is broken.
-    fn announce(&self, device: &Device<Core<'_>>, queue: &str, index: u32) -> bool;
+    fn announce(&self, device: &Device<Core<'_>>, index: u32, reason: Announce) -> bool;
 }
 
 /// The virtio core's view of a [`ConfigOps`].
@@ -173,6 +177,7 @@ impl<T: ConfigOps> Ops<T> {
         get_features_callback(transport, _device) -> u64 { transport.get_features() }
 
         finalize_features_callback(transport, device) -> c_int {
+            device.note_probe();
             errno(transport.finalize_features(device))
         }
 
@@ -251,11 +256,12 @@ impl<T: ConfigOps> Ops<T> {
         }
         // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
         let (offset, len) = (offset as usize, len as usize);
-        // SAFETY: The virtio core gives the device and an initialised buffer of `len` bytes.
+        // SAFETY: The virtio core gives the device and an initialised buffer of `len` bytes. The
+        // driver has called, hence stays.
         let (transport, device, buffer) = unsafe {
             (
                 Self::transport(vdev),
-                Device::from_raw(vdev),
+                Device::<Core<'_>>::from_raw(vdev),
                 core::slice::from_raw_parts(buf.cast::<u8>(), len),
             )
         };
@@ -275,7 +281,7 @@ impl<T: ConfigOps> Ops<T> {
         // SAFETY: The virtio core gives the device, `nvqs` requests and room for as many answers,
         // and a descriptor or null. It does not have virtqueues found or deleted at the same time.
         // CAST: `unsigned int` is not wider than `usize` on any platform of Linux.
-        let (transport, mut requested) = unsafe {
+        let (transport, requested) = unsafe {
             let (device, vqs_of) = (Device::from_raw(vdev), Self::vqs(vdev));
             let nvqs = nvqs as usize;
             (
@@ -283,7 +289,7 @@ impl<T: ConfigOps> Ops<T> {
                 FindVqs::from_raw::<T>(device, nvqs, vqs, vqs_info, desc, vqs_of),
             )
         };
-        errno(transport.find_vqs(&mut requested))
+        errno(transport.find_vqs(requested).map(drop))
     }
 
     /// # Safety
@@ -295,6 +301,9 @@ impl<T: ConfigOps> Ops<T> {
         // not the last ones.
         let (transport, vqs) = unsafe { (Self::transport(vdev), Self::vqs(vdev)) };
         transport.del_vqs();
+        for virtqueue in &*vqs {
+            virtqueue.end_callbacks();
+        }
         vqs.clear();
     }
 

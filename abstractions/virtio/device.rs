@@ -33,6 +33,7 @@ use kernel::{
         },
         Mutex, //
     },
+    task::might_sleep,
     types::Opaque, //
 };
 
@@ -51,9 +52,9 @@ use crate::{
 
 /// A `struct virtio_device`.
 ///
-/// A `Device<Core>` is one to which no virtio driver is bound and from which none is unbound: the
-/// virtio core calls for the driver, the lock of the device is held ([`Device::lock`]), or the
-/// system sleeps ([`Device::during`]).
+/// The virtio driver of a `Device<Core>`, if it has one, stays: the driver itself has called, and is
+/// not removed before that returns; the lock of the device is held ([`Device::lock`]); or the system
+/// sleeps ([`Device::during`]).
 ///
 /// # Invariants
 ///
@@ -70,8 +71,9 @@ pub(crate) struct Device<Ctx: DeviceContext = Normal>(
 // SAFETY: The virtio core lets the device be used and released by any thread.
 unsafe impl Send for Device {}
 
-// SAFETY: All methods are C functions that may be called by any thread, or reads of fields that do
-// not change while the callback runs in which they are read.
+// SAFETY: All methods are C functions that may be called by any thread, or single reads of fields, as
+// C makes them. The features are changed by the virtio core when a driver is probed, and by
+// `accept_ring_features`, whose result is the same each time after that.
 unsafe impl Sync for Device {}
 
 // SAFETY: The embedded `struct device` counts references to the whole.
@@ -130,8 +132,8 @@ unsafe extern "C" fn config_changed_callback(
 macro_rules! field {
     ($device:expr, $($field:ident).+) => {
         // SAFETY: By the type invariant, the device is valid. The field is an integer, or a
-        // pointer, of which no more is done here than to read it.
-        unsafe { (*$device.as_raw()).$($field).+ }
+        // pointer, of which no more is done here than to read it, once.
+        unsafe { (&raw const (*$device.as_raw()).$($field).+).read_volatile() }
     };
 }
 
@@ -182,10 +184,18 @@ impl Device {
         unsafe { Mutex::from_raw(&raw mut (*self.as_raw_dev()).mutex) }
     }
 
-    /// The device while the system sleeps.
-    pub(crate) fn during<'a>(&'a self, _sleep: &'a pm::Sleep) -> &'a Device<Core<'a>> {
-        // SAFETY: By the type invariant of `Sleep`, no driver is bound or unbound.
-        unsafe { Device::from_raw(self.as_raw()) }
+    /// The device while the device above it is put to sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it is the sleep of another device.
+    pub(crate) fn during<'a>(&'a self, sleep: &'a pm::Sleep) -> Result<&'a Device<Core<'a>>> {
+        if !sleep.is_of(field!(self, dev.parent)) {
+            return Err(EINVAL);
+        }
+        // SAFETY: By the type invariant of `Sleep`, no driver is bound, user space unbinds none,
+        // and the device above is not removed. Besides, only this module unregisters it, for a device that does not sleep.
+        Ok(unsafe { Device::from_raw(self.as_raw()) })
     }
 
     /// The name of the device, such as `virtio0`.
@@ -197,6 +207,15 @@ impl Device {
     /// As [`Device::name`], for messages.
     pub(crate) fn name_str(&self) -> &str {
         self.name().to_str().unwrap_or_default()
+    }
+
+    /// The device that this one is a part of.
+    pub(super) fn parent(&self) -> ARef<device::Device> {
+        let parent = field!(self, dev.parent);
+        // SAFETY: By the type invariant, the device was registered, with a parent, to which it has
+        // a reference until it is unregistered. The caller's virtio driver is bound, so it is not.
+        let parent: &device::Device = unsafe { device::Device::from_raw(parent) };
+        parent.into()
     }
 
     /// The virtio device type.
@@ -226,32 +245,21 @@ impl Device {
         unsafe { bindings::virtio_config_changed(self.as_raw()) };
     }
 
-    /// Marks all virtqueues broken, so that virtio drivers stop to wait for the device. In any
-    /// context. C: `virtio_break_device()`.
+    /// Marks all virtqueues broken, so that virtio drivers stop to wait for the device. C:
+    /// `virtio_break_device()`.
+    ///
+    /// May sleep; not for handlers: the lock of the list of virtqueues is taken with interrupts
+    /// enabled.
     pub(crate) fn break_virtqueues(&self) {
+        might_sleep();
         // SAFETY: By the type invariant, the device is initialised. The function takes the spinlock
-        // of its list of virtqueues.
+        // of its list of virtqueues, in process context.
         unsafe { bindings::virtio_break_device(self.as_raw()) };
     }
 
     /// Whether FAILED was set when the device was frozen or prepared for a reset.
     pub(crate) fn failed_before(&self) -> bool {
         field!(self, failed)
-    }
-
-    /// Delivers changes of the configuration again; whether one was held back, for which
-    /// [`Device::config_changed`] is to be called. C: `virtio_config_core_enable()`, which is not
-    /// exported.
-    pub(crate) fn deliver_config_changes(&self) -> bool {
-        let raw = self.as_raw();
-        // SAFETY: By the type invariant, the device and its lock are initialised. Interrupt
-        // handlers take the lock too, so it is taken with interrupts disabled. It protects both
-        // fields.
-        unsafe {
-            let _guard = SpinLockIrq::from_raw(&raw mut (*raw).config_lock).lock();
-            (*raw).config_core_enabled = true;
-            (*raw).config_change_pending
-        }
     }
 }
 
@@ -304,8 +312,13 @@ pub(crate) struct Frozen {
     device: ARef<Device>,
     /// The address of the driver.
     driver: usize,
+    /// [`Device::probes`] at the time.
+    probes: u32,
     due: Due,
 }
+
+/// A virtio driver that was restored.
+pub(crate) struct Restored(ARef<Device>);
 
 impl<'a> Device<Core<'a>> {
     /// The virtio driver that is bound, if any.
@@ -321,11 +334,14 @@ impl<'a> Device<Core<'a>> {
     ///
     /// # Errors
     ///
-    /// That of the virtio driver.
+    /// `EBUSY` if it is frozen or prepared for a reset already, or that of the virtio driver.
     pub(crate) fn freeze(&self) -> Result<Option<Frozen>> {
-        // SAFETY: By the type invariant, the device was registered. By the context, its driver is
-        // neither bound nor unbound.
+        self.check_not_frozen()?;
+        // SAFETY: By the type invariant, the device was registered. By the context, its driver
+        // stays.
         to_result(unsafe { bindings::virtio_device_freeze(self.as_raw()) })?;
+        // One without `freeze` may be frozen as often as one likes.
+        self.set_frozen(self.driver().is_some_and(|driver| driver.can_freeze()));
         Ok(self.frozen(Due::Restore))
     }
 
@@ -334,18 +350,31 @@ impl<'a> Device<Core<'a>> {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` if there is no virtio driver, or it does not support resets.
+    /// `EOPNOTSUPP` if there is no virtio driver, or it does not support resets; else as
+    /// [`Device::freeze`].
     pub(crate) fn prepare_reset(&self) -> Result<Frozen> {
+        self.check_not_frozen()?;
         // SAFETY: As in `freeze`.
         to_result(unsafe { bindings::virtio_device_reset_prepare(self.as_raw()) })?;
+        self.set_frozen(true);
         self.frozen(Due::ResetDone).ok_or_else(not_supported)
+    }
+
+    /// Virtio drivers use freed memory if they are frozen twice.
+    fn check_not_frozen(&self) -> Result {
+        match self.driver() {
+            Some(_) if self.is_frozen() => Err(EBUSY),
+            _ => Ok(()),
+        }
     }
 
     fn frozen(&self, due: Due) -> Option<Frozen> {
         let device: &Device = self;
+        let driver = self.raw_driver()?.addr().get();
         Some(Frozen {
             device: device.into(),
-            driver: self.raw_driver()?.addr().get(),
+            driver,
+            probes: device.probes(),
             due,
         })
     }
@@ -382,7 +411,8 @@ impl Frozen {
 
     fn bound(&self) -> Option<NonNull<bindings::virtio_driver>> {
         let driver = self.device.raw_driver();
-        driver.filter(|driver| driver.addr().get() == self.driver)
+        let is_same = self.probes == self.device.probes();
+        driver.filter(|driver| is_same && driver.addr().get() == self.driver)
     }
 
     /// Calls the virtio driver's `restore` or `reset_done`, if it is still bound and has one. C:
@@ -392,12 +422,13 @@ impl Frozen {
     ///
     /// That of the virtio driver, which is still to be restored; `EOPNOTSUPP` if it has no
     /// `reset_done`.
-    pub(crate) fn restore(self) -> Result<(), (Error, Self)> {
+    pub(crate) fn restore(self) -> Result<Restored, (Error, Self)> {
         let Some(driver) = self.bound() else {
-            return Ok(());
+            return Ok(self.into_restored());
         };
-        // SAFETY: The driver is bound. What is due to it may be called while it is being removed:
-        // `virtio_device_reset_done()` of C takes no lock of the virtio device either.
+        // SAFETY: The driver is bound. It stays if the caller has a `Device<Core>`. Without that it
+        // may be being removed, which may wait for this very call, so no lock can be required; as
+        // with `virtio_device_reset_done()` of C, it must not have been removed before this returns.
         let (restore, reset_done) =
             unsafe { (driver.as_ref().restore, driver.as_ref().reset_done) };
         let callback = match (self.due, reset_done) {
@@ -406,11 +437,38 @@ impl Frozen {
             (Due::ResetDone, reset_done) => reset_done,
         };
         let Some(callback) = callback else {
-            return Ok(());
+            return Ok(self.into_restored());
         };
         // SAFETY: By its type invariant, the device is valid. It was frozen or prepared by this
         // driver, which has the callback for this.
-        let restored = to_result(unsafe { callback(self.device.as_raw()) });
-        restored.map_err(|error| (error, self))
+        match to_result(unsafe { callback(self.device.as_raw()) }) {
+            Ok(()) => Ok(self.into_restored()),
+            Err(error) => Err((error, self)),
+        }
+    }
+
+    /// Takes the driver for restored, as one that has got its virtqueues again.
+    pub(crate) fn into_restored(self) -> Restored {
+        if self.probes == self.device.probes() {
+            self.device.set_frozen(false);
+        }
+        Restored(self.device)
+    }
+}
+
+impl Restored {
+    /// Delivers changes of the configuration again; whether one was held back, for which
+    /// [`Device::config_changed`] is to be called. C: `virtio_config_core_enable()`, which is not
+    /// exported.
+    pub(crate) fn deliver_config_changes(self) -> bool {
+        let raw = self.0.as_raw();
+        // SAFETY: By the type invariant, the device and its lock are initialised. Interrupt
+        // handlers take the lock too, so it is taken with interrupts disabled. It protects both
+        // fields.
+        unsafe {
+            let _guard = SpinLockIrq::from_raw(&raw mut (*raw).config_lock).lock();
+            (*raw).config_core_enabled = true;
+            (*raw).config_change_pending
+        }
     }
 }

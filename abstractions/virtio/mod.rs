@@ -23,12 +23,15 @@ pub(crate) use self::config_ops::{
 pub(crate) use self::device::{
     Device,
     DeviceGuard,
-    Frozen, //
+    Frozen,
+    Restored, //
 };
 pub(crate) use self::queue::{
+    Announce,
     Callbacks,
     Doorbell,
     FindVqs,
+    Fulfilled,
     Request,
     Virtqueue, //
 };

@@ -9,6 +9,10 @@ use core::ptr::NonNull;
 
 use kernel::{
     bindings as kernel_bindings,
+    device::{
+        self,
+        Core, //
+    },
     prelude::*,
     sync::{
         aref::ARef,
@@ -41,16 +45,19 @@ type NotifyCallback = unsafe extern "C" fn(*mut bindings::virtqueue) -> bool;
 ///
 /// # Invariants
 ///
-/// `requests` are by the driver of `device`, and `announced_notify` is for the transport of
-/// `device`.
+/// `requests` are by the driver of `device`, and `announced` is for the transport of `device`.
 pub(crate) struct FindVqs<'a> {
     requests: &'a [bindings::virtqueue_info],
     answers: &'a mut [*mut bindings::virtqueue],
     vqs: &'a mut KVec<Arc<Virtqueue>>,
     device: &'a Device,
     affinity: Option<&'a irq::Affinity>,
-    announced_notify: NotifyCallback,
+    /// By [`Announce`].
+    announced: fn(Announce) -> NotifyCallback,
 }
+
+/// A driver has been given the virtqueues that it asked for.
+pub(crate) struct Fulfilled(());
 
 impl<'a> FindVqs<'a> {
     /// # Safety
@@ -86,7 +93,7 @@ impl<'a> FindVqs<'a> {
             vqs,
             device,
             affinity,
-            announced_notify: notify_announced_callback::<T>,
+            announced: announced_callback::<T>,
         }
     }
 
@@ -123,15 +130,21 @@ impl<'a> FindVqs<'a> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; the driver gets no virtqueue.
+    /// `ENOMEM`, or `EINVAL` if there are more or fewer than requested, or of another device; the
+    /// driver gets no virtqueue.
     pub(crate) fn fulfil<'b>(
-        &mut self,
+        self,
         virtqueues: impl Iterator<Item = &'b Arc<Virtqueue>>,
-    ) -> Result {
+    ) -> Result<Fulfilled> {
         self.vqs.clear();
-        self.vqs.reserve(self.requests.len(), GFP_KERNEL)?;
         for virtqueue in virtqueues {
+            if virtqueue.device.as_raw() != self.device.as_raw() {
+                return Err(EINVAL);
+            }
             self.vqs.push(virtqueue.clone(), GFP_KERNEL)?;
+        }
+        if self.vqs.len() != self.count().0 {
+            return Err(EINVAL);
         }
         let mut virtqueues = self.vqs.iter();
         for (request, answer) in self.requests.iter().zip(self.answers.iter_mut()) {
@@ -141,7 +154,7 @@ impl<'a> FindVqs<'a> {
                 }
             }
         }
-        Ok(())
+        Ok(Fulfilled(()))
     }
 }
 
@@ -174,12 +187,21 @@ pub(crate) struct Doorbell<'a> {
     pub(crate) bar: &'a Arc<Bar>,
     /// The offset in it, in bytes.
     pub(crate) offset: usize,
-    /// Whether [`super::Transport::announce`] is called each time; if not, it is not even tested
-    /// for.
-    pub(crate) is_announced: bool,
+    /// Whether, and why, [`super::Transport::announce`] is called each time; if not, it is not even
+    /// tested for.
+    pub(crate) announce: Option<Announce>,
 }
 
-/// As many bytes of the name of a virtqueue are kept, which is more than any virtio driver has.
+/// Why a transport wants to know of each notification of a virtqueue, before it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Announce {
+    /// It checks the virtio driver.
+    Check,
+    /// The virtio driver spins after it, until the device has used a buffer.
+    Spins,
+}
+
+/// Length of the copy of a virtqueue's name; longer names are cut.
 const NAME_LEN: usize = 32;
 
 /// A virtqueue with a split ring in memory.
@@ -194,7 +216,9 @@ pub(crate) struct Virtqueue {
     /// The name, for debugfs, with zeros behind it.
     name: [u8; NAME_LEN],
     /// What `raw` belongs to.
-    _device: ARef<Device>,
+    device: ARef<Device>,
+    /// The device above that, for which the ring is mapped.
+    _parent: ARef<device::Device>,
     /// Where `raw` notifies the device, if it does.
     _port: Option<Port<u16>>,
 }
@@ -207,14 +231,14 @@ unsafe impl Sync for Virtqueue {}
 
 impl Virtqueue {
     /// Makes virtqueue `index` of a device, with a ring of `num` entries that is aligned to
-    /// `align` bytes, for its driver, which asks for it by `request`.
+    /// `align` bytes, a power of two, for its driver, which asks for it by `request`.
     ///
     /// The device is notified by `doorbell`. Without one, the first notification breaks the
     /// virtqueue.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, or `EINVAL` if the offset is not inside of the BAR.
+    /// `ENOMEM`, or `EINVAL` if the offset is not inside of the BAR, or for another alignment.
     pub(crate) fn new(
         index: u16,
         num: u16,
@@ -222,14 +246,14 @@ impl Virtqueue {
         request: &Request<'_>,
         doorbell: Option<Doorbell<'_>>,
     ) -> Result<Arc<Self>> {
+        if !align.is_power_of_two() {
+            return Err(EINVAL);
+        }
         let (notify, port): (NotifyCallback, _) = match doorbell {
             Some(doorbell) => {
                 let port = Port::<u16>::new(doorbell.bar.clone(), doorbell.offset);
-                let notify = if doorbell.is_announced {
-                    request.find.announced_notify
-                } else {
-                    notify_callback
-                };
+                let announced = doorbell.announce.map(request.find.announced);
+                let notify = announced.unwrap_or(notify_callback);
                 (notify, Some(port.ok_or(EINVAL)?))
             }
             None => (notify_none_callback, None),
@@ -242,8 +266,8 @@ impl Virtqueue {
 
         let device = request.find.device;
         // SAFETY: By the invariants of `Request` and `FindVqs`, it is by the driver of the device,
-        // whose name and callback are valid for as long as it is bound. Nothing else knows the
-        // virtqueue yet when its fields are set.
+        // whose name and callback are valid until it has had its virtqueues deleted. Nothing else
+        // uses the two fields, of which the virtio core knows nothing yet.
         let raw = unsafe {
             let raw = bindings::vring_create_virtqueue(
                 index.into(),
@@ -269,7 +293,8 @@ impl Virtqueue {
             index,
             num,
             name,
-            _device: device.into(),
+            device: device.into(),
+            _parent: device.parent(),
             _port: port,
         };
         Ok(Arc::new(virtqueue, GFP_KERNEL)?)
@@ -295,6 +320,13 @@ impl Virtqueue {
     pub(crate) fn num_free(&self) -> u32 {
         // SAFETY: By the type invariant, the virtqueue is valid. The number may change at any time.
         unsafe { (&raw const (*self.raw.as_ptr()).num_free).read_volatile() }
+    }
+
+    /// Has the driver's callback not called any more by interrupts that come later.
+    pub(super) fn end_callbacks(&self) {
+        // SAFETY: By the type invariant, the virtqueue is valid. The virtio core reads the field
+        // once for each interrupt.
+        unsafe { (&raw mut (*self.raw.as_ptr()).callback).write_volatile(None) };
     }
 
     /// Whether it was marked broken.
@@ -352,24 +384,46 @@ unsafe extern "C" fn notify_callback(vq: *mut bindings::virtqueue) -> bool {
     true
 }
 
+/// The function that notifies the device if the transport agrees.
+fn announced_callback<T: ConfigOps>(reason: Announce) -> NotifyCallback {
+    match reason {
+        Announce::Check => notify_checked_callback::<T>,
+        Announce::Spins => notify_spinning_callback::<T>,
+    }
+}
+
 /// As [`notify_callback`], if the transport agrees.
 ///
 /// # Safety
 ///
 /// Only for use by virtqueues that [`Virtqueue::new`] has made for a device of `T`.
-unsafe extern "C" fn notify_announced_callback<T: ConfigOps>(vq: *mut bindings::virtqueue) -> bool {
+unsafe extern "C" fn notify_checked_callback<T: ConfigOps>(vq: *mut bindings::virtqueue) -> bool {
+    // SAFETY: By the safety requirements.
+    unsafe { announce::<T>(vq, Announce::Check) && notify_callback(vq) }
+}
+
+/// As [`notify_callback`], if the transport agrees.
+///
+/// # Safety
+///
+/// Only for use by virtqueues that [`Virtqueue::new`] has made for a device of `T`.
+unsafe extern "C" fn notify_spinning_callback<T: ConfigOps>(vq: *mut bindings::virtqueue) -> bool {
+    // SAFETY: By the safety requirements.
+    unsafe { announce::<T>(vq, Announce::Spins) && notify_callback(vq) }
+}
+
+/// # Safety
+///
+/// `vq` must have been made by [`Virtqueue::new`] for a device of `T`, and its driver must call.
+unsafe fn announce<T: ConfigOps>(vq: *mut bindings::virtqueue, reason: Announce) -> bool {
     // SAFETY: By the safety requirements, `vq` and its device are valid, and the latter is of `T`.
-    unsafe {
+    // The driver stays until this has returned.
+    let (transport, device, index) = unsafe {
         let vdev = (*vq).vdev;
-        let transport = Ops::<T>::transport(vdev);
-        let name = if (*vq).name.is_null() {
-            c""
-        } else {
-            CStr::from_char_ptr((*vq).name)
-        };
-        let name = name.to_str().unwrap_or_default();
-        transport.announce(Device::from_raw(vdev), name, (*vq).index) && notify_callback(vq)
-    }
+        let device = Device::<Core<'_>>::from_raw(vdev);
+        (Ops::<T>::transport(vdev), device, (*vq).index)
+    };
+    transport.announce(device, index, reason)
 }
 
 /// Says that the device cannot be notified, whereupon the virtio core breaks the virtqueue.

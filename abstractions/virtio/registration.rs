@@ -63,6 +63,10 @@ pub(super) struct Head {
     work: Opaque<kernel_bindings::delayed_work>,
     /// Whether the device is registered with the virtio core.
     is_registered: AtomicFlag,
+    /// How often the virtio core has begun to probe a virtio driver, modulo 2^32.
+    probes: Atomic<u32>,
+    /// Whether the virtio driver is frozen or prepared for a reset.
+    is_frozen: AtomicFlag,
 }
 
 /// Any processor may do the work.
@@ -120,7 +124,8 @@ fn idle_jiffies(millis: u32) -> c_long {
 /// Waits until release callbacks have returned that are not counted any more.
 ///
 /// A task may be preempted between the count and the return, so an RCU grace period is not enough
-/// on kernels with preemption.
+/// on kernels with preemption. Of these, one without CONFIG_TASKS_RCU has no way to wait for that:
+/// docs/known-issues.md.
 fn await_returns() {
     #[cfg(CONFIG_TASKS_RCU)]
     // SAFETY: May be called in process context.
@@ -189,6 +194,27 @@ impl Device {
     /// probed when the device is registered has been probed.
     pub(crate) fn is_registered(&self) -> bool {
         self.head().is_registered.load(Acquire)
+    }
+
+    /// How often a virtio driver was probed, by which one that was bound again is told from one that
+    /// stayed.
+    pub(super) fn probes(&self) -> u32 {
+        self.head().probes.load(Relaxed)
+    }
+
+    /// A virtio driver is being probed.
+    pub(super) fn note_probe(&self) {
+        self.head().probes.fetch_add(1, Relaxed);
+        self.set_frozen(false);
+    }
+
+    /// Whether the virtio driver is frozen or prepared for a reset.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.head().is_frozen.load(Relaxed)
+    }
+
+    pub(super) fn set_frozen(&self, frozen: bool) {
+        self.head().is_frozen.store(frozen, Relaxed);
     }
 
     /// Has a virtio driver probed if there is one and none is bound. May sleep.
@@ -261,6 +287,8 @@ impl<T: ConfigOps> Registration<T> {
                     device: Opaque::zeroed(),
                     work: Opaque::uninit(),
                     is_registered: AtomicFlag::new(false),
+                    probes: Atomic::new(0),
+                    is_frozen: AtomicFlag::new(false),
                 },
                 transport: Arc::as_ptr(&transport),
                 vqs: UnsafeCell::new(KVec::new()),
@@ -335,9 +363,8 @@ impl<T: ConfigOps> Registration<T> {
         &self.transport
     }
 
-    /// Removes the device from the virtio core, and with it from its driver.
-    ///
-    /// The work goes on until that is done: the driver may wait for a device that is gone.
+    /// Removes the device from the virtio core, and with it from its driver. The work may be begun
+    /// until that is done.
     pub(crate) fn unregister(&self) {
         self.device.unregister();
         self.device.end_work();

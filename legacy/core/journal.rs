@@ -23,7 +23,7 @@ use super::{
     vectors::Policy, //
 };
 
-/// As many events are kept.
+/// Number of events that are kept.
 pub(crate) const CAPACITY: usize = 256;
 
 /// Something that happened to a device.
@@ -147,97 +147,54 @@ pub(crate) enum Event {
     SleepRefused,
     /// The virtio driver is not frozen, since it would wait for a dead device.
     NotFrozen,
+    /// The output of a console was stopped at a notification; the device is alive again.
+    OutputBroken,
 }
-
-/// The names of the events, by [`Event::number`].
-const NAMES: [&str; 38] = [
-    "StatusWritten",
-    "StatusRead",
-    "StatusRefused",
-    "ResetFailed",
-    "Offered",
-    "Accepted",
-    "FeaturesMissing",
-    "Virtqueue",
-    "VirtqueueRefused",
-    "VectorRefused",
-    "MsixMismatch",
-    "PolicyUsed",
-    "PolicyRefused",
-    "VirtqueuesDeleted",
-    "VirtqueuesDetached",
-    "Begun",
-    "Ended",
-    "Gone",
-    "Absent",
-    "Alarm",
-    "AlarmWithdrawn",
-    "ResetSlow",
-    "ResetComplete",
-    "ResetNotPrepared",
-    "NotRecovered",
-    "Replaced",
-    "NotEnabled",
-    "NotRestored",
-    "VirtqueuesMissing",
-    "HandshakeLost",
-    "Complaint",
-    "StatusLost",
-    "HeldInReset",
-    "Detached",
-    "Unregistered",
-    "Kept",
-    "SleepRefused",
-    "NotFrozen",
-];
 
 impl Event {
     /// The name, which stays when the words of [`Event`]'s line change: tests and scripts find
     /// events by it.
     pub(crate) fn name(&self) -> &'static str {
-        NAMES.get(self.number()).unwrap_or(&"")
-    }
-
-    fn number(&self) -> usize {
         match self {
-            Self::StatusWritten(..) => 0,
-            Self::StatusRead(..) => 1,
-            Self::StatusRefused { .. } => 2,
-            Self::ResetFailed(..) => 3,
-            Self::Offered(..) => 4,
-            Self::Accepted(..) => 5,
-            Self::FeaturesMissing(..) => 6,
-            Self::Virtqueue { .. } => 7,
-            Self::VirtqueueRefused { .. } => 8,
-            Self::VectorRefused { .. } => 9,
-            Self::MsixMismatch { .. } => 10,
-            Self::PolicyUsed(..) => 11,
-            Self::PolicyRefused(..) => 12,
-            Self::VirtqueuesDeleted => 13,
-            Self::VirtqueuesDetached => 14,
-            Self::Begun(..) => 15,
-            Self::Ended(..) => 16,
-            Self::Gone(..) => 17,
-            Self::Absent => 18,
-            Self::Alarm(..) => 19,
-            Self::AlarmWithdrawn => 20,
-            Self::ResetSlow { .. } => 21,
-            Self::ResetComplete => 22,
-            Self::ResetNotPrepared(..) => 23,
-            Self::NotRecovered(..) => 24,
-            Self::Replaced => 25,
-            Self::NotEnabled(..) => 26,
-            Self::NotRestored(..) => 27,
-            Self::VirtqueuesMissing { .. } => 28,
-            Self::HandshakeLost(..) => 29,
-            Self::Complaint(..) => 30,
-            Self::StatusLost { .. } => 31,
-            Self::HeldInReset => 32,
-            Self::Detached => 33,
-            Self::Unregistered => 34,
-            Self::Kept => 35,
-            Self::SleepRefused => 36,
-            Self::NotFrozen => 37,
+            Self::StatusWritten(..) => "StatusWritten",
+            Self::StatusRead(..) => "StatusRead",
+            Self::StatusRefused { .. } => "StatusRefused",
+            Self::ResetFailed(..) => "ResetFailed",
+            Self::Offered(..) => "Offered",
+            Self::Accepted(..) => "Accepted",
+            Self::FeaturesMissing(..) => "FeaturesMissing",
+            Self::Virtqueue { .. } => "Virtqueue",
+            Self::VirtqueueRefused { .. } => "VirtqueueRefused",
+            Self::VectorRefused { .. } => "VectorRefused",
+            Self::MsixMismatch { .. } => "MsixMismatch",
+            Self::PolicyUsed(..) => "PolicyUsed",
+            Self::PolicyRefused(..) => "PolicyRefused",
+            Self::VirtqueuesDeleted => "VirtqueuesDeleted",
+            Self::VirtqueuesDetached => "VirtqueuesDetached",
+            Self::Begun(..) => "Begun",
+            Self::Ended(..) => "Ended",
+            Self::Gone(..) => "Gone",
+            Self::Absent => "Absent",
+            Self::Alarm(..) => "Alarm",
+            Self::AlarmWithdrawn => "AlarmWithdrawn",
+            Self::ResetSlow { .. } => "ResetSlow",
+            Self::ResetComplete => "ResetComplete",
+            Self::ResetNotPrepared(..) => "ResetNotPrepared",
+            Self::NotRecovered(..) => "NotRecovered",
+            Self::Replaced => "Replaced",
+            Self::NotEnabled(..) => "NotEnabled",
+            Self::NotRestored(..) => "NotRestored",
+            Self::VirtqueuesMissing { .. } => "VirtqueuesMissing",
+            Self::HandshakeLost(..) => "HandshakeLost",
+            Self::Complaint(..) => "Complaint",
+            Self::StatusLost { .. } => "StatusLost",
+            Self::HeldInReset => "HeldInReset",
+            Self::Detached => "Detached",
+            Self::Unregistered => "Unregistered",
+            Self::Kept => "Kept",
+            Self::SleepRefused => "SleepRefused",
+            Self::NotFrozen => "NotFrozen",
+            Self::OutputBroken => "OutputBroken",
         }
     }
 }
@@ -421,6 +378,9 @@ impl fmt::Display for Event {
             Self::NotFrozen => {
                 f.write_str("not frozen: its virtio driver would wait for a dead device")
             }
+            Self::OutputBroken => f.write_str(
+                "output stopped: no answer for 10 ms at a notification; rebind the device",
+            ),
             Self::Detached => f.write_str("detached: no register is accessed; rebind the device"),
             Self::Unregistered => f.write_str("virtio device unregistered"),
             Self::Kept => f.write_str(

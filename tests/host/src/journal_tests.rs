@@ -233,6 +233,10 @@ fn every_event_has_its_name_and_a_line_with_its_values() {
             "detached: no register is accessed; rebind the device",
         ),
         (Event::Unregistered, "virtio device unregistered"),
+        (
+            Event::OutputBroken,
+            "output stopped: no answer for 10 ms at a notification; rebind the device",
+        ),
     ];
     for (event, line) in lines {
         assert_eq!(event.to_string(), line);
