@@ -39,8 +39,7 @@ pub(super) fn check_notification(state: &State, log: &Log, device: &Device<Core<
         (Count::EarlyNotifications, "before DRIVER_OK")
     };
     if log.counters.add_one(count) == 0 {
-        let driver = device.driver();
-        let name = driver.as_ref().map_or("?", |driver| driver.name());
+        let name = device.driver_name();
         dev_warn!(
             log.device(),
             "lint: driver {name} notifies virtqueue {index} {what}\n"
@@ -59,8 +58,7 @@ pub(super) fn check_config_write(
         return;
     }
     if log.counters.add_one(Count::EarlyConfigWrites) == 0 {
-        let driver = device.driver();
-        let name = driver.as_ref().map_or("?", |driver| driver.name());
+        let name = device.driver_name();
         dev_warn!(
             log.device(),
             "lint: driver {name} writes the device configuration at {offset:#x} before the \

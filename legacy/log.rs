@@ -113,8 +113,7 @@ impl Log {
     }
 
     fn tell_of_driver(&self, print: Print, vdev: &virtio::Device<Core<'_>>, what: &str) {
-        let driver = vdev.driver();
-        let name = driver.as_ref().map_or("?", |driver| driver.name());
+        let name = vdev.driver_name();
         print(&self.device, fmt!("driver {name} {what}\n"));
     }
 

@@ -329,6 +329,16 @@ impl<'a> Device<Core<'a>> {
         Some(BoundDriver(unsafe { driver.as_ref() }))
     }
 
+    /// The name of the virtio driver, such as `virtio_blk`; `?` if none is bound.
+    pub(crate) fn driver_name(&self) -> &str {
+        let Some(BoundDriver(driver)) = self.driver() else {
+            return "?";
+        };
+        // SAFETY: The name of a driver is a string for as long as the driver is registered.
+        let name = unsafe { CStr::from_char_ptr(driver.driver.name) };
+        name.to_str().unwrap_or("?")
+    }
+
     /// Freezes the virtio driver, if one is bound, and holds back changes of the configuration. C:
     /// `virtio_device_freeze()`.
     ///
@@ -393,13 +403,6 @@ impl BoundDriver<'_> {
     /// Whether the driver can be frozen.
     pub(crate) fn can_freeze(&self) -> bool {
         self.0.freeze.is_some()
-    }
-
-    /// The name of the driver, such as `virtio_blk`; `?` if it is no text.
-    pub(crate) fn name(&self) -> &str {
-        // SAFETY: The names of drivers are valid strings for as long as the driver is registered.
-        let name = unsafe { CStr::from_char_ptr(self.0.driver.name) };
-        name.to_str().unwrap_or("?")
     }
 }
 
