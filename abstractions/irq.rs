@@ -102,8 +102,8 @@ impl Vectors {
 
 impl Drop for Vectors {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, the vectors are ours. Each `Irq` that uses one of them holds
-        // a reference to this, hence all handlers are freed.
+        // SAFETY: By the type invariant, the vectors are ours. Each `Irq` that uses one of them
+        // holds a reference to this, hence all handlers are freed.
         unsafe { self.pci.free_vectors() };
     }
 }
@@ -247,8 +247,8 @@ impl Registration {
         cookie: *mut c_void,
     ) -> Result<Self> {
         let (number, flags) = line.number_and_flags()?;
-        // SAFETY: By the safety requirements. The bytes of `name` are on the heap and do not move; it
-        // is kept in `Self`, whose `Drop` frees the interrupt first.
+        // SAFETY: By the safety requirements. The bytes of `name` are on the heap and do not move;
+        // it is kept in `Self`, whose `Drop` frees the interrupt first.
         to_result(unsafe {
             bindings::request_irq(number, Some(handler), flags, name.as_char_ptr(), cookie)
         })?;
@@ -297,8 +297,8 @@ impl Drop for Registration {
 
 /// A handler that is registered with the interrupt core.
 ///
-/// One that is forgotten goes on with all that it uses, until the module is unloaded, which must not
-/// be then. Fields are dropped in order: the handler is freed before its target.
+/// One that is forgotten goes on with all that it uses, until the module is unloaded, which must
+/// not be then. Fields are dropped in order: the handler is freed before its target.
 pub(crate) struct Irq<T: Target> {
     registration: Registration,
     target: T,

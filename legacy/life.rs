@@ -30,8 +30,8 @@ use crate::abstractions::{
 /// The state of the life cycle, and the virtio driver while it is frozen.
 ///
 /// Its lock comes after that of the virtio device and before all others. It is held for a check
-/// of the device, so that no sleep, reset or removal begins before it ends, and never while a virtio
-/// driver is called or a reset is waited for.
+/// of the device, so that no sleep, reset or removal begins before it ends, and never while a
+/// virtio driver is called or a reset is waited for.
 #[pin_data]
 pub(super) struct LifeCycle {
     #[pin]

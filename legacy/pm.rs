@@ -190,8 +190,8 @@ impl Bound {
         }
         dev.vqs.note_stop();
         match device.freeze()? {
-            // A driver that can be frozen has deleted its virtqueues, or does so when it is restored
-            // (virtio_rtc).
+            // A driver that can be frozen has deleted its virtqueues, or does so when it is
+            // restored (virtio_rtc).
             Some(frozen) if can_freeze || dev.vqs.count() == 0 => {
                 dev.life.put_frozen(frozen);
                 Ok(Held::Frozen)

@@ -265,9 +265,9 @@ fn report_dead(dev: &LegacyDevice, dead: Dead) {
     });
 }
 
-/// Checks that a live device that is about to be stopped responds, if its virtio driver may wait for
-/// it; the state is `Stopping`, so that nothing else checks it. The status is kept for the virtio
-/// core, which asks for it next.
+/// Checks that a live device that is about to be stopped responds, if its virtio driver may wait
+/// for it; the state is `Stopping`, so that nothing else checks it. The status is kept for the
+/// virtio core, which asks for it next.
 pub(super) fn check_before_stop(dev: &LegacyDevice, device: &Device) -> Result {
     let may_wait = quirks::freeze_may_wait(device.device_type());
     if !may_wait || !dev.state.is_live() || !dev.hw.is_reachable() {
@@ -382,8 +382,8 @@ fn unregister_detached(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u3
 }
 
 /// Restores the frozen virtio driver of a detached device, if its state is still `life`. The caller
-/// has the lock of `device`, or user space is frozen and the state has a cause, so that the work does
-/// nothing.
+/// has the lock of `device`, or user space is frozen and the state has a cause, so that the work
+/// does nothing.
 ///
 /// Virtio drivers that were frozen must be restored before they are frozen again or removed:
 /// virtio-rng, for one, frees its data in both, and virtio-net takes itself from lists.

@@ -52,9 +52,9 @@ use crate::{
 
 /// A `struct virtio_device`.
 ///
-/// The virtio driver of a `Device<Core>`, if it has one, stays: the driver itself has called, and is
-/// not removed before that returns; the lock of the device is held ([`Device::lock`]); or the system
-/// sleeps ([`Device::during`]).
+/// The virtio driver of a `Device<Core>`, if it has one, stays: the driver itself has called, and
+/// is not removed before that returns; the lock of the device is held ([`Device::lock`]); or the
+/// system sleeps ([`Device::during`]).
 ///
 /// # Invariants
 ///
@@ -71,8 +71,8 @@ pub(crate) struct Device<Ctx: DeviceContext = Normal>(
 // SAFETY: The virtio core lets the device be used and released by any thread.
 unsafe impl Send for Device {}
 
-// SAFETY: All methods are C functions that may be called by any thread, or single reads of fields, as
-// C makes them. The features are changed by the virtio core when a driver is probed, and by
+// SAFETY: All methods are C functions that may be called by any thread, or single reads of fields,
+// as C makes them. The features are changed by the virtio core when a driver is probed, and by
 // `accept_ring_features`, whose result is the same each time after that.
 unsafe impl Sync for Device {}
 
@@ -194,7 +194,8 @@ impl Device {
             return Err(EINVAL);
         }
         // SAFETY: By the type invariant of `Sleep`, no driver is bound, user space unbinds none,
-        // and the device above is not removed. Besides, only this module unregisters it, for a device that does not sleep.
+        // and the device above is not removed. Besides, only this module unregisters it, for a
+        // device that does not sleep.
         Ok(unsafe { Device::from_raw(self.as_raw()) })
     }
 
@@ -431,7 +432,8 @@ impl Frozen {
         };
         // SAFETY: The driver is bound. It stays if the caller has a `Device<Core>`. Without that it
         // may be being removed, which may wait for this very call, so no lock can be required; as
-        // with `virtio_device_reset_done()` of C, it must not have been removed before this returns.
+        // with `virtio_device_reset_done()` of C, it must not have been removed before this
+        // returns.
         let (restore, reset_done) =
             unsafe { (driver.as_ref().restore, driver.as_ref().reset_done) };
         let callback = match (self.due, reset_done) {

@@ -353,8 +353,8 @@ impl Virtqueue {
 
 impl Drop for Virtqueue {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, the virtqueue is valid and ours to delete. Handlers that use
-        // it hold it, as does the virtio driver until it has it deleted.
+        // SAFETY: By the type invariant, the virtqueue is valid and ours to delete. Handlers that
+        // use it hold it, as does the virtio driver until it has it deleted.
         unsafe { bindings::vring_del_virtqueue(self.raw.as_ptr()) };
     }
 }

@@ -196,8 +196,8 @@ impl Device {
         self.head().is_registered.load(Acquire)
     }
 
-    /// How often a virtio driver was probed, by which one that was bound again is told from one that
-    /// stayed.
+    /// How often a virtio driver was probed, by which one that was bound again is told from one
+    /// that stayed.
     pub(super) fn probes(&self) -> u32 {
         self.head().probes.load(Relaxed)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The journal with the memory and the clock of the kernel. `legacy/` forbids unsafe code, which the
-//! macro for KUnit tests makes, so they are here.
+//! The journal with the memory and the clock of the kernel. `legacy/` forbids unsafe code, which
+//! the macro for KUnit tests makes, so they are here.
 
 use kernel::prelude::*;
 
