@@ -207,8 +207,8 @@ fn a_breach_is_shown_with_the_accesses_around_it() {
     let context = [
         "  STATUS=0x0",
         "  STATUS? 0x0",
-        "> STATUS=0x2",
-        "  STATUS? 0x2",
+        "> STATUS=0x2 (DRIVER)",
+        "  STATUS? 0x2 (DRIVER)",
     ];
     assert_eq!(breaches[0].context, context);
     assert!(breaches[0]

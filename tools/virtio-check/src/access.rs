@@ -17,8 +17,42 @@ pub const DRIVER: u8 = 2;
 pub const DRIVER_OK: u8 = 4;
 /// Device status, not on the legacy interface: the features are accepted.
 pub const FEATURES_OK: u8 = 8;
+/// Device status, not on the legacy interface: the device has met an error.
+pub const NEEDS_RESET: u8 = 0x40;
 /// Device status: the driver has given up.
 pub const FAILED: u8 = 0x80;
+
+/// A device status and the names of its bits: `0x3 (ACKNOWLEDGE|DRIVER)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(pub u8);
+
+impl Status {
+    /// The bits that have a name.
+    pub const NAMED: [(u8, &str); 6] = [
+        (ACKNOWLEDGE, "ACKNOWLEDGE"),
+        (DRIVER, "DRIVER"),
+        (DRIVER_OK, "DRIVER_OK"),
+        (FEATURES_OK, "FEATURES_OK"),
+        (NEEDS_RESET, "NEEDS_RESET"),
+        (FAILED, "FAILED"),
+    ];
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)?;
+        let set = Self::NAMED.iter().filter(|(bit, _)| self.0 & bit != 0);
+        let mut names: Vec<_> = set.map(|(_, name)| (*name).to_owned()).collect();
+        let named = Self::NAMED.iter().fold(0, |all, (bit, _)| all | bit);
+        if self.0 & !named != 0 {
+            names.push(format!("{:#x}", self.0 & !named));
+        }
+        match names.is_empty() {
+            true => Ok(()),
+            false => write!(f, " ({})", names.join("|")),
+        }
+    }
+}
 
 /// The registers of the legacy interface, in the order of their offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -218,7 +252,11 @@ impl Access {
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.write { "=" } else { "? " };
-        write!(f, "{}{sign}{:#x}", self.register, self.value)?;
+        write!(f, "{}{sign}", self.register)?;
+        match (self.register, u8::try_from(self.value)) {
+            (Register::Status, Ok(status)) => write!(f, "{}", Status(status))?,
+            _ => write!(f, "{:#x}", self.value)?,
+        }
         if self.register.width() != Some(self.size) {
             let bytes = if self.size == 1 { "byte" } else { "bytes" };
             write!(f, " ({} {bytes})", self.size)?;
@@ -233,6 +271,18 @@ impl fmt::Display for Access {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_is_shown_with_the_names_of_its_bits() {
+        for (status, text) in [
+            (0, "0x0"),
+            (0x83, "0x83 (ACKNOWLEDGE|DRIVER|FAILED)"),
+            (0x4c, "0x4c (DRIVER_OK|FEATURES_OK|NEEDS_RESET)"),
+            (0x31, "0x31 (ACKNOWLEDGE|0x30)"),
+        ] {
+            assert_eq!(Status(status).to_string(), text);
+        }
+    }
 
     #[test]
     fn a_register_is_read_as_it_is_written() {

@@ -3,7 +3,7 @@
 //! Checks the accesses of a driver against the specification.
 
 use crate::access::{
-    Access, Register, ACKNOWLEDGE, DRIVER, DRIVER_OK, FAILED, FEATURES_OK, NO_VECTOR,
+    Access, Register, Status, ACKNOWLEDGE, DRIVER, DRIVER_OK, FAILED, FEATURES_OK, NO_VECTOR,
 };
 use crate::phase::Phase;
 use crate::rules::{self, table, Known, Rule};
@@ -358,7 +358,11 @@ impl Checker {
         // A device that is gone reads as ones; one that lost its queues is another rule's.
         if status != 0 && !self.since.lost {
             self.keep(table::STATUS_LOST, status & !value == 0, || {
-                format!("the status was {status:#x} and reads {value:#x}")
+                format!(
+                    "the status was {} and reads {}",
+                    Status(status),
+                    Status(value)
+                )
             });
         }
     }
@@ -366,7 +370,7 @@ impl Checker {
     fn status_write(&mut self, value: u8) {
         let before = self.since.status.unwrap_or(0);
         let set = value & !before;
-        let text = || format!("status {value:#x} after {before:#x}");
+        let text = || format!("status {} after {}", Status(value), Status(before));
         let reserved = value & !(ACKNOWLEDGE | DRIVER | DRIVER_OK | FEATURES_OK | FAILED);
         let (driver, ready) = (set & DRIVER != 0, set & DRIVER_OK != 0);
         if self.since.frozen {

@@ -77,7 +77,7 @@ mod tests {
             .collect();
         let expected = [
             "Msix",
-            "STATUS=0x3",
+            "STATUS=0x3 (ACKNOWLEDGE|DRIVER)",
             "config+8? 0x5 (4 bytes)",
             "inside+21? 0x0 (1 byte)",
             "Phase(Freeze)",

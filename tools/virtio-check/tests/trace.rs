@@ -68,8 +68,8 @@ fn text_shows_parts_and_accesses_around_each_breach() {
         "part 2, line 2: begun, not set live, 3 accesses, 1 breach",
         "BREACH reset-first: ",
         "BREACH ack-before-driver: DRIVER is not set without ACKNOWLEDGE (1.4 MUST, 3.1.1",
-        "line 4: status 0x2 after 0x0",
-        "      > STATUS=0x2",
+        "line 4: status 0x2 (DRIVER) after 0x0",
+        "      > STATUS=0x2 (DRIVER)",
         "OBSERVED: width",
         "NOT REACHED: read-only queue-num-written",
     ] {

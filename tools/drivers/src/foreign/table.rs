@@ -6,6 +6,7 @@ use crate::matrix::{rows, Column, Matrix};
 use crate::page::sign;
 use comfy_table::{presets, Table};
 use std::collections::BTreeMap;
+use virtio_check::access::Status;
 use virtio_check::{Breach, Outcome};
 
 fn table(head: Vec<String>) -> Table {
@@ -91,7 +92,7 @@ pub(super) fn lies(rows: &[Lied]) -> String {
             row.scenario.clone(),
             row.device.clone(),
             row.told.to_string(),
-            format!("{:#04x}", row.status),
+            Status(row.status).to_string(),
             row.end.clone(),
             says,
         ]);

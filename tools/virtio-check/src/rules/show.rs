@@ -3,6 +3,7 @@
 //! The rules as text, as Markdown and as JSON.
 
 use super::{Clause, Party, Rule, Seen, RULES, VERSION};
+use crate::access::Status;
 use serde_json::{json, Value};
 use std::fmt::Write;
 
@@ -34,6 +35,12 @@ pub fn explain(rule: &Rule) -> String {
             text,
             "  (R=V: a write, R?V: a read that gave V, /N: of N bytes)"
         );
+        if [example.after, example.right, example.wrong]
+            .concat()
+            .contains("STATUS")
+        {
+            let _ = writeln!(text, "  (STATUS: {})", status_bits());
+        }
         let _ = writeln!(text, "  right  {}", example.right);
         let _ = writeln!(text, "  wrong  {}", example.wrong);
     }
@@ -65,13 +72,15 @@ pub fn markdown() -> String {
          Version {VERSION}. Checks against the specification, not certification: what a trace does \
          not show is not judged, and NOT REACHED is no pass.\n\n\
          In examples, `R=V` is a write of V to register R, `R?V` a read that gave V, `/N` an access of N\n\
-         bytes; *after* is what went before, *right* keeps the rule, *wrong* breaks it.\n\n\
+         bytes; *after* is what went before, *right* keeps the rule, *wrong* breaks it. Bits of the \
+         status: {}.\n\n\
          *1.4* is the standard, by its draft of April 2026; a legacy driver is held \
          to it as a transitional driver is. *0.9.5* is the draft that defined the interface; it \
          has no capital MUST, so steps that it lists and what must be done count as MUST. A \
          *convention* is what devices or other drivers expect and neither text asks for. *silent*: \
          this version does not ask for it.\n\n\
-         | rule | 1.4 | 0.9.5 | text |\n|---|---|---|---|\n"
+         | rule | 1.4 | 0.9.5 | text |\n|---|---|---|---|\n",
+        status_bits()
     );
     for rule in RULES {
         let (new, old) = (rule.v1_4.level, rule.v0_9_5.level);
@@ -108,6 +117,12 @@ pub fn markdown() -> String {
         }
     }
     text
+}
+
+/// The bits of the status with their names.
+fn status_bits() -> String {
+    let bits = Status::NAMED.map(|(bit, name)| format!("{bit:#x} {name}"));
+    bits.join(", ")
 }
 
 fn capital(text: &str) -> String {
