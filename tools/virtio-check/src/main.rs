@@ -20,110 +20,112 @@ use virtio_check::{
 #[command(version)]
 struct Options {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Judges traces, a lane each.
+    /// Judges traces of register accesses, rule by rule.
     Trace {
         #[command(flatten)]
         devices: Devices,
-        /// What comes out.
+        /// Format of the output.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
-        /// The version of the specification to measure by.
+        /// Version of the specification to judge by.
         #[arg(long = "specification", value_enum, default_value_t)]
         version: Specification,
-        /// The weakest level whose breaches count.
+        /// Weakest level whose breaches count for the exit status.
         #[arg(long, value_enum, default_value_t)]
         level: Weakest,
-        /// A file of breaches that do not count, with reasons.
+        /// TOML file of breaches that do not count, with reasons: see docs/tracing.md.
         #[arg(long, value_name = "FILE")]
         waivers: Option<PathBuf>,
-        /// Traces; NAME=FILE names the lane, - is the standard input.
+        /// Trace of QEMU, KVM or the scripted device; NAME=FILE names it, - is standard input.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<String>,
     },
-    /// Explains a rule.
+    /// Explains a rule: what the specification says, why it matters, right and wrong accesses.
     Explain {
-        /// Its name.
+        /// Name of the rule, as `rules` lists it.
         rule: String,
     },
-    /// Lists the rules.
+    /// Lists all rules with their level in both versions of the specification.
     Rules {
-        /// As JSON.
+        /// Print them as JSON.
         #[arg(long, conflicts_with = "markdown")]
         json: bool,
-        /// As docs/rules.md.
+        /// Print them as a Markdown page, docs/rules.md.
         #[arg(long)]
         markdown: bool,
     },
-    /// Draws the handshakes, an SVG file a device.
+    /// Draws what drivers do to each device as an SVG file, traces beside each other.
     Picture {
         #[command(flatten)]
         devices: Devices,
-        /// Where the pictures go.
+        /// Folder for the pictures.
         #[arg(long, value_name = "DIR", default_value = "target/trace")]
         output: PathBuf,
-        /// The colours.
+        /// Colours of the pictures.
         #[arg(long, value_enum, default_value_t)]
         ground: Ground,
-        /// Traces, a lane each; NAME=FILE names the lane.
-        #[arg(required = true)]
+        /// Trace, a column of each picture; NAME=FILE names it.
+        #[arg(required = true, value_name = "FILE")]
         files: Vec<String>,
     },
-    /// Compares two traces with marks, that of the C driver and that of the Rust driver.
+    /// Compares the traces that this project's tests record of its driver and of Linux's in C.
     Diff {
         #[command(flatten)]
         devices: Devices,
-        /// As JSON.
+        /// Print the comparison as JSON.
         #[arg(long)]
         json: bool,
-        /// The C driver's trace; later ones of a hibernation behind it, separated by commas.
+        /// Trace of the C driver; FILE,FILE if a hibernation has cut it in two.
         c: String,
-        /// The Rust driver's trace.
+        /// Trace of the Rust driver, likewise.
         rust: String,
     },
-    /// Prints the handshake of each device and phase.
+    /// Prints what the driver does to each device, step by step.
     Show {
         #[command(flatten)]
         devices: Devices,
-        /// Each access, not the steps that they make.
+        /// Print each access, not the steps that accesses make.
         #[arg(long)]
         accesses: bool,
-        /// The trace; later ones of a hibernation behind it, separated by commas.
+        /// Trace; FILE,FILE if a hibernation has cut it in two.
         file: String,
     },
-    /// Shows that the order of before the 2014 fix is caught.
+    /// Puts the restore of a trace into Linux's order of before 2014, and shows the breaches.
     #[command(name = "pre-2014")]
     Pre2014 {
         #[command(flatten)]
         devices: Devices,
-        /// A trace with a restore phase.
+        /// Trace of this project's tests with a restore.
         file: String,
     },
-    /// Lists the differences that diff expects.
+    /// Lists the differences between the two drivers that `diff` expects, with reasons.
     Intended,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
 enum Format {
-    /// To be read.
+    /// For people.
     #[default]
     Text,
-    /// As docs/virtio-check.schema.json says.
+    /// For programs: docs/virtio-check.schema.json describes it.
     Json,
-    /// JUnit XML.
+    /// JUnit XML, for CI systems.
     Junit,
-    /// As the kernel's tests report.
+    /// KTAP, for the kernel's test tools.
     Ktap,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
 enum Specification {
+    /// The draft of 2012 that defined the legacy interface.
     #[value(name = "0.9.5")]
     V0_9_5,
+    /// The standard, which holds legacy drivers to more.
     #[default]
     #[value(name = "1.4")]
     V1_4,
@@ -131,15 +133,18 @@ enum Specification {
 
 #[derive(Clone, Copy, Default, ValueEnum)]
 enum Weakest {
+    /// Breaches of MUST count.
     Must,
+    /// Those of SHOULD count too.
     #[default]
     Should,
+    /// What devices expect and the specification does not ask for counts too.
     Convention,
 }
 
 #[derive(clap::Args)]
 struct Devices {
-    /// A device: NAME=BASE+LENGTH, with :msix or :intx behind it if that is known.
+    /// Device whose legacy BAR is at NAME=BASE+LENGTH, with :msix or :intx behind it if known.
     #[arg(long = "device", value_name = "DEVICE")]
     devices: Vec<DeviceInfo>,
 }
@@ -155,12 +160,26 @@ impl Devices {
         while let Some(later) = load() {
             run = run.join(later?)?;
         }
+        let mut segments = run.devices.iter().flat_map(|device| &device.segments);
+        if segments.all(|segment| segment.accesses.is_empty()) {
+            bail!(
+                "{trace}: no access to a legacy virtio device: docs/tracing.md tells how to trace"
+            );
+        }
         Ok(run)
     }
 }
 
 fn main() -> ExitCode {
-    match run(Options::parse().command) {
+    // Ends quietly if the reader of its output does.
+    sigpipe::reset();
+    let Some(command) = Options::parse().command else {
+        eprintln!(
+            "virtio-check: no command: try virtio-check trace FILE, or virtio-check --help for all"
+        );
+        return ExitCode::from(2);
+    };
+    match run(command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {

@@ -246,6 +246,8 @@ fn run(arguments: Arguments) -> Result<bool> {
 }
 
 fn list(cells: bool) {
+    // Ends quietly if its reader does.
+    sigpipe::reset();
     for topic in tests::topics(Cycles::FEW) {
         println!("{}:", topic.name);
         for test in &topic.tests {
