@@ -25,24 +25,24 @@ struct Options {
 enum Command {
     /// Runs drivers on QEMU, cuts their traces and judges them.
     Run {
-        /// Where the cut traces go; tools/drivers/fixtures renews the fixtures.
+        /// Folder for the cut traces; tools/drivers/fixtures renews the fixtures.
         #[arg(long, value_name = "DIR", default_value = "target/drivers")]
         output: PathBuf,
-        /// Where unpacked kernel packages are, a folder a series: 6.1, 6.12; else they are fetched.
+        /// Folder with an unpacked kernel package for each series (6.1, 6.12, ...); fetched without.
         #[arg(long, value_name = "DIR")]
         kernels: Option<PathBuf>,
-        /// Drivers whose names begin so; all if none is named.
+        /// Drivers whose names begin with one of these, see `list`; all without.
         names: Vec<String>,
     },
-    /// Writes docs/drivers.md, .json and .svg of the fixtures.
+    /// Judges the fixtures in tools/drivers/fixtures and writes drivers.md, .json and .svg.
     Write {
-        /// Where they go.
+        /// Folder for the three files.
         #[arg(long, value_name = "DIR", default_value = "docs")]
         output: PathBuf,
     },
-    /// Boots a guest that is not ours on legacy devices and judges its drivers.
+    /// Boots any disk image, kernel or firmware on legacy devices and judges its drivers.
     Guest(foreign::Wish),
-    /// Lists the drivers.
+    /// Lists the drivers that run knows, each with the package that brings it.
     List,
 }
 
@@ -65,8 +65,10 @@ fn start(command: Command) -> Result<bool> {
             names,
         } => run_all(&output, &Places { kernels }, &names),
         Command::Write { output } => write(&output).map(|()| true),
-        Command::Guest(wish) => foreign::run(&wish),
+        Command::Guest(wish) => foreign::run(&wish).map(|()| true),
         Command::List => {
+            // Ends quietly if its reader does.
+            sigpipe::reset();
             for guest in guests() {
                 println!("{:20} {}", guest.full_name(), guest.package);
             }

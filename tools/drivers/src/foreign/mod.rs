@@ -46,19 +46,19 @@ const SPLATS: [&str; 9] = [
 /// What is wanted of a guest.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Wish {
-    /// A disk image, which is not written to.
+    /// Disk image to boot, which is not written to; an empty disk without.
     #[arg(long, value_name = "FILE")]
     pub disk: Option<PathBuf>,
-    /// Its format, if it is neither raw nor qcow2.
-    #[arg(long)]
+    /// Format of the disk image, as QEMU names it, if it is neither raw nor qcow2.
+    #[arg(long, value_name = "NAME")]
     pub format: Option<String>,
-    /// A kernel to be booted instead of the disk.
+    /// Kernel to boot instead of the disk.
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<PathBuf>,
-    /// Its initramfs.
+    /// Initramfs of the kernel.
     #[arg(long, value_name = "FILE", requires = "kernel")]
     pub initrd: Option<PathBuf>,
-    /// Its command line.
+    /// Command line of the kernel.
     #[arg(
         long,
         value_name = "WORDS",
@@ -66,32 +66,32 @@ pub struct Wish {
         allow_hyphen_values = true
     )]
     pub append: Option<String>,
-    /// Firmware in flash, code and variables, as OVMF; SeaBIOS without.
+    /// Firmware for flash: a file of code and one of variables, such as OVMF's; SeaBIOS without.
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     pub firmware: Vec<PathBuf>,
-    /// How QEMU runs it.
-    #[arg(long, env = "ACCEL", default_value = "tcg")]
+    /// Accelerator of QEMU: kvm or tcg.
+    #[arg(long, value_name = "NAME", env = "ACCEL", default_value = "tcg")]
     pub accel: String,
-    /// Its memory in MiB.
-    #[arg(long, default_value_t = 1024)]
+    /// Memory of the guest in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
     pub memory: u32,
-    /// After how many seconds each run is ended at the latest.
+    /// End each run after this many seconds at the latest.
     #[arg(long, default_value_t = 180)]
     pub seconds: u64,
-    /// After how many seconds without an access to a device it is ended.
+    /// End a run after this many seconds without an access to a device.
     #[arg(long, default_value_t = 30)]
     pub quiet: u64,
-    /// Have scripted devices lie, in the scenarios whose names contain one of these words, or all.
+    /// Boot it on devices that misbehave too: scenarios whose names contain one of these, or all.
     #[arg(long, value_name = "WORD", num_args = 0..)]
     pub lies: Option<Vec<String>>,
-    /// The scenarios.
+    /// File with the scenarios of --lies.
     #[arg(
         long,
         value_name = "FILE",
         default_value = "tests/hostile/scenarios.txt"
     )]
     pub scenarios: PathBuf,
-    /// Where traces and the console go.
+    /// Folder for traces and consoles.
     #[arg(long, value_name = "DIR", default_value = "target/guest")]
     pub output: PathBuf,
 }
@@ -154,12 +154,12 @@ struct Left {
     status: u8,
 }
 
-/// Boots a guest and prints what its drivers do; whether QEMU ran.
+/// Boots a guest and prints what its drivers do.
 ///
 /// # Errors
 ///
-/// A file or a program is missing, or no driver touched a device.
-pub fn run(wish: &Wish) -> Result<bool> {
+/// A file or a program is missing, QEMU fails, or no driver touched a device.
+pub fn run(wish: &Wish) -> Result<()> {
     let guest = Guest::prepare(wish)?;
     let options = ::machine::Options::new(Path::new("."))?;
     let qemu = ::machine::ensure_newer_qemu(&options, &|line| println!("{line}"))?;
@@ -171,7 +171,7 @@ pub fn run(wish: &Wish) -> Result<bool> {
         guest.judge("qemu", name, &parts, &traced.version, &mut columns)?;
     }
 
-    let mut good = traced.run.end != End::Failed;
+    let mut failures = Vec::from_iter(failure("QEMU's own devices", &traced.run));
     let mut lenient = false;
     loop {
         let name = if lenient { "judged" } else { "strict" };
@@ -181,9 +181,10 @@ pub fn run(wish: &Wish) -> Result<bool> {
             scenario: None,
         };
         let seen = guest.scripted(&qemu, manner)?;
-        good &= seen.run.end != End::Failed;
+        let on = format!("scripted devices, {name}");
+        failures.extend(failure(&on, &seen.run));
         let before = columns.len();
-        println!("{}", told(&format!("scripted devices, {name}"), &seen.run));
+        println!("{}", told(&on, &seen.run));
         for left in &seen.devices {
             guest.judge(name, left.name, &left.parts, &qemu.version, &mut columns)?;
             let device = format!("{name} {}", left.name);
@@ -197,7 +198,10 @@ pub fn run(wish: &Wish) -> Result<bool> {
         lenient = true;
     }
     if columns.is_empty() {
-        bail!("no driver has touched a device");
+        let failures = failures.first();
+        bail!(failures
+            .map_or("no driver has touched a device", String::as_str)
+            .to_owned());
     }
     let matrix = Matrix { drivers: columns };
     println!("\n{}\n{}", table::text(&matrix), table::unseen(&unseen));
@@ -209,17 +213,29 @@ pub fn run(wish: &Wish) -> Result<bool> {
         wish.output.display()
     );
     if let Some(words) = &wish.lies {
-        good &= guest.lies(&qemu, words)?;
+        failures.extend(guest.lies(&qemu, words)?);
     }
-    Ok(good)
+    all_ran(&failures)
 }
 
 fn told(devices: &str, run: &Run) -> String {
-    let mut text = format!("on {devices}: {} after {} s", run.end, run.seconds);
-    if run.end == End::Failed {
-        text.push_str(&format!(": {}", run.said.join(" ")));
+    format!("on {devices}: {} after {} s", run.end, run.seconds)
+}
+
+/// What QEMU failed with, if it did.
+fn failure(devices: &str, run: &Run) -> Option<String> {
+    let said = run.said.join(" ");
+    let failed = run.end == End::Failed;
+    failed.then(|| format!("QEMU failed on {devices}: {said}"))
+}
+
+/// Fails in one line if QEMU did in any run.
+fn all_ran(failures: &[String]) -> Result<()> {
+    match failures {
+        [] => Ok(()),
+        [one] => bail!("{one}"),
+        [first, others @ ..] => bail!("{first} (and in {} more runs)", others.len()),
     }
-    text
 }
 
 /// What the run on QEMU's own devices left.
@@ -368,8 +384,8 @@ impl<'a> Guest<'a> {
         Ok(())
     }
 
-    /// Has devices lie, a boot each, and prints what comes of it.
-    fn lies(&self, qemu: &Qemu, words: &[String]) -> Result<bool> {
+    /// Has devices lie, a boot each, and prints what comes of it; gives the failures of QEMU.
+    fn lies(&self, qemu: &Qemu, words: &[String]) -> Result<Vec<String>> {
         let path = &self.wish.scenarios;
         let text =
             fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -377,7 +393,7 @@ impl<'a> Guest<'a> {
         if scenarios.is_empty() {
             bail!("no scenario has such a name: see {}", path.display());
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut failures) = (Vec::new(), Vec::new());
         for scenario in &scenarios {
             let name = scenario.name.replace([' ', ','], "-");
             let manner = Manner {
@@ -386,6 +402,10 @@ impl<'a> Guest<'a> {
                 scenario: Some(scenario),
             };
             let seen = self.scripted(qemu, manner)?;
+            failures.extend(failure(
+                &format!("the lie \"{}\"", scenario.name),
+                &seen.run,
+            ));
             let console = self.folder(&name)?.join("console.log");
             let console = fs::read(console).unwrap_or_default();
             let console = String::from_utf8_lossy(&console);
@@ -403,7 +423,7 @@ impl<'a> Guest<'a> {
             });
         }
         println!("\n{}", table::lies(&rows));
-        Ok(true)
+        Ok(failures)
     }
 }
 
@@ -465,6 +485,36 @@ fn convert(disk: &Path, format: &str, raw: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_qemu_that_fails_while_devices_lie_is_told_in_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let scenarios = "../../tests/hostile/scenarios.txt";
+        let wish = Wish {
+            output: folder.path().to_owned(),
+            scenarios: Path::new(env!("CARGO_MANIFEST_DIR")).join(scenarios),
+            seconds: 10,
+            ..Wish::default()
+        };
+        let guest = Guest::prepare(&wish).unwrap();
+        let qemu = |script: &str| Qemu {
+            command: ["sh", "-c", script].map(OsString::from).to_vec(),
+            version: "0".to_owned(),
+            balloon_msix: false,
+            parallel_tcg: false,
+        };
+        let lies = |script: &str| {
+            let failures = guest.lies(&qemu(script), &["all registers ones, at".to_owned()]);
+            all_ran(&failures.unwrap())
+        };
+        assert!(lies("exit 0").is_ok());
+        let error = lies("echo no such device >&2; exit 1").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "QEMU failed on the lie \"all registers ones, at probe\": no such device (and in 1 \
+             more runs)"
+        );
+    }
 
     #[test]
     fn a_log_of_the_scripted_device_is_cut_into_parts() {
