@@ -138,7 +138,7 @@ impl Checker {
             self.reset(phase == Phase::Freeze);
         } else {
             self.begun(access);
-            self.read_back(access);
+            self.read_back(access, msix);
             match access.write {
                 true => self.write(access),
                 false => self.read(access),
@@ -276,8 +276,8 @@ impl Checker {
         }
     }
 
-    /// Checks that vectors that were written are read back in time.
-    fn read_back(&mut self, access: &Access) {
+    /// Checks that vectors that were written are read back in time, and that they are vectors.
+    fn read_back(&mut self, access: &Access, msix: bool) {
         let ready = access.writes(Register::Status) && access.status() & DRIVER_OK != 0;
         let ready = ready || self.has(DRIVER_OK);
         for register in [Register::ConfigVector, Register::QueueVector] {
@@ -285,7 +285,12 @@ impl Checker {
                 continue;
             };
             let selects = register == Register::QueueVector && access.writes(Register::QueueSel);
-            if access.reads(register) {
+            let other = access.value != u64::from(written) && access.value != u64::from(NO_VECTOR);
+            if access.reads(register) && other && !msix {
+                self.keep(table::CONFIG_OFFSET, false, || {
+                    format!("{register} was written with {written}, and {access} is no vector")
+                });
+            } else if access.reads(register) {
                 let refused = access.value != u64::from(written);
                 self.since.refused = Some(refused || self.since.refused == Some(true));
                 self.keep(table::VECTOR_READ_BACK, true, String::new);

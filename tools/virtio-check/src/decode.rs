@@ -43,13 +43,17 @@ impl Known {
 /// The BAR does not show when the driver enables MSI-X, but the first vector that is written
 /// does, and taking the configuration vector away, or a reset, is the last thing before it is
 /// disabled. In between, the device configuration begins at 24, otherwise at 20. A driver may also
-/// leave it enabled over a reset: then the next field that is read is what it was only at 24.
+/// leave it enabled over a reset: then the next field that is read is what it was only at 24. A
+/// vector reads as it was written, or as none: any other value is the device configuration, and the
+/// driver takes MSI-X for enabled which is not.
 #[derive(Default)]
 pub(crate) struct Decoder {
     msix: bool,
     enabled: bool,
     ends: bool,
     left: bool,
+    /// The vector that was written last, until the next access.
+    written: Option<(u64, u64)>,
     known: Known,
 }
 
@@ -60,6 +64,11 @@ impl Decoder {
             msix,
             ..Decoder::default()
         }
+    }
+
+    /// Whether the driver may use vectors: nothing has shown yet that there are none.
+    pub(crate) fn may_use_msix(&self) -> bool {
+        self.msix
     }
 
     /// Whether vectors are in use, as far as the accesses show.
@@ -85,6 +94,13 @@ impl Decoder {
         if let Some(told) = raw.msix {
             self.enabled = told;
         }
+        let read_as = |vector| raw.value != vector && raw.value != u64::from(NO_VECTOR);
+        let other = match self.written.take() {
+            Some((at, vector)) if raw.size == 2 && !raw.write && at == offset => read_as(vector),
+            _ => false,
+        };
+        let shows = vector && raw.write && raw.value != u64::from(NO_VECTOR);
+        self.written = shows.then_some((offset, raw.value));
         let access = Access {
             line: raw.line,
             time: raw.time.clone(),
@@ -95,6 +111,10 @@ impl Decoder {
             value: raw.value,
             times: 1,
         };
+        if other && raw.msix.is_none() {
+            // The access is what the driver takes it for.
+            (self.msix, self.enabled) = (false, false);
+        }
         self.known.learn(access.register, raw);
         if access.is_reset() || read_back {
             self.left |= self.enabled && !read_back;
@@ -190,6 +210,36 @@ mod tests {
         let decoded = decode(&accesses, true);
         assert_eq!(decoded[6], Register::Config(4), "left enabled");
         assert_eq!(decoded[8], Register::Config(4), "disabled");
+    }
+
+    #[test]
+    fn a_vector_that_reads_as_something_else_is_none() {
+        let accesses = [
+            (20, raw(true, 2, 0)),
+            (20, raw(false, 2, 0x5452)),
+            (20, raw(true, 2, u64::from(NO_VECTOR))),
+            (24, raw(false, 2, 0x5634)),
+        ];
+        let registers = decode(&accesses, true);
+        let expected = [
+            Register::ConfigVector,
+            Register::ConfigVector,
+            Register::Config(0),
+            Register::Config(4),
+        ];
+        assert_eq!(registers, expected);
+        let refused = [
+            (22, raw(true, 2, 1)),
+            (22, raw(false, 2, u64::from(NO_VECTOR))),
+            (22, raw(true, 2, 0)),
+        ];
+        assert_eq!(decode(&refused, true)[2], Register::QueueVector);
+        let mut lie = raw(false, 2, 7);
+        lie.msix = Some(true);
+        let mut next = raw(true, 2, 0);
+        next.msix = Some(true);
+        let told = [(22, raw(true, 2, 1)), (22, lie), (22, next)];
+        assert_eq!(decode(&told, true)[2], Register::QueueVector);
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Lane {
                     }
                     let decoded = decoder.decode(offset, &access);
                     judge.judge(&decoded, access.msix.unwrap_or(decoder.is_enabled()));
-                    *msix |= access.msix == Some(true);
+                    *msix = access.msix == Some(true) || *msix && decoder.may_use_msix();
                 }
                 Event::Access(_) => {}
             }

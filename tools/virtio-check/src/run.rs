@@ -223,7 +223,7 @@ impl Gathered {
         self.segments.retain(|s| s.phase != Phase::Ignore);
         let mut trace = DeviceTrace {
             name: info.name.clone(),
-            msix: info.msix.unwrap_or_default(),
+            msix: info.msix.unwrap_or_default() && self.decoder.may_use_msix(),
             queues: info.queues,
             segments: sleep::split(self.segments),
         };

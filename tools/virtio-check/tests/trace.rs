@@ -16,6 +16,19 @@ memory_region_ops_read cpu 0 mr 0x7 addr 0xd012 value 0x0 size 1 name 'virtio-pc
 memory_region_ops_write cpu 0 mr 0x7 addr 0xd012 value 0x2 size 1 name 'virtio-pci'
 ";
 
+/// A driver that takes MSI-X for enabled: what it writes as a vector is the device configuration.
+const MISTAKEN: &str = "\
+memory_region_ops_write cpu 0 mr 0x7 addr 0xd012 value 0x0 size 1 name 'virtio-pci'
+memory_region_ops_read cpu 0 mr 0x7 addr 0xd012 value 0x0 size 1 name 'virtio-pci'
+memory_region_ops_write cpu 0 mr 0x7 addr 0xd012 value 0x1 size 1 name 'virtio-pci'
+memory_region_ops_write cpu 0 mr 0x7 addr 0xd012 value 0x3 size 1 name 'virtio-pci'
+memory_region_ops_read cpu 0 mr 0x7 addr 0xd000 value 0x20 size 4 name 'virtio-pci'
+memory_region_ops_write cpu 0 mr 0x7 addr 0xd004 value 0x20 size 4 name 'virtio-pci'
+memory_region_ops_write cpu 0 mr 0x7 addr 0xd014 value 0x0 size 2 name 'virtio-pci'
+memory_region_ops_read cpu 0 mr 0x7 addr 0xd014 value 0x5452 size 2 name 'virtio-pci'
+memory_region_ops_write cpu 0 mr 0x7 addr 0xd014 value 0xffff size 2 name 'virtio-pci'
+";
+
 fn run(arguments: &str, input: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_virtio-check"))
         .args(arguments.split_whitespace())
@@ -57,6 +70,19 @@ fn the_exit_status_tells_clean_from_broken_from_useless() {
     }
     assert_eq!(run("trace /nowhere", b"").status.code(), Some(2));
     assert_eq!(run("explain no-such-rule", b"").status.code(), Some(2));
+}
+
+#[test]
+fn vectors_that_are_not_there_are_told() {
+    let said = text(&run("trace mistaken=-", MISTAKEN.as_bytes()));
+    for part in [
+        "mistaken: device@d000, INTx, 9 accesses",
+        "line 8: CONFIG_VECTOR was written with 0, and CONFIG_VECTOR? 0x5452 is no vector",
+        "        config+0=0xffff (2 bytes)",
+        "1 device: 1 rule broken",
+    ] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
 }
 
 #[test]
