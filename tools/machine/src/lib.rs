@@ -18,6 +18,7 @@ mod guest_modules;
 mod image;
 mod kernel;
 mod kernel_source;
+mod libraries;
 mod packages;
 mod qemu;
 mod rust;
@@ -45,7 +46,7 @@ pub use crate::command::quote;
 pub use crate::debian::Debian;
 pub use crate::qemu::Qemu;
 pub use crate::series::{Arch, Series, OLDEST};
-pub use crate::unpacked::Unpacked;
+pub use crate::unpacked::{Program, Unpacked};
 
 /// What to set up.
 #[derive(Clone, Debug)]
@@ -546,6 +547,21 @@ pub fn ensure_unpacked(
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Unpacked> {
     unpacked::package(&mut context(options, say)?, package, suite)
+}
+
+/// Makes sure that a program is unpacked with all libraries that it needs, in the version that a
+/// suite has.
+///
+/// # Errors
+///
+/// Debian's mirror does not have it, or a library is missing.
+pub fn ensure_program(
+    options: &Options,
+    program: &Program,
+    suite: &str,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Unpacked> {
+    unpacked::program(&mut context(options, say)?, program, suite)
 }
 
 /// Makes sure that Debian's kernel of a series for cloud providers is unpacked.

@@ -5,7 +5,7 @@
 //! The guest mounts it anywhere and runs `bin/fio` and its like, a script that starts the real program
 //! by the dynamic linker of the disk: nothing of it has to be at a fixed place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use anyhow::{bail, Context as _, Result};
 use crate::apt::Apt;
 use crate::command::{command, find_program, output, size};
 use crate::context::{create_dir, digest, write, Context};
+use crate::libraries;
 use crate::Arch;
 
 /// The programs, each of the package of that name.
@@ -107,10 +108,7 @@ fn of_packages(cx: &mut Context<'_>, arch: Arch) -> Result<Content> {
             })?;
         }
     }
-    let mut files = BTreeMap::new();
-    for directory in ["lib", "usr/lib"] {
-        find(&tree.join(directory), &mut files);
-    }
+    let files = libraries::all(&tree);
     let mut programs = Vec::new();
     let mut libraries = BTreeSet::new();
     for name in PROGRAMS {
@@ -119,11 +117,7 @@ fn of_packages(cx: &mut Context<'_>, arch: Arch) -> Result<Content> {
         let program = places
             .find(|path| path.is_file())
             .with_context(|| format!("the package {name} for {arch} has no program {name}"))?;
-        let needed = closure(&program, arch.linker(), &files, &mut |path| {
-            Ok(parse_needed(&output(
-                command("readelf").arg("-dW").arg(path),
-            )?))
-        })?;
+        let needed = libraries::needed(&program, arch, &files)?;
         libraries.extend(needed);
         programs.push(program);
     }
@@ -132,50 +126,6 @@ fn of_packages(cx: &mut Context<'_>, arch: Arch) -> Result<Content> {
         programs,
         libraries: libraries.into_iter().collect(),
     })
-}
-
-/// Finds the files below a directory, by their names; the targets of links under the links' names.
-fn find(directory: &Path, files: &mut BTreeMap<String, PathBuf>) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_file() {
-            files.insert(entry.file_name().to_string_lossy().into_owned(), path);
-        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            find(&path, files);
-        }
-    }
-}
-
-/// The libraries that a program needs, and that they need, among `files`; `needs` reads the needs of one.
-fn closure(
-    program: &Path,
-    linker: &str,
-    files: &BTreeMap<String, PathBuf>,
-    needs: &mut dyn FnMut(&Path) -> Result<Vec<String>>,
-) -> Result<Vec<PathBuf>> {
-    let mut found = BTreeMap::new();
-    let mut wanted = needs(program)?;
-    wanted.push(linker.to_owned());
-    while let Some(name) = wanted.pop() {
-        if found.contains_key(&name) {
-            continue;
-        }
-        let path = files.get(&name);
-        let path =
-            path.with_context(|| format!("{} lacks the library {name}", program.display()))?;
-        wanted.extend(needs(path)?);
-        found.insert(name, path.clone());
-    }
-    Ok(found.into_values().collect())
-}
-
-/// The libraries that `readelf -d` lists.
-fn parse_needed(text: &str) -> Vec<String> {
-    let lines = text.lines().filter(|line| line.contains("(NEEDED)"));
-    lines
-        .filter_map(|line| line.split_once('[')?.1.split_once(']'))
-        .map(|(name, _)| name.to_owned())
-        .collect()
 }
 
 /// The libraries that `ldd` lists for a program, the dynamic linker among them.
@@ -301,32 +251,5 @@ mod tests {
         write(&library, "12").unwrap();
         assert_ne!(before, content.key().unwrap());
         fs::remove_dir_all(root).unwrap();
-    }
-    const READELF: &str = "Dynamic section at offset 0x1 contains 2 entries:\n \
-                           0x0000000000000001 (NEEDED)   Shared library: [libaio.so.1]\n \
-                           0x000000000000000e (SONAME)   Library soname: [fio]\n";
-
-    #[test]
-    fn libraries_of_libraries_are_taken_too() {
-        let needs = |name: &str| match name {
-            "fio" => parse_needed(READELF),
-            "libaio.so.1" => vec!["libc.so.6".to_owned()],
-            "libc.so.6" => vec!["ld.so.1".to_owned()],
-            _ => Vec::new(),
-        };
-        let closure = |names: &[&str]| {
-            let files = names
-                .iter()
-                .map(|name| ((*name).to_owned(), PathBuf::from(name)));
-            closure(Path::new("fio"), "ld.so.1", &files.collect(), &mut |path| {
-                Ok(needs(&path.to_string_lossy()))
-            })
-        };
-        let all = ["ld.so.1", "libaio.so.1", "libc.so.6"];
-        assert_eq!(closure(&all).unwrap(), all.map(PathBuf::from));
-        let error = closure(&["ld.so.1", "libaio.so.1"])
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("libc.so.6"), "{error}");
     }
 }
