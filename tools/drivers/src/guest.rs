@@ -2,6 +2,7 @@
 
 //! The machines that the drivers run on: what QEMU is started with for each.
 
+use machine::Program;
 use std::path::{Path, PathBuf};
 
 /// A kind of device.
@@ -80,6 +81,8 @@ pub enum Software {
     Flash(&'static str, &'static str),
     /// A kernel of this series, of a package.
     Kernel(&'static str),
+    /// A driver in a program, on a kernel of this series whose own driver leaves the device alone.
+    Program(&'static Program, &'static str),
 }
 
 /// A driver of one kind of device, and where it runs.
@@ -125,7 +128,7 @@ impl Guest {
                         .clone(),
                 )
             }
-            Software::BuiltIn | Software::Kernel(_) => None,
+            Software::BuiltIn | Software::Kernel(_) | Software::Program(..) => None,
             Software::Bios(file) | Software::Flash(file, _) => Some(inside(tree, file)),
         }
     }
@@ -166,13 +169,17 @@ impl Guest {
                     words.extend(["-drive".into(), flash(file)]);
                 }
             }
-            Software::Kernel(_) => {}
+            Software::Kernel(_) | Software::Program(..) => {}
         }
         if let Some((image, initramfs)) = kernel {
             for (option, file) in [("-kernel", image), ("-initrd", initramfs)] {
                 words.extend([option.into(), file.display().to_string()]);
             }
-            words.extend(["-append".into(), "console=ttyS0 panic=-1 quiet".into()]);
+            let mut line = "console=ttyS0 panic=-1 quiet".to_owned();
+            if let Software::Program(..) = self.software {
+                line.push_str(" initcall_blacklist=virtio_pci_driver_init");
+            }
+            words.extend(["-append".into(), line]);
             // SeaBIOS leaves devices alone that it is not to boot from.
             words.extend(["-boot".into(), "strict=on".into()]);
         }
@@ -200,6 +207,8 @@ const Q35: &[&str] = &["-machine", "q35", "-m", "256"];
 const VIRT: &[&str] = &["-machine", "virt", "-cpu", "cortex-a57", "-m", "512"];
 const PSERIES: &[&str] = &["-machine", "pseries", "-m", "512"];
 const KERNEL: &[&str] = &["-machine", "pc", "-m", "512"];
+/// DPDK is built for processors of x86-64-v2.
+const DPDK: &[&str] = &["-machine", "pc", "-m", "768", "-cpu", "max"];
 
 const OVMF: Software = Software::Flash(
     "/usr/share/OVMF/OVMF_CODE_4M.fd",
@@ -212,6 +221,16 @@ const AAVMF: Software = Software::Flash(
 const UBOOT_X86: Software = Software::Bios("/usr/lib/u-boot/qemu-x86_64/u-boot.rom");
 const UBOOT_ARM64: Software = Software::Bios("/usr/lib/u-boot/qemu_arm64/u-boot.bin");
 const SLOF: Software = Software::Bios("/usr/share/qemu/slof.bin");
+
+const TESTPMD: Program = Program {
+    package: "dpdk-dev",
+    path: "/usr/bin/dpdk-testpmd",
+    loads: &[
+        "libgcc_s.so",
+        "librte_net_virtio.so",
+        "librte_mempool_ring.so",
+    ],
+};
 
 /// Firmware of a newer suite, on the machine of its base.
 struct Newer {
@@ -364,6 +383,17 @@ pub fn guests() -> Vec<Guest> {
                 suite,
             }));
         }
+    }
+    for (name, suite) in [("dpdk", "trixie"), ("dpdk-sid", "sid")] {
+        guests.push(Guest {
+            name,
+            kind: Net,
+            architecture: "x86_64",
+            machine: DPDK,
+            software: Software::Program(&TESTPMD, "6.12"),
+            package: TESTPMD.package,
+            suite: Some(suite),
+        });
     }
     guests
 }

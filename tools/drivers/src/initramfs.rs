@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The initramfs of a packaged kernel: busybox, the modules of the devices, what the guest does.
+//! The initramfs of a packaged kernel: busybox, the modules that are needed, what the guest does.
 
 use anyhow::{bail, Context, Result};
 use initramfs::Archive;
@@ -9,7 +9,36 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The modules of the devices; those that a kernel has built in are not there.
+/// What is in an initramfs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content<'a> {
+    /// The modules; those that a kernel has built in are not there.
+    modules: &'a [&'a str],
+    /// What the guest does.
+    init: &'a str,
+    /// A program of a package with its libraries, in `bin` and `lib`.
+    program: Option<&'a Path>,
+}
+
+impl<'a> Content<'a> {
+    /// The kernel's own drivers.
+    pub(crate) const DEVICES: Content<'static> = Content {
+        modules: &WANTED,
+        init: INIT,
+        program: None,
+    };
+
+    /// DPDK's driver, in `dpdk-testpmd`, which is unpacked in this folder.
+    pub(crate) fn testpmd(program: &'a Path) -> Self {
+        Self {
+            modules: &["uio", "uio_pci_generic"],
+            init: INIT_TESTPMD,
+            program: Some(program),
+        }
+    }
+}
+
+/// The modules of the devices.
 const WANTED: [&str; 7] = [
     "virtio_pci",
     "virtio_blk",
@@ -51,6 +80,49 @@ done
 poweroff -f
 ";
 
+/// What the guest does: gives the device to DPDK, which sends packets, is stopped, sends packets,
+/// and ends. It takes memory in huge pages, whose addresses it can find out.
+const INIT_TESTPMD: &str = "\
+#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0
+/bin/busybox mkdir -p /dev /proc /sys /huge /lib64 /var/run
+/bin/busybox --install -s /bin
+# DPDK loads nothing from below a folder that everyone may write to.
+chmod 755 /
+mount -t devtmpfs none /dev
+mount -t proc none /proc
+mount -t sysfs none /sys
+mount -t hugetlbfs none /huge
+ln -s /lib/ld-linux-x86-64.so.2 /lib64
+while read -r module; do insmod \"/modules/$module\"; done < /modules/order
+echo 64 > /proc/sys/vm/nr_hugepages
+for folder in /sys/bus/pci/devices/*; do
+    [ \"$(cat \"$folder/vendor\")\" = 0x1af4 ] || continue
+    device=${folder##*/}
+    echo uio_pci_generic > \"$folder/driver_override\"
+    echo \"$device\" > /sys/bus/pci/drivers_probe
+done
+set -- --lcores '0@0,1@0' -m 100 --huge-dir /huge --no-telemetry -a \"$device\"
+for library in /lib/librte_net_virtio.so.* /lib/librte_mempool_ring.so.*; do
+    set -- \"$@\" -d \"$library\"
+done
+commands() {
+    echo 'start tx_first'
+    sleep 3
+    echo stop
+    echo 'port stop all'
+    sleep 1
+    echo 'port start all'
+    echo start
+    sleep 2
+    echo stop
+    echo quit
+    sleep 1
+}
+commands | LD_LIBRARY_PATH=/lib dpdk-testpmd \"$@\" -- -i --total-num-mbufs=2048
+poweroff -f
+";
+
 /// The folder of the modules of an unpacked kernel package, which has the release's name.
 fn modules(package: &Path) -> Result<PathBuf> {
     let folders = ["usr/lib/modules", "lib/modules"].map(|folder| package.join(folder));
@@ -84,17 +156,26 @@ pub(crate) fn release(package: &Path) -> Result<String> {
 }
 
 /// Builds the initramfs for an unpacked kernel package.
-pub(crate) fn build(package: &Path, busybox: &Path) -> Result<Vec<u8>> {
+pub(crate) fn build(package: &Path, busybox: &Path, content: Content<'_>) -> Result<Vec<u8>> {
     let folder = modules(package)?;
     let mut archive = Archive::default();
-    for directory in ["bin", "dev", "modules"] {
+    for directory in ["bin", "dev", "lib", "modules"] {
         archive.directory(directory)?;
     }
     archive.console()?;
     archive.copy("bin/busybox", 0o755, busybox)?;
-    archive.file("init", 0o755, INIT.as_bytes())?;
+    archive.file("init", 0o755, content.init.as_bytes())?;
+    for (tree, folder) in content
+        .program
+        .into_iter()
+        .flat_map(|tree| [(tree, "bin"), (tree, "lib")])
+    {
+        for file in list(&tree.join(folder))? {
+            archive.copy(&format!("{folder}/{}", name(&file)), 0o755, &file)?;
+        }
+    }
     let mut order = String::new();
-    for module in in_order(&folder)? {
+    for module in in_order(&folder, content.modules)? {
         let plain = plain_name(&module);
         archive.file(&format!("modules/{plain}"), 0o644, &unpacked(&module)?)?;
         order.push_str(&plain);
@@ -107,7 +188,7 @@ pub(crate) fn build(package: &Path, busybox: &Path) -> Result<Vec<u8>> {
 /// The wanted modules and what they need, each behind what it needs.
 ///
 /// The package has no `modules.dep`, which is made when it is installed; modinfo tells the same.
-fn in_order(folder: &Path) -> Result<Vec<PathBuf>> {
+fn in_order(folder: &Path, wanted: &[&str]) -> Result<Vec<PathBuf>> {
     let mut all = BTreeMap::new();
     let mut folders = vec![folder.join("kernel")];
     while let Some(folder) = folders.pop() {
@@ -120,7 +201,7 @@ fn in_order(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     let mut order = Vec::new();
-    for wanted in WANTED {
+    for wanted in wanted {
         add(&wanted.replace('-', "_"), &all, &mut order)?;
     }
     Ok(order)

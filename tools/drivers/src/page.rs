@@ -79,9 +79,9 @@ empty cell was not reached, which is no pass. Rules that no driver breaks are in
 ![All drivers and rules](drivers.svg)
 
 `make drivers` runs all of them again and tells which package is missing; the traces, cut to what the
-verdicts need, are fixtures, and a test compares this page with them. Kernels, and the firmware whose
-name has a suite in it (`seabios-sid`), are fetched and unpacked in the cache. To add a driver of the
-firmware of another version, add a row to `tools/drivers/src/guest.rs` and words to `drivers.toml`:
+verdicts need, are fixtures, and a test compares this page with them. Kernels, DPDK, and the firmware
+whose name has a suite in it (`seabios-sid`), are fetched and unpacked in the cache. To add a driver of
+the firmware of another version, add a row to `tools/drivers/src/guest.rs` and words to `drivers.toml`:
 
 ```console
 $ make drivers ARGS=\"run seabios linux-6.12\"

@@ -3,7 +3,7 @@
 //! Runs a driver on QEMU and cuts what it traced.
 
 use crate::guest::{Guest, Software};
-use crate::initramfs;
+use crate::initramfs::{self, Content};
 use crate::matrix::cells;
 use anyhow::{bail, Context, Result};
 use std::fs;
@@ -55,7 +55,12 @@ pub fn run(guest: &Guest, places: &Places) -> Result<Trace> {
     let qemu = version_of_qemu(&program)?;
     let unpacked = guest.suite.map(|suite| {
         let options = machine::Options::new(Path::new("."))?;
-        machine::ensure_unpacked(&options, guest.package, suite, &say)
+        match guest.software {
+            Software::Program(program, _) => {
+                machine::ensure_program(&options, program, suite, &say)
+            }
+            _ => machine::ensure_unpacked(&options, guest.package, suite, &say),
+        }
     });
     let unpacked = unpacked.transpose()?;
     let tree = unpacked.as_ref().map_or(Path::new("/"), |u| &u.tree);
@@ -67,13 +72,22 @@ pub fn run(guest: &Guest, places: &Places) -> Result<Trace> {
     fs::write(&disk, boot_sector()).context("cannot write a disk")?;
     let events = folder.path().join("events");
     fs::write(&events, "memory_region_ops_read\nmemory_region_ops_write\n")?;
+    let version = unpacked
+        .as_ref()
+        .map(|unpacked| format!("{} {}", guest.package, unpacked.version));
     let (version, kernel) = match guest.software {
         Software::Kernel(series) => {
-            let (release, files) = kernel(series, places, folder.path())?;
+            let (release, files) = kernel(series, Content::DEVICES, places, folder.path())?;
             (release, Some(files))
         }
-        _ => match &unpacked {
-            Some(unpacked) => (format!("{} {}", guest.package, unpacked.version), None),
+        Software::Program(_, series) => {
+            let content = Content::testpmd(tree);
+            let (release, files) = kernel(series, content, places, folder.path())?;
+            let version = version.context("no suite is told")?;
+            (format!("{version} on Linux {release}"), Some(files))
+        }
+        _ => match version {
+            Some(version) => (version, None),
             None => (version_of_package(guest.package)?, None),
         },
     };
@@ -137,7 +151,8 @@ fn listen(child: &mut Child, time: Duration) -> Result<String> {
         }
         others
     });
-    let end = Instant::now() + time;
+    let begin = Instant::now();
+    let end = begin + time;
     let mut text = String::new();
     let mut count = 0;
     loop {
@@ -163,7 +178,7 @@ fn listen(child: &mut Child, time: Duration) -> Result<String> {
         let said: String = said.join(" ").chars().take(300).collect();
         bail!(
             "no access to the device in {} s; QEMU said: {said}",
-            time.as_secs()
+            begin.elapsed().as_secs()
         );
     }
     Ok(text)
@@ -177,7 +192,12 @@ fn boot_sector() -> Vec<u8> {
     disk
 }
 
-fn kernel(series: &str, places: &Places, folder: &Path) -> Result<(String, (PathBuf, PathBuf))> {
+fn kernel(
+    series: &str,
+    content: Content<'_>,
+    places: &Places,
+    folder: &Path,
+) -> Result<(String, (PathBuf, PathBuf))> {
     let options = machine::Options::new(Path::new("."))?;
     let package = match &places.kernels {
         Some(kernels) => kernels.join(series),
@@ -185,7 +205,7 @@ fn kernel(series: &str, places: &Places, folder: &Path) -> Result<(String, (Path
     };
     let busybox = machine::ensure_busybox(&options, &say)?;
     let initramfs = folder.join("initramfs");
-    fs::write(&initramfs, initramfs::build(&package, &busybox)?)?;
+    fs::write(&initramfs, initramfs::build(&package, &busybox, content)?)?;
     let image = initramfs::image(&package)?;
     Ok((initramfs::release(&package)?, (image, initramfs)))
 }

@@ -86,6 +86,7 @@ fn each_family_breaks_what_it_was_seen_to_break() {
                 "queues-before-ok",
             ],
             "slof-scsi" => &["reset-first", "features-read"],
+            "dpdk-net" | "dpdk-sid-net" => &["config-offset"],
             // What the virtio drivers above the transport do.
             "linux-7.3-marked" => &["queues-before-ok", "notify-early"],
             "virtio_pci_rs" => &["notify-early"],
