@@ -203,7 +203,8 @@ fn inside(tree: &Path, file: &str) -> PathBuf {
 
 const PC: &[&str] = &["-machine", "pc", "-m", "512"];
 const PC_NETWORK: &[&str] = &["-machine", "pc", "-m", "256", "-boot", "n"];
-const Q35: &[&str] = &["-machine", "q35", "-m", "256"];
+/// EDK II has no network without a source of random numbers, which this processor is.
+const Q35: &[&str] = &["-machine", "q35", "-m", "256", "-cpu", "max"];
 const VIRT: &[&str] = &["-machine", "virt", "-cpu", "cortex-a57", "-m", "512"];
 const PSERIES: &[&str] = &["-machine", "pseries", "-m", "512"];
 const KERNEL: &[&str] = &["-machine", "pc", "-m", "512"];
@@ -240,7 +241,7 @@ struct Newer {
     package: &'static str,
 }
 
-const NEWER: [Newer; 5] = [
+const NEWER: [Newer; 7] = [
     Newer {
         base: "seabios",
         name: "seabios-sid",
@@ -256,8 +257,20 @@ const NEWER: [Newer; 5] = [
     Newer {
         base: "ovmf",
         name: "ovmf-sid",
-        kinds: &[Kind::Blk],
+        kinds: &[Kind::Blk, Kind::Net],
         package: "ovmf-generic",
+    },
+    Newer {
+        base: "aavmf",
+        name: "aavmf-sid",
+        kinds: &[Kind::Blk],
+        package: "qemu-efi-aarch64",
+    },
+    Newer {
+        base: "uboot-arm64",
+        name: "uboot-arm64-sid",
+        kinds: &[Kind::Blk, Kind::Net],
+        package: "u-boot-qemu",
     },
     Newer {
         base: "uboot-x86",

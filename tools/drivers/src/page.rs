@@ -25,6 +25,7 @@ pub fn markdown(catalogue: &Catalogue, matrix: &Matrix) -> String {
     for (driver, column) in catalogue.driver.iter().zip(&matrix.drivers) {
         section(&mut text, matrix, driver, column);
     }
+    text.push_str(NOT_TRIED);
     text.push_str("\n# The rules that are broken\n");
     for rule in rows() {
         if let Some(words) = catalogue.rule.get(rule.id) {
@@ -88,6 +89,19 @@ $ make drivers ARGS=\"run seabios linux-6.12\"
 $ make drivers ARGS=\"run --output tools/drivers/fixtures ipxe-sid\"    # then ARGS=write
 ```
 
+";
+
+/// What is no driver of a legacy device, or could not be had.
+const NOT_TRIED: &str = "
+# What was not tried
+
+The C transport of Linux below 6.1. FreeBSD, NetBSD, OpenBSD, illumos, Minix, Windows and unikernels: no
+package of Debian, PyPI, npm or crates.io was found that brings one. GNU Mach is in Debian, but the Hurd, which has
+the drivers, is on another mirror. OpenBIOS on `mac99` and `g3beige` leaves a legacy disk and network alone. The
+packages of GRUB, syslinux and memtest86+ have no file with the word virtio in it. The crate `virtio-drivers`
+needs the capabilities of the modern interface. DPDK was not run through VFIO: Debian's kernels are built without
+`CONFIG_VFIO_NOIOMMU`, and DMA of a legacy device does not go through an IOMMU. EDK II and U-Boot are there for
+other architectures too (riscv64, loongarch64, arm), with the same drivers.
 ";
 
 /// The rows are drivers, the columns the rules that any of them breaks.
