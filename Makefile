@@ -156,7 +156,7 @@ test-report: cargo ## Test the report in Chromium, which is set up for it
 
 PHONY += test-ktap
 test-ktap: cargo ## Have the kernel's own kunit.py read what the tests write; fetches the kernel's source
-	cargo test -q $(workspace) -p vmtest parser -- --ignored
+	cargo test -q $(workspace) -p vm parser -- --ignored
 
 PHONY += handshake
 handshake: cargo ## Draw docs/handshake.svg and docs/handshake-dark.svg from the recorded traces

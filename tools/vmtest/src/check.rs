@@ -13,14 +13,15 @@ use crate::cells::sleep::Cycles;
 use crate::compare;
 use crate::hostile;
 use crate::kernels;
-use crate::ktap::{Count, Ktap};
-use crate::layout::Interrupts;
-use crate::runner::{self, Test};
-use crate::setup::{Driver, Setup};
 use crate::soak;
 use crate::steps::{self, Step};
 use crate::tests::{self, harness};
-use crate::verdict::Verdict;
+use vm::driver::Driver;
+use vm::ktap::{Count, Ktap};
+use vm::layout::Interrupts;
+use vm::runner::{self, Test};
+use vm::setup::Setup;
+use vm::verdict::Verdict;
 
 /// What needs no VM.
 const STEPS: [Step; 5] = [
@@ -59,7 +60,7 @@ fn comparison(interrupts: Interrupts) -> String {
 }
 
 /// Runs these tests.
-pub(crate) fn run_tests(setup: &Setup, tests: &[Test]) -> Result<Count> {
+pub fn run_tests(setup: &Setup, tests: &[Test]) -> Result<Count> {
     let mut ktap = Ktap::new(stdout());
     ktap.begin(tests.len())?;
     for test in tests {
@@ -69,7 +70,7 @@ pub(crate) fn run_tests(setup: &Setup, tests: &[Test]) -> Result<Count> {
 }
 
 /// Tests the harness.
-pub(crate) fn selftest(setup: &Setup) -> Result<Count> {
+pub fn selftest(setup: &Setup) -> Result<Count> {
     let mut ktap = Ktap::new(stdout());
     ktap.begin(harness::count())?;
     harness::run(setup, &mut ktap)?;
@@ -77,7 +78,7 @@ pub(crate) fn selftest(setup: &Setup) -> Result<Count> {
 }
 
 /// Compares the two drivers in every interrupt mode; prints the reports in full.
-pub(crate) fn compare(setup: &Setup) -> Result<Count> {
+pub fn compare(setup: &Setup) -> Result<Count> {
     let mut ktap = Ktap::new(stdout());
     ktap.begin(COMPARED.len() + 1)?;
     compare_all(setup, true, &mut ktap)?;
@@ -113,7 +114,7 @@ fn compare_all<W: Write>(setup: &Setup, in_full: bool, ktap: &mut Ktap<W>) -> Re
 
 /// Everything: the host's steps, the harness, the tests in a size that fits, the comparison, and
 /// endurance of this size.
-pub(crate) fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
+pub fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
     // Who tests the C driver tests a kernel that is there.
     let setup = &match setup.driver {
         Driver::Rust => setup.clone(),

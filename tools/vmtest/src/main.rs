@@ -2,54 +2,18 @@
 
 //! Runs the tests that need a VM: `vmtest help` lists what it can do.
 
-mod accel;
-mod bench;
-mod cells;
-mod channel;
-mod check;
-mod compare;
-mod evidence;
-mod failure;
-mod grade;
-mod guest_program;
-mod hostile;
-mod initramfs;
-mod kernels;
-mod known;
-mod ktap;
-mod kunit_log;
-mod layout;
-mod lines;
-mod log_scan;
-mod main_job;
-mod module;
-mod names;
-mod outputs;
-mod qemu;
-mod qmp;
-mod races;
-mod runner;
-mod scripted_slot;
-mod setup;
-mod shell;
-mod soak;
-mod steps;
-mod system;
-mod table;
-mod tests;
-mod trace_sleep;
-mod verdict;
-mod vm;
-
 use std::process::ExitCode;
 
 use anyhow::{bail, ensure, Result};
 use clap::{Parser, Subcommand};
 use machine::Variant;
 
-use cells::sleep::Cycles;
-use layout::{Board, Interrupts, Layout};
-use setup::{Accel, Driver, Setup, Wish};
+use vm::driver::{Accel, Driver};
+use vm::layout::{Board, Interrupts, Layout};
+use vm::setup::{Setup, Wish};
+use vm::{accel, runner};
+use vmtest::tests::Cycles;
+use vmtest::{bench, check, hostile, kernels, main_job, shell, soak, system, tests, trace_sleep};
 
 /// Tests of the legacy virtio PCI transport in a VM.
 #[derive(Parser)]
@@ -157,7 +121,7 @@ fn run(arguments: Arguments) -> Result<bool> {
         command,
     } = arguments;
     if let Command::List { cells } = command {
-        list(cells);
+        tests::list(cells);
         return Ok(true);
     }
     let has_results = !matches!(
@@ -202,7 +166,7 @@ fn run(arguments: Arguments) -> Result<bool> {
             let tests = tests::select(tests::all(cycles), &names);
             if print_command {
                 for test in &tests {
-                    println!("{}", qemu::pasteable(&setup, test)?);
+                    println!("{}", runner::pasteable(&setup, test)?);
                 }
                 return Ok(!tests.is_empty());
             }
@@ -243,21 +207,4 @@ fn run(arguments: Arguments) -> Result<bool> {
         }
     };
     Ok(good)
-}
-
-fn list(cells: bool) {
-    // Ends quietly if its reader does.
-    sigpipe::reset();
-    for topic in tests::topics(Cycles::FEW) {
-        println!("{}:", topic.name);
-        for test in &topic.tests {
-            let mark = if test.in_check { '*' } else { ' ' };
-            println!("{mark} {:24} {}", test.name, test.about);
-            for cell in test.cells.iter().filter(|_| cells) {
-                println!("      {}/{}", test.name, cell.name);
-            }
-        }
-        println!();
-    }
-    println!("* run by make check");
 }

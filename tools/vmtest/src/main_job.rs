@@ -12,13 +12,14 @@ use virtio_check::{Phase, Report};
 use crate::cells::main_job;
 use crate::cells::sleep::{self, Cycles};
 use crate::compare;
-use crate::failure::{Failure, Outcome};
-use crate::ktap::Ktap;
-use crate::layout::{Interrupts, Kind};
-use crate::runner::{self, CellResult, Test};
-use crate::setup::{Driver, Setup};
-use crate::table::Table;
-use crate::verdict::Verdict;
+use vm::driver::Driver;
+use vm::failure::{Failure, Outcome};
+use vm::ktap::Ktap;
+use vm::layout::{Interrupts, Kind};
+use vm::runner::{self, CellResult, Test};
+use vm::setup::Setup;
+use vm::table::Table;
+use vm::verdict::Verdict;
 
 /// The phases whose accesses the table tells.
 const PHASES: [Phase; 4] = [Phase::Probe, Phase::Freeze, Phase::Restore, Phase::Remove];
@@ -31,7 +32,7 @@ fn test(arch: Arch) -> Test {
 }
 
 /// Runs it; whether all of it is good.
-pub(crate) fn run(setup: &Setup) -> Result<bool> {
+pub fn run(setup: &Setup) -> Result<bool> {
     let began = Instant::now();
     eprintln!(
         "the main job, about five minutes at most; driver {}",

@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::ktap::Ktap;
-use crate::runner::fresh_folder;
-use crate::setup::Setup;
+use vm::ktap::Ktap;
+use vm::runner::fresh_folder;
+use vm::setup::Setup;
 
 /// How many lines of a failed step's output are shown.
 const SHOWN: usize = 30;

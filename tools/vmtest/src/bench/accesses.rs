@@ -8,11 +8,12 @@ use virtio_check::{Phase, Report, Run, INTENDED};
 
 use super::machine::{in_vm, name, with_disks, Disk};
 use super::samples::with;
-use crate::compare::{mark, observe_slot, trace_registers};
-use crate::failure::{Failure, Outcome};
-use crate::layout::Interrupts;
-use crate::setup::{Driver, Setup};
-use crate::vm::Vm;
+use crate::cells::traces::{mark, observe_slot, trace_registers};
+use vm::driver::Driver;
+use vm::failure::{Failure, Outcome};
+use vm::layout::Interrupts;
+use vm::setup::Setup;
+use vm::Vm;
 
 /// The disks, one for each number of virtqueues.
 const DISKS: [Disk; 4] = [

@@ -6,10 +6,11 @@ use results::Measurements;
 
 use super::machine::{await_disk, exact, in_vm, name, Disk};
 use super::samples::{in_turn, number, pair, Of, Samples};
-use crate::failure::Outcome;
-use crate::layout::Interrupts;
-use crate::setup::{Driver, Setup};
-use crate::vm::Vm;
+use vm::driver::Driver;
+use vm::failure::Outcome;
+use vm::layout::Interrupts;
+use vm::setup::Setup;
+use vm::Vm;
 
 const DISK: Disk = Disk {
     slot: 0x10,

@@ -8,10 +8,11 @@ use virtio_check::{Phase, Run};
 
 use super::machine::{await_disk, in_vm, name, with_disks, Disk};
 use super::samples::{in_turn, number, Of, Samples};
-use crate::compare::{mark, observe_slot, trace_registers};
-use crate::failure::{Failure, Outcome};
-use crate::layout::Interrupts;
-use crate::setup::{Driver, Setup};
+use crate::cells::traces::{mark, observe_slot, trace_registers};
+use vm::driver::Driver;
+use vm::failure::{Failure, Outcome};
+use vm::layout::Interrupts;
+use vm::setup::Setup;
 
 const DISK: Disk = Disk {
     slot: 0x10,

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Layout};
-use crate::runner::fresh_folder;
-use crate::setup::Setup;
-use crate::vm::{Vm, BOOT};
+use vm::failure::Outcome;
+use vm::layout::{Board, Interrupts, Layout};
+use vm::runner::fresh_folder;
+use vm::setup::Setup;
+use vm::{Vm, BOOT};
 
 /// Makes a nanosecond of the guest one instruction, the same ones each time.
 const EXACT: [&str; 6] = [

@@ -20,15 +20,15 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use results::{stats, Measurements};
 
-use crate::failure::Outcome;
-use crate::ktap::{Count, Ktap};
-use crate::setup::Setup;
-use crate::table::Table;
-use crate::verdict::Verdict;
+use vm::failure::Outcome;
+use vm::ktap::{Count, Ktap};
+use vm::setup::Setup;
+use vm::table::Table;
+use vm::verdict::Verdict;
 
 /// What is measured, and how often.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Wish {
+pub struct Wish {
     /// Only these parts.
     #[arg(long, value_name = "PART")]
     part: Vec<String>,
@@ -79,7 +79,7 @@ const PARTS: [Part; 8] = [
 ];
 
 /// Measures, leaves the samples for the report, and prints what came out.
-pub(crate) fn run(setup: &Setup, wish: &Wish) -> Result<Count> {
+pub fn run(setup: &Setup, wish: &Wish) -> Result<Count> {
     let wanted = |part: &&Part| wish.part.is_empty() || wish.part.iter().any(|w| w == part.name);
     let mut ktap = Ktap::new(stdout());
     let parts = || PARTS.iter().enumerate().filter(|(_, part)| wanted(part));

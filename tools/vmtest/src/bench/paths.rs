@@ -11,10 +11,11 @@ use results::Measurements;
 
 use super::machine::{await_disk, counted, in_vm, name, Disk};
 use super::samples::{in_turn, Of, Samples};
-use crate::failure::{Failure, Outcome};
-use crate::layout::Interrupts;
-use crate::setup::{Driver, Setup};
-use crate::vm::Vm;
+use vm::driver::Driver;
+use vm::failure::{Failure, Outcome};
+use vm::layout::Interrupts;
+use vm::setup::Setup;
+use vm::Vm;
 
 const DISK: Disk = Disk {
     slot: 0x10,

@@ -4,9 +4,9 @@
 
 use results::Series;
 
-use crate::failure::{Failure, Outcome};
-use crate::setup::Driver;
-use crate::vm::Vm;
+use vm::driver::Driver;
+use vm::failure::{Failure, Outcome};
+use vm::Vm;
 
 /// What a series is about.
 #[derive(Clone, Copy, Debug, Default)]

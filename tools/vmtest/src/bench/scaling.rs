@@ -7,10 +7,11 @@ use virtio_check::{Phase, Run};
 
 use super::machine::in_vm;
 use super::samples::{in_turn, number, numbers, with, Of, Samples};
-use crate::compare::{mark, trace_registers};
-use crate::failure::{Failure, Outcome};
-use crate::layout::{Board, Interrupts, Layout};
-use crate::setup::{Driver, Setup};
+use crate::cells::traces::{mark, trace_registers};
+use vm::driver::Driver;
+use vm::failure::{Failure, Outcome};
+use vm::layout::{Board, Interrupts, Layout};
+use vm::setup::Setup;
 
 /// How many devices.
 const SIZES: [u32; 4] = [1, 8, 32, 100];
@@ -79,12 +80,7 @@ fn layout(devices: u32, traced: bool) -> Layout {
     layout
 }
 
-fn one_round(
-    vm: &mut crate::vm::Vm,
-    driver: Driver,
-    devices: u32,
-    samples: &mut Samples,
-) -> Outcome {
+fn one_round(vm: &mut vm::Vm, driver: Driver, devices: u32, samples: &mut Samples) -> Outcome {
     let mut add = |quantity: &str, unit: &str, value: f64| {
         let of = Of {
             quantity,

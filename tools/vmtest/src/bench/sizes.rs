@@ -8,8 +8,9 @@ use std::process::Command;
 use anyhow::Context;
 use results::{Count, Measurements};
 
-use crate::failure::{Failure, Outcome};
-use crate::setup::{Driver, Setup};
+use vm::driver::Driver;
+use vm::failure::{Failure, Outcome};
+use vm::setup::Setup;
 
 /// Sections in memory, by kind.
 #[derive(Default)]

@@ -6,9 +6,9 @@ use results::Measurements;
 
 use super::machine::{await_disk, in_vm, with_disks, Disk};
 use super::samples::{in_turn, number, Of, Samples};
-use crate::failure::Outcome;
-use crate::layout::{Interrupts, Kind};
-use crate::setup::Setup;
+use vm::failure::Outcome;
+use vm::layout::{Interrupts, Kind};
+use vm::setup::Setup;
 
 /// The disks with one virtqueue and with four.
 const DISKS: [Disk; 2] = [

@@ -6,9 +6,9 @@ use results::Measurements;
 
 use super::machine::{await_disk, in_vm, name, with_disks, Disk};
 use super::samples::{in_turn, number, pair, with, Of, Samples};
-use crate::failure::Outcome;
-use crate::layout::Interrupts;
-use crate::setup::Setup;
+use vm::failure::Outcome;
+use vm::layout::Interrupts;
+use vm::setup::Setup;
 
 const DISK: Disk = Disk {
     slot: 0x10,

@@ -2,9 +2,9 @@
 
 //! Writes to the configuration space of PCI devices behind the guest's back, by QEMU's monitor.
 
-use crate::failure::{Failure, Outcome};
-use crate::layout::Kind;
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::layout::Kind;
+use vm::Vm;
 
 /// The configuration address port of PCI.
 const ADDRESS: u16 = 0xcf8;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::failure::{Failure, Outcome};
-use crate::layout::Kind;
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::layout::Kind;
+use vm::Vm;
 
 pub(crate) const MEBIBYTE: u64 = 1 << 20;
 /// How long a balloon may take to change its size.

@@ -2,7 +2,7 @@
 
 //! Leaks, which the debug kernel finds.
 
-use crate::runner::Cell;
+use vm::runner::Cell;
 
 /// The last cell of a test on the debug kernel.
 pub(crate) fn no_leaks() -> Cell {

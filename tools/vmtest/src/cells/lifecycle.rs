@@ -3,10 +3,10 @@
 //! What becomes of each device of a machine: load, I/O, unbind, reload, hot-plug.
 
 use super::device::{check_bound, check_io};
-use crate::failure::Outcome;
-use crate::layout::Kind;
-use crate::runner::Cell;
-use crate::vm::{succeeded, Vm, COMMAND};
+use vm::failure::Outcome;
+use vm::layout::Kind;
+use vm::runner::Cell;
+use vm::{succeeded, Vm, COMMAND};
 
 /// Ends what keeps devices busy; what the host side of the port still has to send back is dropped.
 fn end_busy(vm: &mut Vm) -> Outcome {

@@ -5,8 +5,8 @@
 use machine::Arch;
 
 use super::device::{check_bound, check_io};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::Cell;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::Cell;
 
 /// The machine of the main job.
 pub(crate) fn layout(arch: Arch) -> Layout {

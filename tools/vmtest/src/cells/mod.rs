@@ -12,3 +12,4 @@ pub(crate) mod ringbuf;
 pub(crate) mod sleep;
 pub(crate) mod stamps;
 pub(crate) mod strict;
+pub(crate) mod traces;

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::device::{check_bound, check_io};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// What the PM core says of devices that are not restored.
 const NOT_RESTORED: &[&str] = &["pci_pm_restore returns -19", "failed to restore"];

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::failure::{Failure, Outcome};
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::Vm;
 
 /// What the host side of a character device has got since the last time.
 fn got(vm: &mut Vm, chardev: &str) -> Outcome<String> {

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use super::device::{check_all_bound, check_io};
-use crate::failure::{Failure, Outcome};
-use crate::layout::{Board, Kind};
-use crate::runner::Cell;
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::layout::{Board, Kind};
+use vm::runner::Cell;
+use vm::Vm;
 
 /// The levels of pm_test, the shallowest first.
 pub(crate) const LEVELS: [&str; 5] = ["freezer", "devices", "platform", "processors", "core"];
@@ -19,38 +19,38 @@ const LOADED: [Kind; 2] = [Kind::Blk, Kind::Scsi];
 
 /// How often each kind of sleep is gone through.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(crate) struct Cycles {
+pub struct Cycles {
     /// Cycles of each level of pm_test, for mem and for disk.
     #[arg(long = "cycles", default_value_t = Self::FEW.cheap)]
-    pub(crate) cheap: u32,
+    pub cheap: u32,
     /// Cycles of real suspend to memory.
     #[arg(long = "suspends", default_value_t = Self::FEW.suspend)]
-    pub(crate) suspend: u32,
+    pub suspend: u32,
     /// Cycles of an image that is written and resumed at once.
     #[arg(long = "test-resumes", default_value_t = Self::FEW.test_resume)]
-    pub(crate) test_resume: u32,
+    pub test_resume: u32,
     /// Cycles of hibernation with the power off between.
     #[arg(long = "hibernations", default_value_t = Self::FEW.hibernate)]
-    pub(crate) hibernate: u32,
+    pub hibernate: u32,
 }
 
 impl Cycles {
     /// Enough to see that each kind works.
-    pub(crate) const FEW: Self = Self {
+    pub const FEW: Self = Self {
         cheap: 3,
         suspend: 3,
         test_resume: 1,
         hibernate: 1,
     };
     /// One of each kind.
-    pub(crate) const ONE: Self = Self {
+    pub const ONE: Self = Self {
         cheap: 1,
         suspend: 1,
         test_resume: 1,
         hibernate: 1,
     };
     /// What the matrix goes through.
-    pub(crate) const MATRIX: Self = Self {
+    pub const MATRIX: Self = Self {
         cheap: 50,
         suspend: 50,
         test_resume: 5,

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use super::device::{check_bound, check_io};
-use crate::failure::{Failure, Outcome};
-use crate::layout::Kind;
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::layout::Kind;
+use vm::Vm;
 
 /// The devices beside the disk. A 9p device whose folder is mounted cannot be moved.
 pub(crate) const KINDS: [Kind; 4] = [Kind::Net, Kind::Console, Kind::Rng, Kind::Balloon];

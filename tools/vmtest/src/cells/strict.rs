@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-use crate::failure::{Failure, Outcome};
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::Vm;
 
 /// The driver has broken no rule since the last look.
 pub(crate) fn check_breaches(vm: &Vm) -> Outcome {

@@ -8,7 +8,7 @@ use std::fmt;
 use scripted::Time;
 use virtio_check::access::Register;
 
-use crate::table::Table;
+use vm::table::Table;
 
 /// A read in the source of the module.
 struct Read {

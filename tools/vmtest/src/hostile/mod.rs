@@ -18,18 +18,19 @@ use anyhow::{ensure, Context, Result};
 use machine::Variant;
 use results::hostile::{ScenarioRun, RECORDED};
 
-use crate::failure::Failure;
-use crate::grade::Grade;
-use crate::ktap::Ktap;
-use crate::names::is_meant;
-use crate::runner::fresh_folder;
-use crate::setup::{Driver, Setup};
-use crate::table::Table;
-use crate::verdict::Verdict;
-use crate::vm::{Vm, BOOT};
 use coverage::Coverage;
 use outcome::{Observed, Outcome};
 use scenario::{Expected, Scenario};
+use vm::driver::Driver;
+use vm::failure::Failure;
+use vm::grade::Grade;
+use vm::ktap::Ktap;
+use vm::names::is_meant;
+use vm::runner::fresh_folder;
+use vm::setup::Setup;
+use vm::table::Table;
+use vm::verdict::Verdict;
+use vm::{Vm, BOOT};
 
 /// The scenarios.
 const SCENARIOS: &str = include_str!("../../../../tests/hostile/scenarios.txt");
@@ -39,7 +40,7 @@ const TEST: &str = "hostile";
 
 /// What is to be run, and how.
 #[derive(clap::Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// Parts of names, as of "SCENARIO, msix"; all scenarios if there are none.
     names: Vec<String>,
     /// Runs the scenarios of this file, as one that "random" left, instead of tests/hostile/scenarios.txt.
@@ -58,7 +59,7 @@ pub(crate) struct Options {
 
 /// Which seeds are run.
 #[derive(clap::Args)]
-pub(crate) struct Seeds {
+pub struct Seeds {
     /// The first one.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -224,7 +225,7 @@ fn cases(scenarios: &[Scenario], wanted: impl Fn(&Scenario, &str) -> bool) -> Ve
 
 /// Runs the scenarios on both drivers, or on the C driver alone; whether the driver under test does what
 /// it must.
-pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
+pub fn run(setup: &Setup, options: &Options) -> Result<bool> {
     let scenarios = match &options.scenarios {
         None => Scenario::parse_all(SCENARIOS)?,
         Some(path) => {
@@ -304,7 +305,7 @@ pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
 }
 
 /// Runs scenarios made from seeds; whether the driver survives all of them.
-pub(crate) fn run_seeds(setup: &Setup, seeds: &Seeds) -> Result<bool> {
+pub fn run_seeds(setup: &Setup, seeds: &Seeds) -> Result<bool> {
     let mut machines = Machines::new(setup, setup.driver, "random", Variant::Standard);
     let mut ktap = Ktap::new(stdout());
     ktap.begin(usize::try_from(seeds.count)?)?;
@@ -464,7 +465,7 @@ fn judge_c(
     scenario: &Scenario,
     observed: &Observed,
     recorded: Option<&str>,
-) -> crate::failure::Outcome {
+) -> vm::failure::Outcome {
     let failed = |why: String| Err(Failure::Failed(why));
     if !observed.lied && recorded.is_some() {
         return failed("no lie was told".to_owned());

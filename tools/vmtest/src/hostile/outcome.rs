@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::grade::Grade;
+use vm::grade::Grade;
 
 /// What came of a device that lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

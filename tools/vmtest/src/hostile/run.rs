@@ -9,11 +9,11 @@ use virtio_check::access::{ACKNOWLEDGE, DRIVER, DRIVER_OK};
 
 use super::outcome::{Observed, Outcome};
 use super::scenario::{Device, Expected, Scenario};
-use crate::failure::{Failure, Outcome as Result};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::log_scan;
-use crate::scripted_slot::{Model, Scripted};
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome as Result};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::log_scan;
+use vm::scripted_slot::{Model, Scripted};
+use vm::Vm;
 
 /// How long something may take in the guest before it hangs, in seconds.
 const LIMIT: u32 = 40;

@@ -12,7 +12,7 @@ use anyhow::{bail, ensure, Context, Result};
 use fs4::FileExt;
 
 use super::variants::{Compiler, Variant};
-use crate::module;
+use vm::module;
 
 /// Fragments that all variants have.
 const FRAGMENTS: [&str; 3] = ["base", "virtio", "pm"];

@@ -20,14 +20,14 @@ use build::{Outcome, Site};
 use stock::Stock;
 use variants::Variant as Configuration;
 
-use crate::ktap::{Count, Ktap};
-use crate::runner::fresh_folder;
-use crate::setup::Setup;
-use crate::table::Table;
+use vm::ktap::{Count, Ktap};
+use vm::runner::fresh_folder;
+use vm::setup::Setup;
+use vm::table::Table;
 
 /// Which kernels.
 #[derive(clap::Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// Parts of names of configurations and of stock kernels; none is all.
     names: Vec<String>,
     /// Only those that `make check` has the time for.
@@ -66,7 +66,7 @@ impl Verdict {
 /// # Errors
 ///
 /// There is no source, or the output cannot be written.
-pub(crate) fn run(setup: &Setup, options: &Options) -> Result<Count> {
+pub fn run(setup: &Setup, options: &Options) -> Result<Count> {
     let is_named = |name: &str| {
         let names = &options.names;
         names.is_empty() || names.iter().any(|part| name.contains(part.as_str()))

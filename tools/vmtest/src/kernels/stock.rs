@@ -10,8 +10,8 @@ use std::path::Path;
 use anyhow::{ensure, Context, Result};
 use machine::{Arch, Kernel, Options, Series};
 
-use crate::module;
-use crate::setup::Setup;
+use vm::module;
+use vm::setup::Setup;
 
 /// The series of which there are rows, the newest first.
 const SERIES: [&str; 3] = ["next", "7.3", "7.2"];

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::schedule::{Action, Step};
 use crate::cells::device::{check_all_bound, check_io};
-use crate::failure::{Failure, Outcome};
-use crate::layout::Kind;
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::layout::Kind;
+use vm::Vm;
 
 /// The disks that are written and verified all the time.
 const LOADED: [Kind; 2] = [Kind::Blk, Kind::Scsi];

@@ -25,15 +25,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, Context, Result};
 
-use crate::failure::{Failure, Outcome};
-use crate::ktap::Ktap;
-use crate::layout::Layout;
-use crate::runner::fresh_folder;
-use crate::setup::Setup;
-use crate::verdict::Verdict;
-use crate::vm::{Vm, BOOT};
 use schedule::{Action, Step, Target};
 use state::{Failed, State};
+use vm::failure::{Failure, Outcome};
+use vm::ktap::Ktap;
+use vm::layout::Layout;
+use vm::runner::fresh_folder;
+use vm::setup::Setup;
+use vm::verdict::Verdict;
+use vm::{Vm, BOOT};
 
 /// How often what is done is kept: to write the file may take as long as a sleep.
 const SAVE: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ const FAILURES_IN_A_ROW: usize = 5;
 
 /// The size of the run that is part of the checks.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(crate) struct Size {
+pub struct Size {
     /// Endurance: suspends to memory.
     #[arg(long, default_value_t = 500)]
     suspends: u32,
@@ -61,7 +61,7 @@ pub(crate) struct Size {
 
 /// What the long run is to do.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// The seed of everything that is left to chance.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -324,7 +324,7 @@ impl Run<'_> {
 }
 
 /// The long run; whether all that was done so far is good.
-pub(crate) fn run(setup: &Setup, options: &Options) -> Result<bool> {
+pub fn run(setup: &Setup, options: &Options) -> Result<bool> {
     let folder = setup.logs.join("soak");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = Run::file(&folder);

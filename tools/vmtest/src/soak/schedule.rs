@@ -11,7 +11,7 @@ use rand::seq::IndexedRandom;
 use rand::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{Board, Interrupts, Kind, Layout};
+use vm::layout::{Board, Interrupts, Kind, Layout};
 
 /// How many actions a round has.
 pub(super) const ROUND: usize = 200;

@@ -14,11 +14,11 @@ use anyhow::{ensure, Context, Result};
 use serde_json::json;
 
 use super::image::Image;
-use crate::failure::{Failure, Outcome};
-use crate::lines::{Lines, Next};
-use crate::qemu::Qemu;
-use crate::qmp::Qmp;
-use crate::setup::Driver;
+use vm::driver::Driver;
+use vm::failure::{Failure, Outcome};
+use vm::lines::{Lines, Next};
+use vm::qemu::Qemu;
+use vm::qmp::Qmp;
 
 /// How long a boot may take, and a resume from the image; the machine may be busy.
 const BOOT: Duration = Duration::from_secs(900);

@@ -17,20 +17,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{ensure, Context, Result};
 use machine::Debian;
 
-use crate::failure::{Failure, Outcome};
-use crate::ktap::Ktap;
-use crate::log_scan;
-use crate::runner::fresh_folder;
-use crate::setup::{enter_root, Driver};
-use crate::shell;
 use guest::{Guest, Way};
 use image::Image;
 use peer::Peer;
 use sleep::Kind;
+use vm::driver::Driver;
+use vm::failure::{Failure, Outcome};
+use vm::ktap::Ktap;
+use vm::log_scan;
+use vm::runner::fresh_folder;
+use vm::setup::enter_root;
+use vm::terminal;
 
 /// What is run.
 #[derive(clap::Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// How many times each kind of sleep is tried.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
@@ -39,7 +40,7 @@ pub(crate) struct Options {
 }
 
 /// Makes the packages, and says where they are.
-pub(crate) fn make_packages() -> Result<()> {
+pub fn make_packages() -> Result<()> {
     let root = enter_root()?;
     let options = machine::Options::new(&root)?;
     machine::ensure_packagers(&options, &|line| eprintln!("{line}"))?;
@@ -83,7 +84,7 @@ impl Bench {
 }
 
 /// Runs the parts; tells whether all passed.
-pub(crate) fn run(options: &Options) -> Result<bool> {
+pub fn run(options: &Options) -> Result<bool> {
     ensure!(options.rounds > 0, "--rounds is 0: nothing would be tried");
     let bench = Bench::load()?;
     let wanted = |name: &str| {
@@ -274,7 +275,7 @@ fn tidy(dir: &Path) {
 }
 
 /// Boots the system and connects the terminal to a shell in it.
-pub(crate) fn run_shell(driver: Driver) -> Result<()> {
+pub fn run_shell(driver: Driver) -> Result<()> {
     let bench = Bench::load()?;
     let image = bench.image()?;
     let dir = fresh_folder(&bench.logs, "system-shell")?;
@@ -287,7 +288,7 @@ pub(crate) fn run_shell(driver: Driver) -> Result<()> {
         "",
     )?;
     eprintln!("the system boots; a shell comes in a minute or two. Ctrl-] or poweroff ends it");
-    shell::connect(guest.connect_shell()?)?;
+    terminal::connect(guest.connect_shell()?)?;
     drop(guest);
     tidy(&dir);
     Ok(())

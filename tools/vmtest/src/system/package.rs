@@ -8,8 +8,8 @@ use anyhow::{bail, ensure, Context, Result};
 
 use super::root::Root;
 use super::{report, Bench};
-use crate::failure::Outcome;
-use crate::ktap::Ktap;
+use vm::failure::Outcome;
+use vm::ktap::Ktap;
 
 /// What is taken away, and what the line about it has to have.
 const MISSING: [(&str, &str); 5] = [

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::guest::{Guest, Way, COMMAND};
 use super::peer::Peer;
-use crate::failure::{Failure, Outcome};
+use vm::failure::{Failure, Outcome};
 
 /// What a person asks systemd for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::cells::config_space::{configure_behind, COMMAND, MEMORY_AND_MASTER};
 use crate::cells::device::{check_bound, check_io};
-use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::setup::Driver;
-use crate::vm::Vm;
+use vm::driver::Driver;
+use vm::failure::Outcome;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// How long a sleep may take that must not wait for a device.
 const SLEEP: Duration = Duration::from_secs(60);

@@ -8,11 +8,11 @@ use machine::Variant;
 
 use crate::cells::leaks::no_leaks;
 use crate::cells::sleep::{check_idle_devices, under_load};
-use crate::evidence::AWAKE;
-use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::evidence::AWAKE;
+use vm::failure::Outcome;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// How often each sleep is broken off.
 const TIMES: u32 = 3;

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use crate::cells::device::check_io;
-use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::failure::Outcome;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// Sets the affinity of these interrupts of the device, sleeps, and looks at it again.
 fn keeps(names: &str, sleep: impl Fn(&mut Vm) -> Outcome, vm: &mut Vm) -> Outcome {

@@ -13,11 +13,11 @@ use machine::Variant;
 
 use crate::cells::device::{check_bound, check_io};
 use crate::cells::leaks::no_leaks;
-use crate::evidence::AWAKE;
-use crate::failure::{Failure, Outcome};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::evidence::AWAKE;
+use vm::failure::{Failure, Outcome};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// Operations on a device, each with the kinds of allocations that it makes. What is removed is freed:
 /// that takes messages to user space, but no pages.

@@ -8,8 +8,8 @@ use machine::Arch;
 
 use crate::cells::main_job;
 use crate::cells::sleep;
-use crate::layout::Kind;
-use crate::runner::Test;
+use vm::layout::Kind;
+use vm::runner::Test;
 
 /// The test.
 pub(crate) fn all() -> Vec<Test> {

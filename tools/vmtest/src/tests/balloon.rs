@@ -8,12 +8,12 @@ use crate::cells::config_space::{configure, COMMAND, MEMORY_AND_MASTER};
 use crate::cells::device::{
     await_balloon, balloon_size, check_bound, check_io, set_balloon, MEBIBYTE,
 };
-use crate::evidence::AWAKE;
-use crate::failure::Outcome;
-use crate::grade::Grade;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::evidence::AWAKE;
+use vm::failure::Outcome;
+use vm::grade::Grade;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// What it takes from the guest.
 const TAKEN: u64 = 64 * MEBIBYTE;

@@ -4,10 +4,10 @@
 
 use crate::cells::config_space::{configure, write_port, COMMAND, MEMORY_AND_MASTER};
 use crate::cells::device::{check_bound, check_io};
-use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::failure::Outcome;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// The device whose reader must not wait for ever.
 const DIES: Kind = Kind::Rng;

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use crate::cells::sleep::Cycles;
-use crate::failure::{Failure, Outcome};
-use crate::layout::{Board, Interrupts, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::layout::{Board, Interrupts, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// A disk, and how its slot is named in the guest: that of a bridge stands for what is behind it.
 struct Disk {

@@ -4,12 +4,12 @@
 
 use scripted::{Lie, Power};
 
-use crate::failure::{Failure, Outcome};
-use crate::grade::Grade;
-use crate::layout::{Board, Interrupts, Layout};
-use crate::runner::{Cell, Test};
-use crate::scripted_slot::{Model, Scripted};
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::grade::Grade;
+use vm::layout::{Board, Interrupts, Layout};
+use vm::runner::{Cell, Test};
+use vm::scripted_slot::{Model, Scripted};
+use vm::Vm;
 
 const RNG: Scripted = Scripted {
     strict: false,

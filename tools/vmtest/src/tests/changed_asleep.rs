@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cells::device::{check_bound, check_io, MEBIBYTE};
-use crate::grade::Grade;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::grade::Grade;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// Sizes that a disk is changed to.
 const SIZES: [u64; 2] = [80 * MEBIBYTE, 96 * MEBIBYTE];
@@ -90,7 +90,7 @@ fn plugged() -> Cell {
             let said = vm.qmp().human(&format!("device_add {device}"))?;
             match said.as_str() {
                 "" => Ok(()),
-                said => Err(crate::failure::Failure::Failed(said.to_owned())),
+                said => Err(vm::failure::Failure::Failed(said.to_owned())),
             }
         })?;
         // The machine does not tell its kernel of what was plugged in S3.

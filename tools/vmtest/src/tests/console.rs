@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::cells::config_space::{configure, COMMAND, MEMORY_AND_MASTER};
 use crate::cells::device::check_io;
 use crate::cells::ringbuf::await_got;
-use crate::grade::Grade;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::grade::Grade;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// How long a machine may take to answer that is told to stand still.
 const ANSWER: Duration = Duration::from_secs(60);

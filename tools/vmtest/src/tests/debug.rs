@@ -13,8 +13,8 @@ use super::{
 use crate::cells::leaks::no_leaks;
 use crate::cells::main_job;
 use crate::cells::sleep::{self, Cycles};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// The main job with these kinds of sleep, and each device unbound and bound.
 fn main_test(name: &str, about: &str, layout: Layout, sleep: Vec<Cell>) -> Test {

@@ -3,8 +3,8 @@
 //! What the Rust driver shows in debugfs.
 
 use crate::cells::device::{check_bound, check_io};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// What the files of a live disk with its own vectors say, as regular expressions.
 const LIVE: &[(&str, &str)] = &[

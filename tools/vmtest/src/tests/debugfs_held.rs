@@ -7,8 +7,8 @@ use machine::Variant;
 
 use crate::cells::device::{check_bound, check_io};
 use crate::cells::leaks::no_leaks;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// The test of it.
 pub(crate) fn all() -> Vec<Test> {

@@ -8,8 +8,8 @@ use machine::Variant;
 
 use crate::cells::leaks::no_leaks;
 use crate::cells::{main_job, sleep};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::Test;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::Test;
 
 /// Devices that are no disks. Where releases are delayed no disk can be removed, with any driver: the
 /// block layer frees a disk that still holds a kobject.

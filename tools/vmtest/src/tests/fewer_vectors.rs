@@ -3,8 +3,8 @@
 //! Devices that have no MSI-X when the machine is resumed.
 
 use crate::cells::resumed::{self, Change};
-use crate::layout::Kind;
-use crate::runner::Test;
+use vm::layout::Kind;
+use vm::runner::Test;
 
 const CHANGE: Change = Change {
     name: "fewer-vectors",

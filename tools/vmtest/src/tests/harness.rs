@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::failure::Outcome;
-use crate::ktap::Ktap;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{self, Cell, Test};
-use crate::setup::Setup;
-use crate::vm::{Vm, COMMAND};
+use vm::failure::Outcome;
+use vm::ktap::Ktap;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{self, Cell, Test};
+use vm::setup::Setup;
+use vm::{Vm, COMMAND};
 
 /// A test that must fail.
 struct Case {

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::cells::sleep::{check_idle_devices, under_load, Cycles};
-use crate::layout::{Board, Interrupts, Layout};
-use crate::runner::{Cell, Test};
+use vm::layout::{Board, Interrupts, Layout};
+use vm::runner::{Cell, Test};
 
 /// How long a cycle of suspend-to-idle under load may take.
 const IDLE: Duration = Duration::from_secs(20);

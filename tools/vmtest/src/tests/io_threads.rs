@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::failure::Outcome;
+use vm::layout::{Board, Interrupts, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// Disks: one in an I/O thread, one whose virtqueues are mapped to two of them, one that is throttled.
 const DISKS: [&str; 3] = ["10", "11", "12"];

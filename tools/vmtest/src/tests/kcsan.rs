@@ -9,8 +9,8 @@ use machine::Variant;
 use crate::cells::device::check_io;
 use crate::cells::lifecycle;
 use crate::cells::sleep::{self, Cycles};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// The last cell on the KCSAN kernel: it has looked at what the devices do.
 fn races_were_looked_for() -> Cell {

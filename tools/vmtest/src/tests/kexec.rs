@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 use crate::cells::device::{check_all_bound, check_io};
-use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::setup::Driver;
-use crate::vm::Vm;
+use vm::driver::Driver;
+use vm::failure::Outcome;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// The devices; 9p hands over the kernel.
 const KINDS: [Kind; 6] = [

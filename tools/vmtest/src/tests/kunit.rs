@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use machine::Variant;
 
-use crate::failure::{Failure, Outcome};
 use crate::kunit_log;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// Loads the module and reads what its tests said into the kernel log.
 fn run(vm: &mut Vm) -> Outcome {

@@ -3,8 +3,8 @@
 //! Virtio drivers that are looked at, by `lint=1`.
 
 use crate::cells::device::check_io;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// The counter of notifications that come too early.
 const EARLY: &str = "notifications before DRIVER_OK";

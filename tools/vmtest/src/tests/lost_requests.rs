@@ -8,9 +8,9 @@ use serde_json::json;
 
 use crate::cells::config_space::{configure, COMMAND, MEMORY_AND_MASTER};
 use crate::cells::device::{check_bound, check_io};
-use crate::evidence::AWAKE;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::evidence::AWAKE;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// The disk that dies.
 const DIES: Kind = Kind::Blk4;

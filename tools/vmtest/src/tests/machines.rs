@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::cells::lifecycle::cells;
-use crate::layout::{Board, Interrupts, Layout};
-use crate::runner::Test;
+use vm::layout::{Board, Interrupts, Layout};
+use vm::runner::Test;
 
 /// Those that `make check` has: each board, each kind of interrupts, one processor and more.
 const IN_CHECK: [(Board, Interrupts, u8); 4] = [

@@ -3,8 +3,8 @@
 //! Machines that are moved to another QEMU process, awake and asleep.
 
 use crate::cells::stamps::{begin, end, goes_on, KINDS};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 fn test(interrupts: Interrupts) -> Test {
     let awake = Cell::new("awake", |vm| {

@@ -3,8 +3,8 @@
 //! Devices that are in another slot when the machine is resumed.
 
 use crate::cells::resumed::{self, Change};
-use crate::layout::Kind;
-use crate::runner::Test;
+use vm::layout::Kind;
+use vm::runner::Test;
 
 /// A slot that is free.
 const NOWHERE: u32 = 0x10;

@@ -57,9 +57,9 @@ mod surprise_removal;
 mod unfreezable;
 mod vectors_run_out;
 
-use crate::cells::sleep::Cycles;
-use crate::names::is_meant;
-use crate::runner::Test;
+pub use crate::cells::sleep::Cycles;
+use vm::names::is_meant;
+use vm::runner::Test;
 
 /// Tests of one topic.
 pub(crate) struct Topic {
@@ -158,13 +158,13 @@ pub(crate) fn topics(cycles: Cycles) -> Vec<Topic> {
 }
 
 /// Every test.
-pub(crate) fn all(cycles: Cycles) -> Vec<Test> {
+pub fn all(cycles: Cycles) -> Vec<Test> {
     let topics = topics(cycles).into_iter();
     topics.flat_map(|topic| topic.tests).collect()
 }
 
 /// Keeps the tests, or the cells of tests, that one of the words is a part of.
-pub(crate) fn select(mut tests: Vec<Test>, words: &[String]) -> Vec<Test> {
+pub fn select(mut tests: Vec<Test>, words: &[String]) -> Vec<Test> {
     for test in &mut tests {
         let name = test.name.clone();
         if is_meant(&name, words) {
@@ -177,13 +177,32 @@ pub(crate) fn select(mut tests: Vec<Test>, words: &[String]) -> Vec<Test> {
     tests
 }
 
+/// Prints the tests, one line each, and their cells if asked for.
+pub fn list(cells: bool) {
+    // Ends quietly if its reader does.
+    sigpipe::reset();
+    for topic in topics(Cycles::FEW) {
+        println!("{}:", topic.name);
+        for test in &topic.tests {
+            let mark = if test.in_check { '*' } else { ' ' };
+            println!("{mark} {:24} {}", test.name, test.about);
+            for cell in test.cells.iter().filter(|_| cells) {
+                println!("      {}/{}", test.name, cell.name);
+            }
+        }
+        println!();
+    }
+    println!("* run by make check");
+}
+
 #[cfg(test)]
 mod unit_tests {
     use super::*;
-    use crate::names::plain;
     use machine::Variant;
     use std::collections::BTreeSet;
     use std::path::Path;
+    use vm::known::Known;
+    use vm::names::plain;
 
     #[test]
     fn no_two_results_have_one_name() {
@@ -207,6 +226,19 @@ mod unit_tests {
                 assert!(is_meant(&full, &[typed]), "{full}");
             }
         }
+    }
+
+    #[test]
+    fn each_known_failure_is_of_a_test() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let known = Known::load(&root, None).unwrap();
+        let tests = all(Cycles::FEW).into_iter();
+        let names = tests.flat_map(|test| {
+            let cells = test.cells.into_iter();
+            cells.map(move |cell| (test.name.clone(), cell.name))
+        });
+        let names: Vec<_> = names.collect();
+        assert!(known.unused(&names).is_empty());
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 //! A device without an interrupt, which is refused.
 
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::scripted_slot::{Model, Scripted};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::scripted_slot::{Model, Scripted};
 
 /// There is no interrupt at all.
 const NO_PIN: Scripted = Scripted {

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::setup::Driver;
+use vm::driver::Driver;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// The test of it.
 pub(crate) fn all() -> Vec<Test> {

@@ -5,11 +5,11 @@
 use scripted::{Bar, Power};
 
 use crate::cells::strict::check_breaches;
-use crate::failure::{Failure, Outcome};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::scripted_slot::{Model, Scripted};
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::scripted_slot::{Model, Scripted};
+use vm::Vm;
 
 /// With MSI-X, 24 bytes are needed.
 const SHORT: Scripted = Scripted {

@@ -3,8 +3,8 @@
 //! Devices that have changed their slots when the machine is resumed.
 
 use crate::cells::resumed::{self, Change};
-use crate::layout::Kind;
-use crate::runner::Test;
+use vm::layout::Kind;
+use vm::runner::Test;
 
 const CHANGE: Change = Change {
     name: "other-devices",

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use crate::cells::device::{check_all_bound, check_io};
-use crate::failure::Failure;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::setup::Driver;
+use vm::driver::Driver;
+use vm::failure::Failure;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// The devices of a machine whose image another driver resumes.
 const KINDS: [Kind; 7] = Kind::FROZEN;

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::cells::device::{check_bound, check_io};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// How often the device is reset.
 const RESETS: u32 = 20;

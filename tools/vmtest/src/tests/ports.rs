@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::cells::device::{check_bound, check_io};
 use crate::cells::ringbuf::await_got;
-use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::failure::Outcome;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// A device that takes more ports than the console of the other tests.
 const SERIAL: &str = "virtio-serial-pci,id=serial,bus=pci.0,addr=0x10,disable-legacy=off,\

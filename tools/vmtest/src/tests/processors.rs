@@ -4,11 +4,11 @@
 //! unless it knows the hypervisor, which it does not with TCG.
 
 use crate::cells::device::{check_bound, check_io};
-use crate::failure::Outcome;
-use crate::grade::Grade;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::failure::Outcome;
+use vm::grade::Grade;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// Devices whose virtqueues belong to processors, and one whose do not.
 const KINDS: [Kind; 3] = [Kind::Blk4, Kind::Scsi, Kind::Net];

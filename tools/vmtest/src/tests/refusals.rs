@@ -2,8 +2,8 @@
 
 //! Devices that this driver leaves to others, and transitional ones.
 
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 /// A device without a legacy interface.
 const MODERN: &str = "virtio-rng-pci,rng=random,addr=0x0c,disable-legacy=on,disable-modern=off";

@@ -7,9 +7,9 @@
 use scripted::Bar;
 
 use crate::cells::strict::check_breaches;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::scripted_slot::{Model, Scripted};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::scripted_slot::{Model, Scripted};
 
 /// With MSI-X, 8 bytes of the device configuration are left: the capacity, and not the number of
 /// segments.

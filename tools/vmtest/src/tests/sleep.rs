@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::cells::sleep::{cells, Cycles};
-use crate::layout::{Board, Interrupts, Layout};
-use crate::runner::Test;
+use vm::layout::{Board, Interrupts, Layout};
+use vm::runner::Test;
 
 /// The test of one machine.
 fn test(board: Board, interrupts: Interrupts, cpus: u8, cycles: Cycles) -> Test {

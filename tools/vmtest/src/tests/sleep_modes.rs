@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use crate::cells::sleep::{check_idle_devices, under_load};
-use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::failure::Outcome;
+use vm::layout::{Board, Interrupts, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// A sleep under load, once, and every device after it.
 fn once(name: &str, sleep: impl Fn(&mut Vm) -> Outcome + 'static) -> Cell {

@@ -3,10 +3,10 @@
 //! Machines that are put back to a snapshot, awake and asleep.
 
 use crate::cells::stamps::{begin, end, goes_on, stamps, DISK, KINDS};
-use crate::failure::{Failure, Outcome};
-use crate::layout::{Board, Interrupts, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::failure::{Failure, Outcome};
+use vm::layout::{Board, Interrupts, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 fn monitor(vm: &mut Vm, command: &str) -> Outcome {
     let said = vm.qmp().human(command)?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::cells::device::check_io;
 use crate::cells::sleep::Cycles;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 fn test(interrupts: Interrupts, cycles: Cycles) -> Test {
     let slot = Kind::Net.slot();

@@ -4,10 +4,10 @@
 
 use crate::cells::config_space::{configure, configure_behind, BUSES, COMMAND};
 use crate::cells::device::{check_bound, check_io};
-use crate::failure::Outcome;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::failure::Outcome;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// The devices that are pulled out, one after the other.
 const GONE: [Kind; 4] = [Kind::Rng, Kind::Net, Kind::Blk, Kind::Scsi];

@@ -3,9 +3,9 @@
 //! Virtio drivers that cannot be frozen: 9p has no `freeze`.
 
 use crate::cells::device::{check_bound, check_io};
-use crate::evidence::AWAKE;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
+use vm::evidence::AWAKE;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
 
 fn cells() -> Vec<Cell> {
     let slot = Kind::NineP.slot();

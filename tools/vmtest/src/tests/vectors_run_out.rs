@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use crate::cells::device::check_bound;
-use crate::failure::Outcome;
-use crate::grade::Grade;
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::{Cell, Test};
-use crate::vm::Vm;
+use vm::failure::Outcome;
+use vm::grade::Grade;
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::{Cell, Test};
+use vm::Vm;
 
 /// Consoles with 66 vectors each; a processor has about 200.
 const SLOTS: [&str; 4] = ["10", "11", "12", "13"];

@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result};
 
-use super::clock::{seconds, Time};
+use super::time::{seconds, Time};
 
 /// What a line tells.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ mod clock;
 mod ftrace;
 mod perfetto;
 mod sleepgraph;
+mod time;
 mod timeline;
 
 use std::fs;
@@ -17,15 +18,16 @@ use machine::Arch;
 use virtio_check::{DeviceInfo, Run};
 
 use crate::cells::device::check_bound;
-use crate::compare::{observe_slot, trace_registers};
-use crate::failure::{Failure, Outcome};
-use crate::layout::{Board, Interrupts, Kind, Layout};
-use crate::runner::fresh_folder;
-use crate::setup::Setup;
-use crate::vm::{Vm, BOOT, COMMAND};
-use clock::{seconds, stamp, Clock, Time, LOOKS};
+use crate::cells::traces::{observe_slot, trace_registers};
+use clock::{Clock, LOOKS};
 use sleepgraph::Head;
+use time::{seconds, stamp, Time};
 use timeline::Recording;
+use vm::failure::{Failure, Outcome};
+use vm::layout::{Board, Interrupts, Kind, Layout};
+use vm::runner::fresh_folder;
+use vm::setup::Setup;
+use vm::{Vm, BOOT, COMMAND};
 
 /// The time between two looks.
 const BETWEEN: Duration = Duration::from_secs(2);
@@ -50,7 +52,7 @@ impl Sleep {
 }
 
 /// Records both sleeps and writes their timelines.
-pub(crate) fn run(setup: &Setup) -> Outcome<bool> {
+pub fn run(setup: &Setup) -> Outcome<bool> {
     if setup.machine.arch != Arch::Amd64 {
         let text = "arm64: its machine cannot suspend to memory, give ARCH=amd64".to_owned();
         return Err(Failure::Failed(text));

@@ -7,7 +7,7 @@
 
 use prost::Message;
 
-use super::clock::Time;
+use super::time::Time;
 
 #[derive(Clone, PartialEq, Message)]
 struct Trace {

@@ -8,9 +8,10 @@ use virtio_check::access::Register;
 use virtio_check::marks::Stage;
 use virtio_check::{Checker, DeviceTrace, Phase, Run};
 
-use super::clock::{stamp, Clock, Time};
+use super::clock::Clock;
 use super::ftrace::{Event, Line};
 use super::perfetto::{Track, Writer};
+use super::time::{stamp, Time};
 
 /// What was recorded of a sleep.
 pub(super) struct Recording<'a> {

@@ -10,41 +10,39 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::driver::Driver;
 use crate::failure::{Failure, Outcome};
 use crate::grade::Grade;
 use crate::ktap::Ktap;
 use crate::layout::Layout;
 use crate::qemu;
-use crate::setup::{Driver, Setup};
+use crate::setup::Setup;
 use crate::verdict::Verdict;
-use crate::vm::{Vm, BOOT};
+use crate::vm::{self, Vm, BOOT};
 
 /// How often a test's VM is booted again after a failure, for the cells that are left.
 const BOOTS: usize = 4;
 
 /// What a cell does with the VM.
-pub(crate) type Body = Box<dyn Fn(&mut Vm) -> Outcome>;
+pub type Body = Box<dyn Fn(&mut Vm) -> Outcome>;
 
 /// A part of a test, with a result of its own. It can run alone, on a fresh VM.
-pub(crate) struct Cell {
+pub struct Cell {
     /// Its name, unique in the test.
-    pub(crate) name: String,
+    pub name: String,
     /// How many cycles of sleep it goes through; the kernel log must show as many.
-    pub(crate) cycles: u32,
+    pub cycles: u32,
     /// What is on record for the C driver if that does not work, and what it is about.
-    pub(crate) on_c: Option<(Grade, &'static str)>,
+    pub on_c: Option<(Grade, &'static str)>,
     /// Whether it is about this repository's driver.
-    pub(crate) needs_module: bool,
+    pub needs_module: bool,
     /// What it does.
-    pub(crate) body: Body,
+    pub body: Body,
 }
 
 impl Cell {
     /// A cell with this name and body.
-    pub(crate) fn new(
-        name: impl Into<String>,
-        body: impl Fn(&mut Vm) -> Outcome + 'static,
-    ) -> Self {
+    pub fn new(name: impl Into<String>, body: impl Fn(&mut Vm) -> Outcome + 'static) -> Self {
         Self {
             name: name.into(),
             cycles: 0,
@@ -55,48 +53,48 @@ impl Cell {
     }
 
     /// The same, said to go through this many cycles of sleep.
-    pub(crate) fn cycles(mut self, cycles: u32) -> Self {
+    pub fn cycles(mut self, cycles: u32) -> Self {
         self.cycles = cycles;
         self
     }
 
     /// The same, said to be about this repository's driver.
-    pub(crate) fn needs_module(mut self) -> Self {
+    pub fn needs_module(mut self) -> Self {
         self.needs_module = true;
         self
     }
 
     /// The same, with what is on record for the C driver where that does not work.
-    pub(crate) fn on_c(mut self, grade: Grade, why: &'static str) -> Self {
+    pub fn on_c(mut self, grade: Grade, why: &'static str) -> Self {
         self.on_c = Some((grade, why));
         self
     }
 }
 
 /// A VM and what is tried in it.
-pub(crate) struct Test {
+pub struct Test {
     /// Its name, which is also that of its log folder.
-    pub(crate) name: String,
+    pub name: String,
     /// What it is about, in one line.
-    pub(crate) about: String,
+    pub about: String,
     /// The VM.
-    pub(crate) layout: Layout,
+    pub layout: Layout,
     /// How long its VM may take to boot, on the standard kernel.
-    pub(crate) boot: Duration,
+    pub boot: Duration,
     /// How long all of it may take, on the standard kernel.
-    pub(crate) limit: Duration,
+    pub limit: Duration,
     /// Its parts.
-    pub(crate) cells: Vec<Cell>,
+    pub cells: Vec<Cell>,
     /// Whether `make check` has it.
-    pub(crate) in_check: bool,
+    pub in_check: bool,
     /// The source file that it is in.
-    pub(crate) file: &'static str,
+    pub file: &'static str,
 }
 
 impl Test {
     /// A test that may take five minutes and that `make check` has not.
     #[track_caller]
-    pub(crate) fn new(
+    pub fn new(
         name: impl Into<String>,
         about: impl Into<String>,
         layout: Layout,
@@ -115,32 +113,39 @@ impl Test {
     }
 
     /// The same, that may take this long.
-    pub(crate) fn limit(mut self, limit: Duration) -> Self {
+    pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
     /// The same, in `make check`.
-    pub(crate) fn in_check(mut self) -> Self {
+    pub fn in_check(mut self) -> Self {
         self.in_check = true;
         self
     }
 }
 
 /// What a cell came to.
-pub(crate) struct CellResult {
+pub struct CellResult {
     /// The cell's name.
-    pub(crate) name: String,
+    pub name: String,
     /// Its outcome.
-    pub(crate) outcome: Outcome,
+    pub outcome: Outcome,
     /// How long it took.
-    pub(crate) took: Duration,
+    pub took: Duration,
     /// What it has to tell.
-    pub(crate) notes: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// The command of a test's VM, to be pasted in the repository's root. Makes its files.
+pub fn pasteable(setup: &Setup, test: &Test) -> Result<String> {
+    let dir = setup.logs.join(format!("{}.command", test.name));
+    let (line, _) = vm::prepare(setup, &test.layout, &dir)?;
+    qemu::quote(&line)
 }
 
 /// Keeps the log folder of the run before and gives an empty one.
-pub(crate) fn fresh_folder(logs: &Path, name: &str) -> Result<PathBuf> {
+pub fn fresh_folder(logs: &Path, name: &str) -> Result<PathBuf> {
     let dir = logs.join(name);
     let old = logs.join(format!("{name}.old"));
     if dir.exists() {
@@ -202,7 +207,7 @@ fn not_for(driver: Driver, cell: &Cell) -> Option<Failure> {
 }
 
 /// Why no part of a test is run.
-pub(crate) fn not_run(setup: &Setup, test: &Test) -> Option<Failure> {
+pub fn not_run(setup: &Setup, test: &Test) -> Option<Failure> {
     let mut cells = test.cells.iter();
     if !cells.all(|cell| not_for(setup.driver, cell).is_some()) {
         return setup.lacks_kernel(&test.layout);
@@ -227,7 +232,7 @@ fn boot(setup: &Setup, test: &Test, dir: &Path) -> Outcome<Vm> {
 }
 
 /// Runs the cells of a test; a failure costs the VM, and the next cell gets a new one.
-pub(crate) fn run(
+pub fn run(
     setup: &Setup,
     test: &Test,
     say: &mut dyn FnMut(&CellResult),
@@ -302,11 +307,7 @@ pub(crate) fn run(
 }
 
 /// Runs a test and reports it as a nested KTAP block; gives its results.
-pub(crate) fn report<W: Write>(
-    setup: &Setup,
-    test: &Test,
-    ktap: &mut Ktap<W>,
-) -> Result<Vec<CellResult>> {
+pub fn report<W: Write>(setup: &Setup, test: &Test, ktap: &mut Ktap<W>) -> Result<Vec<CellResult>> {
     if let Some(why) = not_run(setup, test) {
         ktap.outcome(&Verdict::from(&why), &test.name)?;
         return Ok(Vec::new());
@@ -317,7 +318,7 @@ pub(crate) fn report<W: Write>(
         test.name, test.about, setup.driver
     ))?;
     if setup.verbose {
-        ktap.note(&qemu::pasteable(setup, test)?)?;
+        ktap.note(&pasteable(setup, test)?)?;
     }
     let mut written = Ok(());
     let mut reported = 0;

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// What came of something, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Grade {
+pub enum Grade {
     /// Everything is as it should be.
     Works,
     /// Users get errors, and a line says why.
@@ -25,7 +25,7 @@ pub(crate) enum Grade {
 
 impl Grade {
     /// Its name in results.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Works => "works",
             Self::Errors => "errors with a line",
@@ -37,7 +37,7 @@ impl Grade {
     }
 
     /// That of a failed cell; none if the harness or the host is at fault.
-    pub(crate) fn of(failure: &Failure) -> Option<Self> {
+    pub fn of(failure: &Failure) -> Option<Self> {
         match failure {
             Failure::Failed(_) | Failure::Awake(_) | Failure::Tainted(_) => Some(Self::Errors),
             Failure::TimedOut { .. } => Some(Self::Hangs),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Why a test failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The VM went away while it was needed.
     #[error("LostVm: the VM went away while {0}")]
     LostVm(String),
@@ -51,7 +51,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// The name of the kind of failure.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::LostVm(_) => "LostVm",
             Self::TimedOut { .. } => "TimedOut",
@@ -68,4 +68,4 @@ impl Failure {
 }
 
 /// The outcome of a test or of a part of it.
-pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+pub type Outcome<T = ()> = Result<T, Failure>;

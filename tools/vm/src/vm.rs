@@ -12,6 +12,7 @@ use anyhow::{anyhow, Context, Result};
 use machine::Variant;
 
 use crate::channel::{Answer, Channel};
+use crate::driver::Driver;
 use crate::evidence;
 use crate::failure::{Failure, Outcome};
 use crate::initramfs;
@@ -20,12 +21,12 @@ use crate::log_scan;
 use crate::qemu::{self, Qemu};
 use crate::qmp::Qmp;
 use crate::races::{self, Watch};
-use crate::setup::{Driver, Setup};
+use crate::setup::Setup;
 
 /// How long a guest may take to boot.
-pub(crate) const BOOT: Duration = Duration::from_secs(120);
+pub const BOOT: Duration = Duration::from_secs(120);
 /// How long an ordinary command may take.
-pub(crate) const COMMAND: Duration = Duration::from_secs(180);
+pub const COMMAND: Duration = Duration::from_secs(180);
 /// How long it may take from asking for sleep until the machine sleeps, or back.
 const SLEEP: Duration = Duration::from_secs(180);
 /// How long hot-plug and hot-unplug may take; a PCIe port alone waits for five seconds.
@@ -38,7 +39,7 @@ const LACKS: i32 = 77;
 const TEST_TAINT: u64 = 1 << 18;
 
 /// A VM under test.
-pub(crate) struct Vm {
+pub struct Vm {
     layout: Layout,
     driver: Driver,
     c_is_built_in: bool,
@@ -100,7 +101,7 @@ fn echo(socket: &UnixStream) -> Result<()> {
 }
 
 /// The command line with a tag of its own, for a VM in this folder.
-pub(crate) fn prepare(
+pub fn prepare(
     setup: &Setup,
     layout: &Layout,
     dir: &Path,
@@ -116,12 +117,7 @@ pub(crate) fn prepare(
 
 impl Vm {
     /// Starts a VM and waits until it takes commands; all limits are for the standard kernel.
-    pub(crate) fn boot(
-        setup: &Setup,
-        layout: &Layout,
-        dir: &Path,
-        limit: Duration,
-    ) -> Outcome<Self> {
+    pub fn boot(setup: &Setup, layout: &Layout, dir: &Path, limit: Duration) -> Outcome<Self> {
         let (line, tag) = prepare(setup, layout, dir)?;
         let scripted = layout.scripted.iter().map(|device| device.start(dir));
         let scripted = scripted.collect::<Result<_>>()?;
@@ -160,49 +156,49 @@ impl Vm {
     }
 
     /// The machine's layout.
-    pub(crate) fn layout(&self) -> &Layout {
+    pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
     /// The driver under test.
-    pub(crate) fn driver(&self) -> Driver {
+    pub fn driver(&self) -> Driver {
         self.driver
     }
 
     /// The folder with the VM's files.
-    pub(crate) fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Connects to the shell on the third serial port.
-    pub(crate) fn connect_shell(&mut self) -> Outcome<UnixStream> {
+    pub fn connect_shell(&mut self) -> Outcome<UnixStream> {
         self.qemu.connect("shell")
     }
 
     /// The scripted devices.
-    pub(crate) fn scripted(&self) -> &[scripted::Device] {
+    pub fn scripted(&self) -> &[scripted::Device] {
         &self.scripted
     }
 
     /// QEMU's monitor.
-    pub(crate) fn qmp(&mut self) -> &mut Qmp {
+    pub fn qmp(&mut self) -> &mut Qmp {
         &mut self.qmp
     }
 
     /// Runs a command in the guest and gives its result, whatever it is.
-    pub(crate) fn run(&mut self, command: &str, limit: Duration) -> Outcome<Answer> {
+    pub fn run(&mut self, command: &str, limit: Duration) -> Outcome<Answer> {
         let id = self.channel.send(command)?;
         self.channel.receive(id, command, self.layout.limit(limit))
     }
 
     /// Runs a command in the guest that must succeed and gives what it wrote.
-    pub(crate) fn ok_within(&mut self, command: &str, limit: Duration) -> Outcome<String> {
+    pub fn ok_within(&mut self, command: &str, limit: Duration) -> Outcome<String> {
         let answer = self.run(command, limit)?;
         succeeded(command, answer)
     }
 
     /// Runs a command in the guest that must succeed in ordinary time.
-    pub(crate) fn ok(&mut self, command: &str) -> Outcome<String> {
+    pub fn ok(&mut self, command: &str) -> Outcome<String> {
         self.ok_within(command, COMMAND)
     }
 
@@ -211,7 +207,7 @@ impl Vm {
     /// # Errors
     ///
     /// It has none for any of them.
-    pub(crate) fn driven(&mut self, kinds: &[Kind]) -> Outcome<Vec<Kind>> {
+    pub fn driven(&mut self, kinds: &[Kind]) -> Outcome<Vec<Kind>> {
         let drivers = match self.virtio_drivers.take() {
             Some(drivers) => drivers,
             None => {
@@ -234,13 +230,13 @@ impl Vm {
     }
 
     /// Writes a line into the kernel log, for its readers.
-    pub(crate) fn mark(&mut self, text: &str) -> Outcome {
+    pub fn mark(&mut self, text: &str) -> Outcome {
         self.ok(&format!("echo 'vmtest: {text}' >/dev/kmsg"))?;
         Ok(())
     }
 
     /// Fails if the kernel said what it must not, or is tainted.
-    pub(crate) fn check_kernel(&mut self) -> Outcome {
+    pub fn check_kernel(&mut self) -> Outcome {
         self.check_log()?;
         let text = self.ok("cat /proc/sys/kernel/tainted")?;
         let taint: u64 = text
@@ -256,28 +252,28 @@ impl Vm {
     }
 
     /// Adds arguments to the command line of the QEMU processes to come.
-    pub(crate) fn add_arguments(&mut self, arguments: &[&str]) {
+    pub fn add_arguments(&mut self, arguments: &[&str]) {
         self.line
             .extend(arguments.iter().map(std::ffi::OsString::from));
     }
 
     /// Tells people something beside the verdict.
-    pub(crate) fn note(&mut self, text: impl Into<String>) {
+    pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
     }
 
     /// What there is to tell since the last time.
-    pub(crate) fn take_notes(&mut self) -> Vec<String> {
+    pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
 
     /// Lets the kernel say from now on what a test means it to.
-    pub(crate) fn allow(&mut self, lines: &'static [&'static str]) {
+    pub fn allow(&mut self, lines: &'static [&'static str]) {
         self.allowed = lines;
     }
 
     /// Fails if the kernel said what it must not since the last look.
-    pub(crate) fn check_log(&mut self) -> Outcome {
+    pub fn check_log(&mut self) -> Outcome {
         let text = self.new_lines()?;
         self.judge(&text)
     }
@@ -302,12 +298,12 @@ impl Vm {
     }
 
     /// How many sleeps the kernel log has shown so far.
-    pub(crate) fn sleeps(&self) -> u32 {
+    pub fn sleeps(&self) -> u32 {
         self.sleeps.shown()
     }
 
     /// Fails if the kernel log shows fewer than `cycles` sleeps since there were `before`.
-    pub(crate) fn check_slept(&mut self, before: u32, cycles: u32) -> Outcome {
+    pub fn check_slept(&mut self, before: u32, cycles: u32) -> Outcome {
         if self.sleeps() - before < cycles {
             let text = self.take_log("the last sleep")?;
             self.judge(&text)?;
@@ -321,7 +317,7 @@ impl Vm {
     }
 
     /// Awaits that all of the kernel log has come, and looks at it; what KCSAN has reported of others.
-    pub(crate) fn other_races(&mut self) -> Outcome<Vec<String>> {
+    pub fn other_races(&mut self) -> Outcome<Vec<String>> {
         let text = self.take_log("the end of the test")?;
         self.judge(&text)?;
         let races = self.races.as_ref();
@@ -333,7 +329,7 @@ impl Vm {
     }
 
     /// Marks the kernel log and gives what is new in it up to there; of a VM that is lost, all.
-    pub(crate) fn take_log(&mut self, mark: &str) -> Outcome<String> {
+    pub fn take_log(&mut self, mark: &str) -> Outcome<String> {
         let marked = self.mark(mark).is_ok();
         let line = format!("vmtest: {mark}\n");
         let deadline = Instant::now() + COMMAND;
@@ -376,13 +372,13 @@ impl Vm {
     }
 
     /// Has the kernel power the machine off, and waits until it has.
-    pub(crate) fn power_off(&mut self, limit: Duration) -> Outcome {
+    pub fn power_off(&mut self, limit: Duration) -> Outcome {
         self.channel.send("poweroff -f")?;
         self.qemu.wait_end(limit)
     }
 
     /// A splat explains a lost VM or a time-out better than these explain themselves.
-    pub(crate) fn explained(&mut self, failure: Failure) -> Failure {
+    pub fn explained(&mut self, failure: Failure) -> Failure {
         match failure {
             Failure::LostVm(_) | Failure::TimedOut { .. } => match self.check_log() {
                 Err(splat @ Failure::Splat(_)) => splat,
@@ -403,22 +399,19 @@ impl Vm {
     }
 
     /// Puts the guest into S3, wakes it, and checks what the PM core counted.
-    pub(crate) fn suspend_to_memory(&mut self) -> Outcome {
+    pub fn suspend_to_memory(&mut self) -> Outcome {
         self.suspend_to_memory_and(|_| Ok(()))
     }
 
     /// The same, and does something while the machine sleeps.
-    pub(crate) fn suspend_to_memory_and(
-        &mut self,
-        asleep: impl FnOnce(&mut Self) -> Outcome,
-    ) -> Outcome {
+    pub fn suspend_to_memory_and(&mut self, asleep: impl FnOnce(&mut Self) -> Outcome) -> Outcome {
         let id = self.fall_asleep("suspend_to_memory")?;
         asleep(self)?;
         self.wake_up(id)
     }
 
     /// Has the guest go to S3 by a command, whose ID is the result.
-    pub(crate) fn fall_asleep(&mut self, command: &str) -> Outcome<u32> {
+    pub fn fall_asleep(&mut self, command: &str) -> Outcome<u32> {
         let id = self.channel.send(command)?;
         self.await_sleep(id, "suspend to memory", |vm| {
             Ok(vm.qmp.run_state()? == "suspended")
@@ -427,13 +420,13 @@ impl Vm {
     }
 
     /// Wakes the guest from S3; the command that had it sleep must succeed.
-    pub(crate) fn wake_up(&mut self, id: u32) -> Outcome {
+    pub fn wake_up(&mut self, id: u32) -> Outcome {
         self.qmp.execute("system_wakeup", &serde_json::json!({}))?;
         self.end_sleep(id)
     }
 
     /// Has the guest suspend to idle, and wakes it by the power button.
-    pub(crate) fn suspend_to_idle(&mut self) -> Outcome {
+    pub fn suspend_to_idle(&mut self) -> Outcome {
         let id = self.channel.send("suspend_to_idle")?;
         self.await_sleep(id, "suspend to idle", |vm| {
             let text = vm.new_lines()?;
@@ -472,7 +465,7 @@ impl Vm {
     }
 
     /// Waits until a machine that was woken has done so; the command that had it sleep must succeed.
-    pub(crate) fn end_sleep(&mut self, id: u32) -> Outcome {
+    pub fn end_sleep(&mut self, id: u32) -> Outcome {
         let limit = self.layout.limit(SLEEP);
         let answer = self.channel.receive(id, "waking up", limit)?;
         succeeded("waking up", answer)?;
@@ -480,18 +473,18 @@ impl Vm {
     }
 
     /// Hibernates, powers off, starts a new QEMU and goes on where the guest was.
-    pub(crate) fn hibernate(&mut self) -> Outcome {
+    pub fn hibernate(&mut self) -> Outcome {
         self.hibernate_by("hibernate shutdown")
     }
 
     /// The same by another command in the guest.
-    pub(crate) fn hibernate_by(&mut self, going: &str) -> Outcome {
+    pub fn hibernate_by(&mut self, going: &str) -> Outcome {
         let id = self.hibernate_off(going)?;
         self.resume_image(id)
     }
 
     /// Hibernates by a command in the guest, whose ID is the result, and powers off.
-    pub(crate) fn hibernate_off(&mut self, going: &str) -> Outcome<u32> {
+    pub fn hibernate_off(&mut self, going: &str) -> Outcome<u32> {
         let limit = self.layout.limit(SLEEP);
         let id = self.channel.send(going)?;
         match self.channel.receive(id, going, limit) {
@@ -509,7 +502,7 @@ impl Vm {
     }
 
     /// Starts a new QEMU that resumes the image; the command that hibernated must succeed in it.
-    pub(crate) fn resume_image(&mut self, hibernate: u32) -> Outcome {
+    pub fn resume_image(&mut self, hibernate: u32) -> Outcome {
         self.restart(&[])?;
         self.channel.wait_hello(self.layout.limit(BOOT))?;
         let command = format!("resume_image {}", Kind::Swap.slot());
@@ -538,14 +531,14 @@ impl Vm {
     }
 
     /// Takes the machine's power away.
-    pub(crate) fn lose_power(&mut self) -> Outcome {
+    pub fn lose_power(&mut self) -> Outcome {
         // The answer may get lost with QEMU.
         let _ = self.qmp.execute("quit", &serde_json::json!({}));
         self.qemu.wait_end(SLEEP)
     }
 
     /// Has the machines that are started from now on load this driver.
-    pub(crate) fn boot_with(&mut self, driver: Driver) {
+    pub fn boot_with(&mut self, driver: Driver) {
         for word in &mut self.line {
             let text = word.to_string_lossy();
             if let Some((before, after)) = text.split_once("vmtest.driver=") {
@@ -556,7 +549,7 @@ impl Vm {
     }
 
     /// Moves the machine to another QEMU process through a file.
-    pub(crate) fn migrate(&mut self) -> Outcome {
+    pub fn migrate(&mut self) -> Outcome {
         let state = self.qmp.run_state()?;
         let file = self.dir.join("migration.img");
         let uri = format!("file:{}", file.display());
@@ -594,7 +587,7 @@ impl Vm {
 
     /// Has the guest load its kernel and initramfs beside those that run, for kexec or for the next
     /// panic, to go on with a driver.
-    pub(crate) fn load_kernel(&mut self, by: Driver, option: &str) -> Outcome {
+    pub fn load_kernel(&mut self, by: Driver, option: &str) -> Outcome {
         let option_at = self.line.iter().position(|word| word == "-kernel");
         let kernel = option_at.and_then(|at| self.line.get(at + 1));
         let kernel = kernel.ok_or_else(|| anyhow!("QEMU's command line has no kernel"))?;
@@ -608,7 +601,7 @@ impl Vm {
     }
 
     /// Runs a command in the guest after which another kernel boots there.
-    pub(crate) fn boot_by(&mut self, command: &str) -> Outcome {
+    pub fn boot_by(&mut self, command: &str) -> Outcome {
         let id = self.channel.send(command)?;
         let limit = self.layout.limit(BOOT);
         match self.channel.receive_or_hello(&[id], command, limit)? {
@@ -623,7 +616,7 @@ impl Vm {
     }
 
     /// Connects the host side of the guest's port, again if it was connected.
-    pub(crate) fn connect_port(&mut self) -> Outcome {
+    pub fn connect_port(&mut self) -> Outcome {
         if let Some(port) = self.port.take() {
             // A socket that QEMU has closed already is as good.
             let _ = port.shutdown(std::net::Shutdown::Both);
@@ -637,7 +630,7 @@ impl Vm {
     }
 
     /// Removes a device while the guest runs.
-    pub(crate) fn unplug(&mut self, kind: Kind) -> Outcome {
+    pub fn unplug(&mut self, kind: Kind) -> Outcome {
         let id = kind.id();
         self.qmp
             .execute("device_del", &serde_json::json!({ "id": id }))?;
@@ -647,7 +640,7 @@ impl Vm {
     }
 
     /// Adds a device while the guest runs.
-    pub(crate) fn plug(&mut self, kind: Kind) -> Outcome {
+    pub fn plug(&mut self, kind: Kind) -> Outcome {
         let device = self.layout.device(kind);
         let children = kind.children().iter().map(|child| (*child).to_owned());
         for argument in std::iter::once(device).chain(children) {
@@ -661,7 +654,7 @@ impl Vm {
     }
 
     /// Removes the big files; the logs stay.
-    pub(crate) fn tidy(dir: &Path) {
+    pub fn tidy(dir: &Path) {
         let Ok(entries) = fs::read_dir(dir) else {
             return;
         };
@@ -677,7 +670,7 @@ impl Vm {
 }
 
 /// What a command wrote, if it succeeded.
-pub(crate) fn succeeded(command: &str, answer: Answer) -> Outcome<String> {
+pub fn succeeded(command: &str, answer: Answer) -> Outcome<String> {
     let Answer { status, text } = answer;
     if status == 0 {
         return Ok(text);

@@ -80,7 +80,7 @@ fn set<'a>(patterns: impl Iterator<Item = &'a str>) -> RegexSet {
 }
 
 /// The lines of a kernel log that must not be there.
-pub(crate) fn findings(log: &str) -> Vec<&str> {
+pub fn findings(log: &str) -> Vec<&str> {
     log.lines()
         .filter(|line| DENIED_SET.is_match(line) && !ALLOWED_SET.is_match(line))
         .collect()

@@ -13,18 +13,18 @@ use crate::verdict::Verdict;
 
 /// How many parts passed, failed and were skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Count {
+pub struct Count {
     /// Parts that passed.
-    pub(crate) passed: usize,
+    pub passed: usize,
     /// Parts that failed, took too long, lost the VM or did not run.
-    pub(crate) failed: usize,
+    pub failed: usize,
     /// Parts that cannot be tried here, or are known to fail.
-    pub(crate) skipped: usize,
+    pub skipped: usize,
 }
 
 impl Count {
     /// Whether something passed and nothing failed.
-    pub(crate) fn is_good(self) -> bool {
+    pub fn is_good(self) -> bool {
         self.passed > 0 && self.failed == 0
     }
 
@@ -50,17 +50,17 @@ impl fmt::Display for Count {
 
 /// A result, for the other forms of output.
 #[derive(Clone, Debug)]
-pub(crate) struct Record {
+pub struct Record {
     /// The names of the tests around it, and its own.
-    pub(crate) path: Vec<String>,
+    pub path: Vec<String>,
     /// What it counts for.
-    pub(crate) verdict: Verdict,
+    pub verdict: Verdict,
     /// When it began.
-    pub(crate) began: SystemTime,
+    pub began: SystemTime,
     /// How long it took.
-    pub(crate) took: Duration,
+    pub took: Duration,
     /// What was noted about it.
-    pub(crate) notes: String,
+    pub notes: String,
 }
 
 /// A level of nesting.
@@ -74,7 +74,7 @@ struct Level {
 }
 
 /// Writes a plan, results and, for nested results, their plans.
-pub(crate) struct Ktap<W: Write> {
+pub struct Ktap<W: Write> {
     out: W,
     levels: Vec<Level>,
     count: Count,
@@ -85,7 +85,7 @@ pub(crate) struct Ktap<W: Write> {
 
 impl<W: Write> Ktap<W> {
     /// Begins the output.
-    pub(crate) fn new(out: W) -> Self {
+    pub fn new(out: W) -> Self {
         Self {
             out,
             levels: Vec::new(),
@@ -96,13 +96,13 @@ impl<W: Write> Ktap<W> {
     }
 
     /// Begins the outermost level with a plan for this many results.
-    pub(crate) fn begin(&mut self, planned: usize) -> std::io::Result<()> {
+    pub fn begin(&mut self, planned: usize) -> std::io::Result<()> {
         self.push("", planned)?;
         self.line(&format!("1..{planned}"))
     }
 
     /// Begins a test with a plan for this many parts.
-    pub(crate) fn begin_test(&mut self, name: &str, planned: usize) -> std::io::Result<()> {
+    pub fn begin_test(&mut self, name: &str, planned: usize) -> std::io::Result<()> {
         self.push(&plain(name), planned)?;
         self.line(&format!("# Subtest: {}", plain(name)))?;
         self.line(&format!("1..{planned}"))
@@ -120,7 +120,7 @@ impl<W: Write> Ktap<W> {
     }
 
     /// Ends a test, which is as good as its parts; those of the plan that gave no result did not run.
-    pub(crate) fn end_test(&mut self) -> std::io::Result<()> {
+    pub fn end_test(&mut self) -> std::io::Result<()> {
         self.fill()?;
         if let Some(level) = self.levels.pop() {
             let verdict = Verdict::of_all(level.verdicts.iter());
@@ -144,7 +144,7 @@ impl<W: Write> Ktap<W> {
     }
 
     /// Writes text about the result to come, one `#` a line.
-    pub(crate) fn note(&mut self, text: &str) -> std::io::Result<()> {
+    pub fn note(&mut self, text: &str) -> std::io::Result<()> {
         for line in text.lines() {
             self.notes.push_str(line);
             self.notes.push('\n');
@@ -154,17 +154,17 @@ impl<W: Write> Ktap<W> {
     }
 
     /// Writes a result that counts in the summary, with the time since the one before.
-    pub(crate) fn result(&mut self, passed: bool, name: &str) -> std::io::Result<()> {
+    pub fn result(&mut self, passed: bool, name: &str) -> std::io::Result<()> {
         self.outcome(&Verdict::of(passed), name)
     }
 
     /// Writes that something could not be tried, and why.
-    pub(crate) fn skip(&mut self, name: &str, why: &str) -> std::io::Result<()> {
+    pub fn skip(&mut self, name: &str, why: &str) -> std::io::Result<()> {
         self.outcome(&Verdict::Skipped(why.to_owned()), name)
     }
 
     /// Writes a result that counts in the summary.
-    pub(crate) fn outcome(&mut self, verdict: &Verdict, name: &str) -> std::io::Result<()> {
+    pub fn outcome(&mut self, verdict: &Verdict, name: &str) -> std::io::Result<()> {
         self.count.add(verdict);
         let name = plain(name);
         let (began, since) = self
@@ -209,7 +209,7 @@ impl<W: Write> Ktap<W> {
     /// Writes the summary; gives the counts and all results.
     ///
     /// Those of the plan that gave no result did not run.
-    pub(crate) fn finish(mut self) -> std::io::Result<(Count, Vec<Record>)> {
+    pub fn finish(mut self) -> std::io::Result<(Count, Vec<Record>)> {
         while self.levels.len() > 1 {
             self.end_test()?;
         }

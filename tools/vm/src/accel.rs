@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
+use crate::driver::Accel;
 use crate::failure::Outcome;
 use crate::layout::{Board, Interrupts, Layout};
 use crate::runner::fresh_folder;
-use crate::setup::{Accel, Setup};
+use crate::setup::Setup;
 use crate::vm::Vm;
 
 /// How long a guest may take that only has to boot, on KVM.
@@ -27,7 +28,7 @@ fn probe(setup: &Setup) -> Outcome {
 }
 
 /// Takes what was wished for if it works, else TCG, and says why.
-pub(crate) fn choose(setup: &mut Setup, wish: Accel) {
+pub fn choose(setup: &mut Setup, wish: Accel) {
     setup.accel = wish;
     if wish == Accel::Kvm {
         if let Err(failure) = probe(setup) {

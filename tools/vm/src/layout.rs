@@ -12,7 +12,7 @@ use crate::scripted_slot::Scripted;
 
 /// The kind of machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Board {
+pub enum Board {
     /// i440FX: conventional PCI, hot-plug by ACPI.
     Pc,
     /// Q35: each device behind a PCIe root port, hot-plug by the port.
@@ -23,7 +23,7 @@ pub(crate) enum Board {
 
 impl Board {
     /// The one on which most tests of an architecture run.
-    pub(crate) fn usual(arch: Arch) -> Self {
+    pub fn usual(arch: Arch) -> Self {
         match arch {
             Arch::Amd64 => Self::Pc,
             Arch::Arm64 => Self::Virt,
@@ -31,7 +31,7 @@ impl Board {
     }
 
     /// The architecture of its processors.
-    pub(crate) fn arch(self) -> Arch {
+    pub fn arch(self) -> Arch {
         match self {
             Self::Pc | Self::Q35 => Arch::Amd64,
             Self::Virt => Arch::Arm64,
@@ -47,7 +47,7 @@ impl Board {
     }
 
     /// Whether it can suspend to memory.
-    pub(crate) fn has_s3(self) -> bool {
+    pub fn has_s3(self) -> bool {
         match self {
             Self::Pc | Self::Q35 => true,
             Self::Virt => false,
@@ -55,7 +55,7 @@ impl Board {
     }
 
     /// The serial ports of the kernel log, of commands and of a shell, as the guest names them.
-    pub(crate) fn serial_ports(self) -> [&'static str; 3] {
+    pub fn serial_ports(self) -> [&'static str; 3] {
         match self {
             Self::Pc | Self::Q35 => ["ttyS0", "ttyS1", "ttyS2"],
             Self::Virt => ["ttyAMA0", "ttyS0", "ttyS1"],
@@ -75,7 +75,7 @@ impl fmt::Display for Board {
 
 /// The interrupts that the devices offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Interrupts {
+pub enum Interrupts {
     /// MSI-X, with enough vectors for each virtqueue to have its own.
     #[value(name = "msix")]
     PerQueue,
@@ -97,7 +97,7 @@ impl fmt::Display for Interrupts {
 
 /// A device of the test VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// A disk with one queue.
     Blk,
     /// A disk with four queues.
@@ -120,7 +120,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The devices that are tested one by one.
-    pub(crate) const TESTED: [Self; 8] = [
+    pub const TESTED: [Self; 8] = [
         Self::Blk,
         Self::Blk4,
         Self::Net,
@@ -132,7 +132,7 @@ impl Kind {
     ];
 
     /// Those of them whose virtio drivers can be frozen: that of 9p cannot.
-    pub(crate) const FROZEN: [Self; 7] = [
+    pub const FROZEN: [Self; 7] = [
         Self::Blk,
         Self::Blk4,
         Self::Net,
@@ -143,12 +143,12 @@ impl Kind {
     ];
 
     /// Its QEMU id.
-    pub(crate) fn id(self) -> String {
+    pub fn id(self) -> String {
         format!("dev-{}", self.name())
     }
 
     /// Its name in results.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Blk => "blk",
             Self::Blk4 => "blk4",
@@ -163,7 +163,7 @@ impl Kind {
     }
 
     /// Its PCI slot, or that of the root port before it, as the guest writes it.
-    pub(crate) const fn slot(self) -> &'static str {
+    pub const fn slot(self) -> &'static str {
         match self {
             Self::Blk => "03",
             Self::Blk4 => "04",
@@ -178,7 +178,7 @@ impl Kind {
     }
 
     /// Its virtio driver, as the kernel names it.
-    pub(crate) fn virtio_driver(self) -> &'static str {
+    pub fn virtio_driver(self) -> &'static str {
         match self {
             Self::Blk | Self::Blk4 | Self::Swap => "virtio_blk",
             Self::Net => "virtio_net",
@@ -206,7 +206,7 @@ impl Kind {
     }
 
     /// Devices on the bus that this one provides.
-    pub(crate) fn children(self) -> &'static [&'static str] {
+    pub fn children(self) -> &'static [&'static str] {
         match self {
             Self::Console => {
                 &["virtserialport,id=port,bus=dev-console.0,nr=1,chardev=port,name=vmtest"]
@@ -217,7 +217,7 @@ impl Kind {
     }
 
     /// Its disk image's name and size in MiB, if it has one.
-    pub(crate) fn disk(self) -> Option<(&'static str, u64)> {
+    pub fn disk(self) -> Option<(&'static str, u64)> {
         match self {
             Self::Blk => Some(("disk-blk", 64)),
             Self::Blk4 => Some(("disk-blk4", 64)),
@@ -241,44 +241,44 @@ impl Kind {
 
 /// A machine with its devices.
 #[derive(Clone, Debug)]
-pub(crate) struct Layout {
+pub struct Layout {
     /// The kind of machine.
-    pub(crate) board: Board,
+    pub board: Board,
     /// The interrupts that its devices offer.
-    pub(crate) interrupts: Interrupts,
+    pub interrupts: Interrupts,
     /// How many processors it has.
-    pub(crate) cpus: u8,
+    pub cpus: u8,
     /// Its devices.
-    pub(crate) kinds: Vec<Kind>,
+    pub kinds: Vec<Kind>,
     /// Its scripted devices, only on [`Board::Pc`].
-    pub(crate) scripted: Vec<Scripted>,
+    pub scripted: Vec<Scripted>,
     /// Whether QEMU records the accesses to registers.
-    pub(crate) traced: bool,
+    pub traced: bool,
     /// More QEMU arguments.
-    pub(crate) extra: Vec<String>,
+    pub extra: Vec<String>,
     /// The kernel that it runs.
-    pub(crate) kernel: Variant,
+    pub kernel: Variant,
     /// Whether the module's KUnit tests run when it is loaded; needs the debug kernel.
-    pub(crate) kunit: bool,
+    pub kunit: bool,
     /// More words for the kernel.
-    pub(crate) words: &'static str,
+    pub words: &'static str,
     /// Whether all of QEMU runs on one processor of the host.
-    pub(crate) pinned: bool,
+    pub pinned: bool,
     /// Whether QEMU can give MSI-X to balloons, and an ioeventfd.
     balloon_msix: bool,
     /// Whether it has the disk with fio: QEMU cannot save the state of an NVMe controller.
-    pub(crate) has_tools: bool,
+    pub has_tools: bool,
     /// Whether QEMU has a network namespace of its own, with a TAP device of several queues.
-    pub(crate) has_tap: bool,
+    pub has_tap: bool,
     /// How many MiB of memory it has more than usual.
-    pub(crate) more_memory: u32,
+    pub more_memory: u32,
     /// Packages of the workspace whose programs it has, built when it is first booted.
-    pub(crate) programs: &'static [&'static str],
+    pub programs: &'static [&'static str],
 }
 
 impl Layout {
     /// A machine with every tested device.
-    pub(crate) fn new(board: Board, interrupts: Interrupts, cpus: u8) -> Self {
+    pub fn new(board: Board, interrupts: Interrupts, cpus: u8) -> Self {
         Self {
             board,
             interrupts,
@@ -300,19 +300,19 @@ impl Layout {
     }
 
     /// The same with other devices.
-    pub(crate) fn with_kinds(mut self, kinds: &[Kind]) -> Self {
+    pub fn with_kinds(mut self, kinds: &[Kind]) -> Self {
         self.kinds = kinds.to_vec();
         self
     }
 
     /// The same with a disk for hibernation.
-    pub(crate) fn with_swap(mut self) -> Self {
+    pub fn with_swap(mut self) -> Self {
         self.kinds.push(Kind::Swap);
         self
     }
 
     /// The same on this QEMU.
-    pub(crate) fn on(&self, qemu: &Qemu) -> Self {
+    pub fn on(&self, qemu: &Qemu) -> Self {
         Self {
             balloon_msix: qemu.balloon_msix,
             ..self.clone()
@@ -320,10 +320,7 @@ impl Layout {
     }
 
     /// The same with more QEMU arguments, an option and its value each.
-    pub(crate) fn with(
-        mut self,
-        arguments: impl IntoIterator<Item = (&'static str, String)>,
-    ) -> Self {
+    pub fn with(mut self, arguments: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         for (option, value) in arguments {
             self.extra.extend([option.to_owned(), value]);
         }
@@ -331,13 +328,13 @@ impl Layout {
     }
 
     /// The same with these scripted devices.
-    pub(crate) fn with_scripted(mut self, devices: &[Scripted]) -> Self {
+    pub fn with_scripted(mut self, devices: &[Scripted]) -> Self {
         self.scripted = devices.to_vec();
         self
     }
 
     /// The same with a disk that has no file and whose writes can be part of a snapshot: its drive.
-    pub(crate) fn with_drive(self, name: &str, mebibytes: u64) -> Self {
+    pub fn with_drive(self, name: &str, mebibytes: u64) -> Self {
         let size = mebibytes << 20;
         let drive = format!(
             "if=none,id={name},snapshot=on,file.driver=null-co,file.size={size},file.read-zeroes=on"
@@ -346,7 +343,7 @@ impl Layout {
     }
 
     /// How many times longer than on the standard kernel everything may take.
-    pub(crate) fn slowness(&self) -> u32 {
+    pub fn slowness(&self) -> u32 {
         match self.kernel {
             Variant::Standard => 1,
             Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 8,
@@ -354,7 +351,7 @@ impl Layout {
     }
 
     /// A time limit, for the kernel that it runs.
-    pub(crate) fn limit(&self, limit: Duration) -> Duration {
+    pub fn limit(&self, limit: Duration) -> Duration {
         limit * self.slowness()
     }
 
@@ -368,7 +365,7 @@ impl Layout {
     }
 
     /// The interrupt policy that a driver must arrive at for a device.
-    pub(crate) fn policy(&self, kind: Kind) -> &'static str {
+    pub fn policy(&self, kind: Kind) -> &'static str {
         match self.interrupts {
             _ if kind == Kind::Balloon && !self.balloon_msix => "intx",
             Interrupts::PerQueue => "per-queue",
@@ -379,12 +376,12 @@ impl Layout {
     }
 
     /// The architecture of the kernel that it runs.
-    pub(crate) fn arch(&self) -> Arch {
+    pub fn arch(&self) -> Arch {
         self.board.arch()
     }
 
     /// The argument of `-device` or `device_add` for a device.
-    pub(crate) fn device(&self, kind: Kind) -> String {
+    pub fn device(&self, kind: Kind) -> String {
         let (bus, address) = match (self.board, kind) {
             (Board::Pc, _) => ("pci.0".to_owned(), kind.slot()),
             // Needs no hot-plug, and the ports' windows leave no room for more I/O space.
@@ -409,7 +406,7 @@ impl Layout {
     }
 
     /// The QEMU arguments for the machine and its devices; files are in this folder.
-    pub(crate) fn arguments(&self, dir: &Path, tools_disk: &Path) -> Vec<String> {
+    pub fn arguments(&self, dir: &Path, tools_disk: &Path) -> Vec<String> {
         let mut arguments = Vec::new();
         let mut add = |option: &str, value: String| {
             arguments.push(option.to_owned());

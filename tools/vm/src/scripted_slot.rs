@@ -10,7 +10,7 @@ use scripted::{Bar, Config, Device, Kind, Power};
 
 /// What a scripted device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Model {
+pub enum Model {
     /// A source of random numbers.
     Rng,
     /// A disk of this many MiB.
@@ -21,33 +21,28 @@ pub(crate) enum Model {
 
 /// A scripted device of the test VM.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Scripted {
+pub struct Scripted {
     /// Its name, and that of its files.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Its PCI slot, as the guest writes it.
-    pub(crate) slot: &'static str,
+    pub slot: &'static str,
     /// What it is.
-    pub(crate) model: Model,
+    pub model: Model,
     /// How its registers are seen.
-    pub(crate) bar: Bar,
+    pub bar: Bar,
     /// How many MSI-X vectors it has; without any, it has INTx only.
-    pub(crate) vectors: u16,
+    pub vectors: u16,
     /// Whether it has an interrupt pin.
-    pub(crate) has_pin: bool,
+    pub has_pin: bool,
     /// What it says of D3.
-    pub(crate) power: Power,
+    pub power: Power,
     /// Whether each access of the driver is judged.
-    pub(crate) strict: bool,
+    pub strict: bool,
 }
 
 impl Scripted {
     /// A device with I/O ports that judges its driver.
-    pub(crate) const fn new(
-        name: &'static str,
-        slot: &'static str,
-        model: Model,
-        vectors: u16,
-    ) -> Self {
+    pub const fn new(name: &'static str, slot: &'static str, model: Model, vectors: u16) -> Self {
         Self {
             name,
             slot,
@@ -61,7 +56,7 @@ impl Scripted {
     }
 
     /// The interrupt policy that a driver must arrive at.
-    pub(crate) fn policy(&self) -> &'static str {
+    pub fn policy(&self) -> &'static str {
         let wanted = match self.model {
             Model::Rng | Model::Disk(_) => 2,
             Model::Console => 3,
@@ -78,7 +73,7 @@ impl Scripted {
     }
 
     /// Its QEMU device; files are in this folder.
-    pub(crate) fn device(&self, dir: &Path) -> String {
+    pub fn device(&self, dir: &Path) -> String {
         let device = serde_json::json!({
             "driver": "vfio-user-pci",
             "id": format!("dev-{}", self.name),
@@ -92,7 +87,7 @@ impl Scripted {
     }
 
     /// Starts it.
-    pub(crate) fn start(&self, dir: &Path) -> Result<Device> {
+    pub fn start(&self, dir: &Path) -> Result<Device> {
         let kind = match self.model {
             Model::Rng => Kind::Rng,
             Model::Console => Kind::Console,

@@ -8,7 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use initramfs::Archive;
 
-use crate::setup::{Driver, Setup};
+use crate::driver::Driver;
+use crate::setup::Setup;
 
 /// Adds modules in the order in which they are loaded, for a driver or for all.
 fn add_modules(archive: &mut Archive, name: &str, modules: &[std::path::PathBuf]) -> Result<()> {
@@ -45,7 +46,7 @@ fn add_scripts(archive: &mut Archive, name: &str, folder: &Path) -> Result<()> {
 }
 
 /// Builds the initramfs of the test VM.
-pub(crate) fn build(setup: &Setup) -> Result<Vec<u8>> {
+pub fn build(setup: &Setup) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for directory in ["bin", "dev", "guest", "modules"] {
         archive.directory(directory)?;

@@ -16,14 +16,14 @@ fn pattern(text: &str) -> Regex {
 }
 
 /// The name in letters, digits, `_`, `.` and `-` only, the same however often something is done.
-pub(crate) fn plain(name: &str) -> String {
+pub fn plain(name: &str) -> String {
     let name = OTHER.replace_all(name, "-");
     let name = TIMES.replace(name.trim_matches('-'), "");
     name.into_owned()
 }
 
 /// Whether a test, or a part of it, is one that the user names by a part of its name, in either form.
-pub(crate) fn is_meant(name: &str, words: &[String]) -> bool {
+pub fn is_meant(name: &str, words: &[String]) -> bool {
     let mut parts = name.splitn(2, '/').map(plain);
     let (test, part) = (parts.next().unwrap_or_default(), parts.next());
     let plain = match part {

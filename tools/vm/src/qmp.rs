@@ -17,7 +17,7 @@ use crate::lines::{Lines, Next};
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// A connection to QEMU's monitor.
-pub(crate) struct Qmp {
+pub struct Qmp {
     writer: UnixStream,
     lines: Lines,
     events: Vec<Value>,
@@ -27,7 +27,7 @@ pub(crate) struct Qmp {
 
 impl Qmp {
     /// Takes over a connected socket and leaves the negotiation mode.
-    pub(crate) fn new(socket: UnixStream, transcript: File) -> Outcome<Self> {
+    pub fn new(socket: UnixStream, transcript: File) -> Outcome<Self> {
         let writer = socket
             .try_clone()
             .context("cannot clone the monitor socket")?;
@@ -43,7 +43,7 @@ impl Qmp {
     }
 
     /// Executes a command and gives what it returns.
-    pub(crate) fn execute(&mut self, command: &str, arguments: &Value) -> Outcome<Value> {
+    pub fn execute(&mut self, command: &str, arguments: &Value) -> Outcome<Value> {
         let what = format!("the monitor command {command}");
         let mut line = json!({ "execute": command, "arguments": arguments }).to_string();
         line.push('\n');
@@ -66,20 +66,20 @@ impl Qmp {
     }
 
     /// Executes a command of the human monitor and gives what it says.
-    pub(crate) fn human(&mut self, command: &str) -> Outcome<String> {
+    pub fn human(&mut self, command: &str) -> Outcome<String> {
         let arguments = json!({ "command-line": command });
         let answer = self.execute("human-monitor-command", &arguments)?;
         Ok(answer.as_str().unwrap_or_default().trim().to_owned())
     }
 
     /// The run state, as `running` or `suspended`.
-    pub(crate) fn run_state(&mut self) -> Outcome<String> {
+    pub fn run_state(&mut self) -> Outcome<String> {
         let answer = self.execute("query-status", &json!({}))?;
         Ok(answer["status"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Waits for the event that a device was removed.
-    pub(crate) fn wait_deleted(&mut self, device: &str, limit: Duration) -> Outcome {
+    pub fn wait_deleted(&mut self, device: &str, limit: Duration) -> Outcome {
         let what = format!("the removal of {device}");
         let deadline = Instant::now() + limit;
         loop {

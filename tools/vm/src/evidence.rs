@@ -23,11 +23,11 @@ const SHOWS: [&str; 4] = [
 ];
 
 /// What a finding begins with, for tests that mean a sleep to be refused.
-pub(crate) const AWAKE: &str = "not asleep";
+pub const AWAKE: &str = "not asleep";
 
 /// The sleeps in the log of a VM.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub struct Watch {
     /// The line by which the sleep began that goes on.
     begun: Option<String>,
     /// Whether the log has shown that sleep.
@@ -42,7 +42,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Looks at what is new in the log.
-    pub(crate) fn look(&mut self, text: &str) {
+    pub fn look(&mut self, text: &str) {
         let any = |line: &str, words: &[&str]| words.iter().any(|word| line.contains(word));
         for line in text.lines() {
             if any(line, &BEGINS) {
@@ -70,17 +70,17 @@ impl Watch {
     }
 
     /// How many sleeps the log has shown.
-    pub(crate) fn shown(&self) -> u32 {
+    pub fn shown(&self) -> u32 {
         self.shown
     }
 
     /// Whether the machine has stopped for suspend-to-idle and was not woken yet.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.is_idle
     }
 
     /// The sleeps since the last time that nothing shows.
-    pub(crate) fn take_awake(&mut self) -> Vec<String> {
+    pub fn take_awake(&mut self) -> Vec<String> {
         std::mem::take(&mut self.awake)
     }
 }

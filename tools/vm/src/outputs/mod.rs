@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use machine::Arch;
 
+use crate::driver::Driver;
 use crate::ktap::{Count, Ktap, Record};
-use crate::setup::Setup;
 
 /// The files that are wanted.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct Outputs {
+pub struct Outputs {
     /// Write the results as JUnit XML, too.
     #[arg(long, value_name = "FILE", global = true)]
     junit: Option<PathBuf>,
@@ -38,7 +38,7 @@ pub(crate) struct Outputs {
 impl Outputs {
     /// The same, whatever folder is the current one later. The files of a run before this one go: a run
     /// that ends early leaves none.
-    pub(crate) fn begin(mut self) -> Result<Self> {
+    pub fn begin(mut self) -> Result<Self> {
         for file in [&mut self.junit, &mut self.kcidb].into_iter().flatten() {
             *file = std::path::absolute(&file)
                 .with_context(|| format!("cannot use {}", file.display()))?;
@@ -53,14 +53,14 @@ impl Outputs {
     }
 
     /// Whether there is a file to write.
-    pub(crate) fn is_wanted(&self) -> bool {
+    pub fn is_wanted(&self) -> bool {
         self.junit.is_some() || self.kcidb.is_some()
     }
 
     /// Ends the KTAP output and writes the files; gives the counts.
-    pub(crate) fn finish<W: Write>(&self, setup: &Setup, ktap: Ktap<W>) -> Result<Count> {
+    pub fn finish<W: Write>(&self, about: &About, ktap: Ktap<W>) -> Result<Count> {
         let (count, records) = ktap.finish()?;
-        self.write(&About::of(setup), &records)?;
+        self.write(about, &records)?;
         Ok(count)
     }
 
@@ -81,7 +81,7 @@ fn write(file: &Path, text: &str) -> Result<()> {
 
 /// What the results are of.
 #[derive(Clone, Debug)]
-struct About {
+pub struct About {
     /// What `uname -r` says.
     kernel: String,
     /// The commit of the kernel's source and its name, where they are known.
@@ -97,17 +97,21 @@ struct About {
 }
 
 impl About {
-    fn of(setup: &Setup) -> Self {
-        let environment = setup.environment();
-        let source = setup.machine.kernel_source.as_deref();
+    /// What a run on this kernel and driver is of; `source` is the kernel's, where it is known.
+    pub fn new(
+        environment: results::Environment,
+        driver: Driver,
+        arch: Arch,
+        source: Option<&Path>,
+    ) -> Self {
         Self {
             kernel: environment.kernel,
             commit: source.and_then(commit),
-            machine: match setup.machine.arch {
+            machine: match arch {
                 Arch::Amd64 => "x86_64",
                 Arch::Arm64 => "aarch64",
             },
-            driver: setup.driver.to_string(),
+            driver: driver.to_string(),
             qemu: environment.qemu,
             accel: environment.accel,
             revision: environment.revision,

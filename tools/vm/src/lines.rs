@@ -8,7 +8,7 @@ use std::time::Instant;
 
 /// What came of a wait for a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub enum Next {
     /// A line, without its end.
     Line(String),
     /// The other side has closed the connection.
@@ -18,14 +18,14 @@ pub(crate) enum Next {
 }
 
 /// Cuts what a socket gives into lines.
-pub(crate) struct Lines {
+pub struct Lines {
     reader: BufReader<UnixStream>,
     partial: Vec<u8>,
 }
 
 impl Lines {
     /// Takes over the reading side of a socket.
-    pub(crate) fn new(socket: UnixStream) -> Self {
+    pub fn new(socket: UnixStream) -> Self {
         Self {
             reader: BufReader::new(socket),
             partial: Vec::new(),
@@ -33,7 +33,7 @@ impl Lines {
     }
 
     /// Waits for the next line until the deadline.
-    pub(crate) fn next(&mut self, deadline: Instant) -> Next {
+    pub fn next(&mut self, deadline: Instant) -> Next {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

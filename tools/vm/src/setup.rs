@@ -3,7 +3,6 @@
 //! What every test of a run shares: the machine, the driver under test, where logs go.
 
 use std::collections::btree_map::{BTreeMap, Entry};
-use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,64 +11,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use machine::{Arch, Kernel, Machine, Qemu, Variant};
 
+use crate::driver::{Accel, Driver};
 use crate::failure::{Failure, Outcome};
 use crate::guest_program;
 use crate::known::{self, Known};
 use crate::ktap::{Count, Ktap};
 use crate::layout::Layout;
 use crate::module;
-use crate::outputs::Outputs;
-
-/// The transport driver under test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Driver {
-    /// virtio_pci_rs, this repository's module.
-    Rust,
-    /// virtio_pci, the kernel's own.
-    C,
-}
-
-impl Driver {
-    /// Both, the one that is there first.
-    pub(crate) const BOTH: [Self; 2] = [Self::C, Self::Rust];
-
-    /// Its name on the command line and in the guest.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Rust => "rust",
-            Self::C => "c",
-        }
-    }
-}
-
-impl fmt::Display for Driver {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.name())
-    }
-}
-
-/// How QEMU runs the guest's code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Accel {
-    /// By translation: works everywhere.
-    Tcg,
-    /// By the host's kernel.
-    Kvm,
-}
-
-impl Accel {
-    /// QEMU's name for it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Tcg => "tcg",
-            Self::Kvm => "kvm",
-        }
-    }
-}
+use crate::outputs::{About, Outputs};
 
 /// What a run is about.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Wish {
+pub struct Wish {
     /// The transport driver under test.
     #[arg(
         long,
@@ -78,7 +31,7 @@ pub(crate) struct Wish {
         global = true,
         ignore_case = true
     )]
-    pub(crate) driver: Driver,
+    pub driver: Driver,
     /// The driver's module parameters, separated by commas.
     #[arg(long, default_value = "", global = true)]
     parameters: String,
@@ -88,8 +41,9 @@ pub(crate) struct Wish {
     /// Print the QEMU command of each test.
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// Files of results.
     #[command(flatten)]
-    pub(crate) outputs: Outputs,
+    pub outputs: Outputs,
 }
 
 /// What differs when the kernel is not the standard one.
@@ -101,29 +55,29 @@ struct Other {
 
 /// What every test of a run shares.
 #[derive(Clone)]
-pub(crate) struct Setup {
+pub struct Setup {
     /// The repository's root.
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
     /// Kernel, QEMU and guest programs.
-    pub(crate) machine: Machine,
+    pub machine: Machine,
     /// This repository's module, built for that kernel; none if only the C driver is tested.
     module: Option<PathBuf>,
     /// Programs for the guest, beside busybox.
-    pub(crate) programs: Vec<PathBuf>,
+    pub programs: Vec<PathBuf>,
     /// The other kernels that were set up in this run.
     others: Arc<Mutex<BTreeMap<(Variant, Arch), Other>>>,
     /// The newer QEMU, once it was needed.
     newer_qemu: Arc<Mutex<Option<Qemu>>>,
     /// The driver under test.
-    pub(crate) driver: Driver,
+    pub driver: Driver,
     /// The driver's module parameters, separated by commas.
-    pub(crate) parameters: String,
+    pub parameters: String,
     /// How QEMU runs the guest's code.
-    pub(crate) accel: Accel,
+    pub accel: Accel,
     /// Where the log folders of the tests go.
-    pub(crate) logs: PathBuf,
+    pub logs: PathBuf,
     /// Whether each QEMU command is printed.
-    pub(crate) verbose: bool,
+    pub verbose: bool,
     /// Whether tests run on the standard kernel alone, and no other one is built.
     only_standard: bool,
     known: Arc<Known>,
@@ -131,7 +85,7 @@ pub(crate) struct Setup {
 }
 
 /// The repository's root, which becomes the current folder: paths in logs stay short.
-pub(crate) fn enter_root() -> Result<PathBuf> {
+pub fn enter_root() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let root = root
         .canonicalize()
@@ -143,7 +97,7 @@ pub(crate) fn enter_root() -> Result<PathBuf> {
 
 impl Setup {
     /// Sets up the machine as far as that is not done yet.
-    pub(crate) fn load(wish: Wish) -> Result<Self> {
+    pub fn load(wish: Wish) -> Result<Self> {
         let known = wish.known.as_deref().map(std::path::absolute).transpose()?;
         let outputs = wish.outputs.begin()?;
         let root = enter_root()?;
@@ -175,26 +129,26 @@ impl Setup {
     }
 
     /// What the part of a test counts for that ended so.
-    pub(crate) fn known(&self, test: &str, part: &str, outcome: Outcome) -> Outcome {
+    pub fn known(&self, test: &str, part: &str, outcome: Outcome) -> Outcome {
         let release = &self.machine.kernel_release;
         self.known.judge(self.driver, release, test, part, outcome)
     }
 
     /// Whether the kernel is of the series that the records of the C driver are of.
-    pub(crate) fn is_recorded_series(&self) -> bool {
+    pub fn is_recorded_series(&self) -> bool {
         let release = known::series_of(&self.machine.kernel_release);
         release == machine::Series::default().to_string()
     }
 
     /// The same for tests on the standard kernel alone.
-    pub(crate) fn only_standard(&self) -> Self {
+    pub fn only_standard(&self) -> Self {
         let mut other = self.clone();
         other.only_standard = true;
         other
     }
 
     /// Why a test on the kernel of this machine is not run.
-    pub(crate) fn lacks_kernel(&self, layout: &Layout) -> Option<Failure> {
+    pub fn lacks_kernel(&self, layout: &Layout) -> Option<Failure> {
         let arch = layout.arch();
         let why = match layout.kernel {
             _ if !self.only_standard => return None,
@@ -209,12 +163,14 @@ impl Setup {
     }
 
     /// Ends the output of a run; gives the counts.
-    pub(crate) fn finish<W: Write>(&self, ktap: Ktap<W>) -> Result<Count> {
-        self.outputs.finish(self, ktap)
+    pub fn finish<W: Write>(&self, ktap: Ktap<W>) -> Result<Count> {
+        let source = self.machine.kernel_source.as_deref();
+        let about = About::new(self.environment(), self.driver, self.machine.arch, source);
+        self.outputs.finish(&about, ktap)
     }
 
     /// The same with another kernel, which is set up at its first use.
-    pub(crate) fn on(&self, kernel: Variant, arch: Arch) -> Result<Self> {
+    pub fn on(&self, kernel: Variant, arch: Arch) -> Result<Self> {
         let mut other = self.clone();
         if (kernel, arch) == (Variant::Standard, self.machine.arch) {
             return Ok(other);
@@ -266,7 +222,7 @@ impl Setup {
     }
 
     /// The same with the kernel and the programs of a machine.
-    pub(crate) fn for_layout(&self, layout: &Layout) -> Result<Self> {
+    pub fn for_layout(&self, layout: &Layout) -> Result<Self> {
         let mut other = self.on(layout.kernel, layout.arch())?;
         for program in layout.programs {
             let program = guest_program::build(&self.root, program)?;
@@ -277,7 +233,7 @@ impl Setup {
 
     /// The QEMU for a machine: a newer one for those with scripted devices, and for those with
     /// several processors if TCG is not reliable with them.
-    pub(crate) fn qemu(&self, layout: &Layout) -> Result<Qemu> {
+    pub fn qemu(&self, layout: &Layout) -> Result<Qemu> {
         let own = &self.machine.qemu;
         let is_reliable = layout.cpus == 1
             || layout.arch() != Arch::Amd64
@@ -299,12 +255,12 @@ impl Setup {
     }
 
     /// Whether the kernel has the C driver built in.
-    pub(crate) fn c_is_built_in(&self) -> bool {
+    pub fn c_is_built_in(&self) -> bool {
         self.machine.c_driver.is_empty()
     }
 
     /// The same with another driver.
-    pub(crate) fn with_driver(&self, driver: Driver) -> Self {
+    pub fn with_driver(&self, driver: Driver) -> Self {
         let mut other = self.clone();
         other.driver = driver;
         if driver == Driver::C {
@@ -314,12 +270,12 @@ impl Setup {
     }
 
     /// Where what the report shows is left.
-    pub(crate) fn results(&self) -> PathBuf {
+    pub fn results(&self) -> PathBuf {
         self.root.join(results::FOLDER)
     }
 
     /// What the tests run on, for the report.
-    pub(crate) fn environment(&self) -> results::Environment {
+    pub fn environment(&self) -> results::Environment {
         let said = |program: &str, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output();
             let text = output.map(|output| output.stdout).unwrap_or_default();
@@ -340,7 +296,7 @@ impl Setup {
     }
 
     /// The modules of a driver, in the order in which they are loaded.
-    pub(crate) fn modules(&self, driver: Driver) -> Vec<PathBuf> {
+    pub fn modules(&self, driver: Driver) -> Vec<PathBuf> {
         match driver {
             Driver::Rust => self.module.clone().into_iter().collect(),
             Driver::C => self.machine.c_driver.clone(),

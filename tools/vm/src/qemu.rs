@@ -13,11 +13,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use machine::{Arch, Variant};
 
+use crate::driver::Driver;
 use crate::failure::{Failure, Outcome};
 use crate::layout::Layout;
-use crate::runner::Test;
-use crate::setup::{Driver, Setup};
-use crate::vm;
+use crate::setup::Setup;
 
 /// What the kernel is told in every test.
 const KERNEL_ARGUMENTS: &str = "no_console_suspend panic=-1 oops=panic \
@@ -70,13 +69,13 @@ const IN_NETWORK: [&str; 7] = [
 const START: Duration = Duration::from_secs(20);
 
 /// A running QEMU, killed when dropped.
-pub(crate) struct Qemu {
+pub struct Qemu {
     child: Child,
     dir: PathBuf,
 }
 
 /// The complete command line of the VM whose files are in this folder.
-pub(crate) fn command_line(
+pub fn command_line(
     setup: &Setup,
     qemu: &machine::Qemu,
     layout: &Layout,
@@ -156,7 +155,7 @@ pub(crate) fn command_line(
 }
 
 /// What a kernel is told for a driver to be under test.
-pub(crate) fn driver_words(driver: Driver, c_is_built_in: bool) -> String {
+pub fn driver_words(driver: Driver, c_is_built_in: bool) -> String {
     let word = format!("vmtest.driver={driver}");
     match driver {
         Driver::C => format!("{word} {FORCE_LEGACY}"),
@@ -176,22 +175,15 @@ fn first_processor() -> String {
 }
 
 /// A command line that can be pasted into a shell.
-pub(crate) fn quote(line: &[OsString]) -> Result<String> {
+pub fn quote(line: &[OsString]) -> Result<String> {
     let words: Vec<_> = line.iter().map(|word| word.to_string_lossy()).collect();
     let words = words.iter().map(AsRef::as_ref);
     shlex::try_join(words).context("a word of the command line has a zero byte")
 }
 
-/// The command of a test's VM, to be pasted in the repository's root. Makes its files.
-pub(crate) fn pasteable(setup: &Setup, test: &Test) -> Result<String> {
-    let dir = setup.logs.join(format!("{}.command", test.name));
-    let (line, _) = vm::prepare(setup, &test.layout, &dir)?;
-    quote(&line)
-}
-
 impl Qemu {
     /// Starts QEMU with this command line and adds what it says to a file in the folder.
-    pub(crate) fn start(line: &[OsString], dir: &Path) -> Result<Self> {
+    pub fn start(line: &[OsString], dir: &Path) -> Result<Self> {
         for name in ["control", "shell", "monitor", "port"] {
             let _ = std::fs::remove_file(dir.join(format!("{name}.socket")));
         }
@@ -218,7 +210,7 @@ impl Qemu {
     }
 
     /// Connects to one of its sockets.
-    pub(crate) fn connect(&mut self, name: &str) -> Outcome<UnixStream> {
+    pub fn connect(&mut self, name: &str) -> Outcome<UnixStream> {
         let path = self.dir.join(format!("{name}.socket"));
         let deadline = Instant::now() + START;
         loop {
@@ -241,7 +233,7 @@ impl Qemu {
     }
 
     /// Waits until it has ended by itself.
-    pub(crate) fn wait_end(&mut self, limit: Duration) -> Outcome {
+    pub fn wait_end(&mut self, limit: Duration) -> Outcome {
         let deadline = Instant::now() + limit;
         while self
             .child

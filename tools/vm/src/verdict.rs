@@ -6,7 +6,7 @@ use crate::failure::{Failure, Outcome};
 
 /// What a part of a test counts for, with the reason in one line where it did not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// It did what it must.
     Passed,
     /// It did not, and the kernel or the driver is at fault.
@@ -25,7 +25,7 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     /// That of a test without more to say.
-    pub(crate) fn of(passed: bool) -> Self {
+    pub fn of(passed: bool) -> Self {
         match passed {
             true => Self::Passed,
             false => Self::Failed(String::new()),
@@ -33,7 +33,7 @@ impl Verdict {
     }
 
     /// That of a test whose parts have these.
-    pub(crate) fn of_all<'a>(parts: impl Iterator<Item = &'a Self> + Clone) -> Self {
+    pub fn of_all<'a>(parts: impl Iterator<Item = &'a Self> + Clone) -> Self {
         let failed = parts.clone().filter(|part| part.is_bad()).count();
         let mut others = parts.clone().filter(|part| !part.is_skip());
         match (failed, others.next(), parts.clone().next()) {
@@ -45,17 +45,17 @@ impl Verdict {
     }
 
     /// Whether something is wrong that was not known.
-    pub(crate) fn is_bad(&self) -> bool {
+    pub fn is_bad(&self) -> bool {
         !matches!(self, Self::Passed | Self::Known(_) | Self::Skipped(_))
     }
 
     /// Whether it is neither a pass nor a failure.
-    pub(crate) fn is_skip(&self) -> bool {
+    pub fn is_skip(&self) -> bool {
         matches!(self, Self::Known(_) | Self::Skipped(_))
     }
 
     /// Why it did not pass.
-    pub(crate) fn reason(&self) -> &str {
+    pub fn reason(&self) -> &str {
         match self {
             Self::Passed => "",
             Self::Failed(why)

@@ -25,7 +25,7 @@ const TRIES: usize = 12;
 
 /// A line of the guest.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Frame {
+pub enum Frame {
     /// The guest is up and waits for commands.
     Hello,
     /// A command arrived as it was sent.
@@ -40,7 +40,7 @@ pub(crate) enum Frame {
 
 impl Frame {
     /// Reads a line of the guest; `None` if it has not this tag or not this form.
-    pub(crate) fn parse(tag: &str, line: &str) -> Option<Self> {
+    pub fn parse(tag: &str, line: &str) -> Option<Self> {
         let rest = line.strip_prefix(tag)?.strip_prefix(' ')?;
         let (kind, rest) = rest.split_once(' ')?;
         let (id, text) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -58,15 +58,15 @@ impl Frame {
 
 /// What a command in the guest came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// Its exit status.
-    pub(crate) status: i32,
+    pub status: i32,
     /// What it wrote.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// The host's end of the guest's second serial port.
-pub(crate) struct Channel {
+pub struct Channel {
     tag: String,
     writer: UnixStream,
     lines: Lines,
@@ -80,7 +80,7 @@ pub(crate) struct Channel {
 
 impl Channel {
     /// Takes over a connected socket.
-    pub(crate) fn new(
+    pub fn new(
         socket: UnixStream,
         tag: &str,
         transcript: std::fs::File,
@@ -101,14 +101,14 @@ impl Channel {
     }
 
     /// Waits for the guest to come up.
-    pub(crate) fn wait_hello(&mut self, limit: Duration) -> Outcome {
+    pub fn wait_hello(&mut self, limit: Duration) -> Outcome {
         let deadline = Instant::now() + limit;
         while self.frame(deadline, limit, "the guest's first word")? != Frame::Hello {}
         Ok(())
     }
 
     /// Sends a command and gives its ID.
-    pub(crate) fn send(&mut self, command: &str) -> Outcome<u32> {
+    pub fn send(&mut self, command: &str) -> Outcome<u32> {
         self.last_id += 1;
         let command = command.replace('\n', " ");
         let line = format!("{} {} {command}\n", self.last_id, command.len());
@@ -149,13 +149,13 @@ impl Channel {
     }
 
     /// Waits for the result of a command.
-    pub(crate) fn receive(&mut self, id: u32, what: &str, limit: Duration) -> Outcome<Answer> {
+    pub fn receive(&mut self, id: u32, what: &str, limit: Duration) -> Outcome<Answer> {
         let (_, answer) = self.receive_any(&[id], what, limit)?;
         Ok(answer)
     }
 
     /// Waits for the result of whichever of these commands ends first.
-    pub(crate) fn receive_any(
+    pub fn receive_any(
         &mut self,
         ids: &[u32],
         what: &str,
@@ -166,7 +166,7 @@ impl Channel {
     }
 
     /// The same, or `None` if the guest comes up before.
-    pub(crate) fn receive_or_hello(
+    pub fn receive_or_hello(
         &mut self,
         ids: &[u32],
         what: &str,
@@ -191,7 +191,7 @@ impl Channel {
     }
 
     /// The ID of the last command that was sent.
-    pub(crate) fn last_id(&self) -> u32 {
+    pub fn last_id(&self) -> u32 {
         self.last_id
     }
 

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use anyhow::{ensure, Context, Result};
 
 /// The module's file, in the repository's root and in a copy.
-pub(crate) const MODULE: &str = "virtio_pci_rs.ko";
+pub const MODULE: &str = "virtio_pci_rs.ko";
 
 /// What the module's build reads.
 const SOURCES: [&str; 9] = [
@@ -29,14 +29,14 @@ const SOURCES: [&str; 9] = [
 ];
 
 /// Variables of an outer `make`.
-pub(crate) const MAKE_VARIABLES: [&str; 4] = ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"];
+pub const MAKE_VARIABLES: [&str; 4] = ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"];
 
 /// A module that was built.
-pub(crate) struct Built {
+pub struct Built {
     /// Its file.
-    pub(crate) module: PathBuf,
+    pub module: PathBuf,
     /// What was said during the build.
-    pub(crate) log: PathBuf,
+    pub log: PathBuf,
 }
 
 /// Builds the module for the kernel of this name, as far as something has changed.
@@ -44,7 +44,7 @@ pub(crate) struct Built {
 /// # Errors
 ///
 /// A build that fails; its output is in the logs.
-pub(crate) fn build(
+pub fn build(
     root: &Path,
     logs: &Path,
     name: &str,
@@ -86,7 +86,7 @@ pub(crate) fn build(
 /// # Errors
 ///
 /// A file that cannot be copied.
-pub(crate) fn copy(root: &Path, name: &str) -> Result<PathBuf> {
+pub fn copy(root: &Path, name: &str) -> Result<PathBuf> {
     let copy = root.join("target/module").join(name);
     fs::create_dir_all(&copy).with_context(|| format!("cannot make {}", copy.display()))?;
     for source in SOURCES {

@@ -15,7 +15,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// # Errors
 ///
 /// A build that fails, with cargo's words on the terminal.
-pub(crate) fn build(root: &Path, package: &str) -> Result<PathBuf> {
+pub fn build(root: &Path, package: &str) -> Result<PathBuf> {
     let target = root.join("target/guest");
     let status = Command::new("cargo")
         .args(["build", "--quiet", "--release", "--target", TARGET])

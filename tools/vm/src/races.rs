@@ -44,12 +44,12 @@ static FRAME: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Whether a line of the kernel log begins a report.
-pub(crate) fn is_title(line: &str) -> bool {
+pub fn is_title(line: &str) -> bool {
     line.contains(TITLE)
 }
 
 /// Reads the reports out of a kernel log.
-pub(crate) struct Watch {
+pub struct Watch {
     /// The names of virtio's functions.
     functions: BTreeSet<String>,
     /// The beginning of a report whose end has not been seen.
@@ -60,7 +60,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// For a kernel that was built in this folder.
-    pub(crate) fn new(kdir: &Path) -> Result<Self> {
+    pub fn new(kdir: &Path) -> Result<Self> {
         let mut nm = Command::new("nm");
         nm.arg("--defined-only")
             .args(OBJECTS.map(|object| kdir.join(object)));
@@ -81,7 +81,7 @@ impl Watch {
     }
 
     /// The reports in which virtio has a part, in what is new in the log.
-    pub(crate) fn look(&mut self, text: &str) -> Vec<String> {
+    pub fn look(&mut self, text: &str) -> Vec<String> {
         let log = std::mem::take(&mut self.unfinished) + text;
         let mut found = Vec::new();
         let mut lines = log.lines();
@@ -108,12 +108,12 @@ impl Watch {
     }
 
     /// The report whose end has not come.
-    pub(crate) fn unfinished(&self) -> &str {
+    pub fn unfinished(&self) -> &str {
         &self.unfinished
     }
 
     /// The titles of the reports in which virtio has no part.
-    pub(crate) fn others(&self) -> &[String] {
+    pub fn others(&self) -> &[String] {
         &self.others
     }
 

@@ -9,17 +9,17 @@ use anyhow::{ensure, Context, Result};
 use glob::Pattern;
 use serde::Deserialize;
 
+use crate::driver::Driver;
 use crate::failure::{Failure, Outcome};
 use crate::names::plain;
-use crate::setup::Driver;
 
 /// The repository's own list.
-pub(crate) const OWN: &str = "tests/known-failures.toml";
+pub const OWN: &str = "tests/known-failures.toml";
 
 /// A list.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Known {
+pub struct Known {
     #[serde(default, rename = "known")]
     entries: Vec<Entry>,
 }
@@ -50,6 +50,10 @@ fn any() -> String {
     "*".to_owned()
 }
 
+fn fits(pattern: &str, text: &str) -> bool {
+    Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(text))
+}
+
 impl Entry {
     /// Fails if it can never be meant.
     fn check(&self) -> Result<()> {
@@ -68,28 +72,28 @@ impl Entry {
     }
 
     fn is_about(&self, driver: Driver, release: &str, test: &str, part: &str) -> bool {
-        let fits = |pattern: &str, text: &str| {
-            Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(text))
-        };
         self.driver
             .as_deref()
             .is_none_or(|name| name == driver.name())
             && fits(&self.kernel, series_of(release))
-            && fits(&self.test, &plain(test))
-            && fits(&self.subtest, &plain(part))
+            && self.names(test, part)
+    }
+
+    fn names(&self, test: &str, part: &str) -> bool {
+        fits(&self.test, &plain(test)) && fits(&self.subtest, &plain(part))
     }
 }
 
 impl Known {
     /// Reads a list.
-    pub(crate) fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> Result<Self> {
         let known: Self = toml::from_str(text).context("it is no list of known failures")?;
         known.entries.iter().try_for_each(Entry::check)?;
         Ok(known)
     }
 
     /// Reads the repository's list, and another one that adds to it.
-    pub(crate) fn load(root: &Path, more: Option<&Path>) -> Result<Self> {
+    pub fn load(root: &Path, more: Option<&Path>) -> Result<Self> {
         let mut all = Self::default();
         let own = root.join(OWN);
         for path in [Some(own.as_path()), more].into_iter().flatten() {
@@ -103,7 +107,7 @@ impl Known {
     }
 
     /// What a part of a test counts for that ended so.
-    pub(crate) fn judge(
+    pub fn judge(
         &self,
         driver: Driver,
         release: &str,
@@ -128,10 +132,21 @@ impl Known {
             Err(failure) => Err(failure),
         }
     }
+
+    /// The reasons of the entries that are about none of these tests and parts, whatever the driver and
+    /// the kernel.
+    pub fn unused(&self, names: &[(String, String)]) -> Vec<&str> {
+        let is_unused = |entry: &&Entry| {
+            let mut names = names.iter();
+            !names.any(|(test, part)| entry.names(test, part))
+        };
+        let unused = self.entries.iter().filter(is_unused);
+        unused.map(|entry| entry.reason.as_str()).collect()
+    }
 }
 
 /// The series of a kernel release: `6.1` of `6.1.0-50-amd64`.
-pub(crate) fn series_of(release: &str) -> &str {
+pub fn series_of(release: &str) -> &str {
     let mut dots = release.match_indices(['.', '-', '+']).map(|(at, _)| at);
     let end = dots.nth(1).unwrap_or(release.len());
     &release[..end]
@@ -140,8 +155,6 @@ pub(crate) fn series_of(release: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cells::sleep::Cycles;
-    use crate::tests::all;
     use crate::verdict::Verdict;
 
     const LIST: &str = "[[known]]\ntest = \"sleep-*\"\nsubtest = \"suspend-to-memory\"\n\
@@ -212,22 +225,6 @@ mod tests {
         ] {
             let list = LIST.replace(text, wrong);
             assert!(Known::parse(&list).is_err(), "{list}");
-        }
-    }
-
-    #[test]
-    fn each_entry_of_the_list_is_about_a_test() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let known = Known::load(&root, None).unwrap();
-        for entry in &known.entries {
-            let mut entry = entry.clone();
-            entry.driver = None;
-            entry.kernel = any();
-            let is_meant = all(Cycles::FEW).iter().any(|test| {
-                let mut cells = test.cells.iter();
-                cells.any(|cell| entry.is_about(Driver::C, "7.3", &test.name, &cell.name))
-            });
-            assert!(is_meant, "{entry:?}");
         }
     }
 
