@@ -29,6 +29,8 @@ pub(crate) struct Device {
     pub(crate) driver: Option<String>,
     /// What the virtio drivers made of it.
     pub(crate) nodes: Vec<Node>,
+    /// Whether it has an interface that is not among the nodes.
+    pub(crate) hides_interface: bool,
     /// The name by which 9p mounts it.
     pub(crate) mount_tag: Option<String>,
 }
@@ -93,6 +95,7 @@ impl Device {
             legacy,
             driver: link_name(&path.join("driver")),
             nodes: Vec::new(),
+            hides_interface: false,
             mount_tag: None,
         };
         for child in directories(path) {
@@ -101,6 +104,11 @@ impl Device {
                 let tag = fs::read_to_string(child.join("mount_tag")).ok();
                 device.mount_tag = tag.map(|tag| tag.trim_matches(['\0', '\n']).to_owned());
                 collect(&child, &mut device.nodes);
+                // The driver always has an interface. Sysfs shows those of the network namespace that
+                // it was mounted in.
+                device.hides_interface |= link_name(&child.join("driver")).as_deref()
+                    == Some("virtio_net")
+                    && !device.nodes.iter().any(|node| node.subsystem == "net");
             }
         }
         Ok(Some(device))

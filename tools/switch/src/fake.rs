@@ -118,6 +118,16 @@ impl Fake {
         self.pci(address, "0x1af4", "0x1000", "virtio-pci");
         let path = self.node(address, &format!("net/{name}"), "net", "");
         self.file(&format!("{path}/flags"), &format!("{flags}\n"));
+        self.link(
+            &format!("sys/bus/pci/devices/{address}/virtio0/driver"),
+            "/sys/bus/virtio/drivers/virtio_net",
+        );
+    }
+
+    /// Moves an interface to another network namespace: its directory is not seen, that of all is.
+    pub(crate) fn hide_interface(&self, address: &str, name: &str) {
+        let path = format!("sys/bus/pci/devices/{address}/virtio0/net/{name}");
+        fs::remove_dir_all(self.root.path().join(path)).unwrap();
     }
 
     pub(crate) fn port(&self, address: &str, name: &str) {

@@ -34,6 +34,9 @@ pub(crate) fn of(kernel: &Kernel<'_>, device: &Device) -> Result<Vec<String>> {
             _ => {}
         }
     }
+    if device.hides_interface {
+        uses.push("its interface is in another network namespace".to_owned());
+    }
     for mount in mounts.iter().filter(|mount| mount.kind == "9p") {
         if device.mount_tag.as_ref() == Some(&mount.source) {
             uses.push(format!("{} is mounted on {}", mount.source, mount.place));
@@ -273,6 +276,17 @@ mod tests {
         assert_eq!(uses(&fake), [""; 0]);
         fake.interface(DISK, "eth0", "0x1003");
         assert_eq!(uses(&fake), ["the interface eth0 is up"]);
+    }
+
+    #[test]
+    fn an_interface_in_another_network_namespace_is_a_use() {
+        let fake = Fake::new();
+        fake.interface(DISK, "eth0", "0x1002");
+        fake.hide_interface(DISK, "eth0");
+        assert_eq!(
+            uses(&fake),
+            ["its interface is in another network namespace"]
+        );
     }
 
     #[test]
