@@ -18,7 +18,8 @@ use crate::Kernel;
 struct State {
     writes: Vec<String>,
     only: String,
-    refuses: String,
+    refuses: Vec<String>,
+    keeps: bool,
 }
 
 type Write = dyn Fn(&Path, &str) -> io::Result<()>;
@@ -162,7 +163,12 @@ impl Fake {
 
     /// Has a driver refuse devices.
     pub(crate) fn refuse(&self, driver: &str) {
-        driver.clone_into(&mut self.state.borrow_mut().refuses);
+        self.state.borrow_mut().refuses.push(driver.to_owned());
+    }
+
+    /// Has devices stay with their driver.
+    pub(crate) fn keep(&self) {
+        self.state.borrow_mut().keeps = true;
     }
 
     /// The driver that has a device.
@@ -185,8 +191,9 @@ fn answer(bus: &Path, state: &mut State, path: &Path, text: &str) -> io::Result<
     let driver = bus.join("devices").join(text).join("driver");
     match file.as_str() {
         "driver_override" => text.clone_into(&mut state.only),
+        "unbind" if state.keeps => return Err(io::ErrorKind::NotFound.into()),
         "unbind" => fs::remove_file(driver)?,
-        "drivers_probe" if state.only == state.refuses => {
+        "drivers_probe" if state.refuses.contains(&state.only) => {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         "drivers_probe" => symlink(format!("../../drivers/{}", state.only), driver)?,

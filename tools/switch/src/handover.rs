@@ -46,22 +46,38 @@ pub(crate) fn hand_over(
     if dry_run {
         return Ok(Done::Would);
     }
-    bind(kernel, device, to.name())?;
-    let path = kernel.path("sys/bus/pci/devices").join(&device.address);
-    if link_name(&path.join("driver")).as_deref() == Some(to.name()) {
-        return Ok(Done::HandedOver);
+    let bound = bind(kernel, device, to.name());
+    if driver_of(kernel, device).as_deref() == Some(to.name()) {
+        return bound.map(|()| Done::HandedOver);
     }
-    let back = match from {
-        Some(from) => {
-            bind(kernel, device, from)?;
-            link_name(&path.join("driver")).map_or_else(
-                || format!("{from} did not take it back either"),
-                |name| format!("{name} has it again"),
-            )
-        }
-        None => "it has no driver, as before".to_owned(),
+    let why = bound.map_or_else(
+        |error| format!("{error:#}"),
+        |()| format!("{} did not take it", to.name()),
+    );
+    bail!("{why}, and {}; see dmesg", give_back(kernel, device, from));
+}
+
+/// Gives the device back to the driver that it had; says who has it then.
+fn give_back(kernel: &Kernel<'_>, device: &Device, from: Option<&str>) -> String {
+    let Some(from) = from else {
+        return "it has no driver, as before".to_owned();
     };
-    bail!("{} did not take it, and {back}; see dmesg", to.name());
+    if driver_of(kernel, device).as_deref() == Some(from) {
+        return format!("{from} still has it");
+    }
+    let bound = bind(kernel, device, from);
+    match (driver_of(kernel, device), bound) {
+        (Some(name), _) if name == from => format!("{from} has it again"),
+        (Some(name), _) => format!("{name} has it, not {from}"),
+        (None, Ok(())) => format!("{from} did not take it back: it has no driver"),
+        (None, Err(error)) => format!("{from} did not take it back: {error:#}"),
+    }
+}
+
+/// The driver that the device has now.
+fn driver_of(kernel: &Kernel<'_>, device: &Device) -> Option<String> {
+    let path = kernel.path("sys/bus/pci/devices").join(&device.address);
+    link_name(&path.join("driver"))
 }
 
 /// Has the kernel offer the device to one driver only; afterwards it may be offered to all.
@@ -129,6 +145,36 @@ mod tests {
         let error = hand(&fake, Driver::Rust).unwrap_err().to_string();
         assert!(error.contains("virtio-pci has it again"), "{error}");
         assert_eq!(fake.driver(DISK), "virtio-pci");
+    }
+
+    #[test]
+    fn a_device_that_neither_driver_takes_is_reported() {
+        let fake = Fake::new();
+        fake.disk(DISK, "vda", "254:0", "virtio-pci");
+        fake.refuse("virtio_pci_rs");
+        fake.refuse("virtio-pci");
+        let error = hand(&fake, Driver::Rust).unwrap_err().to_string();
+        assert!(
+            error.starts_with(
+                "virtio_pci_rs did not take it, and virtio-pci did not take it back: \
+                 it has no driver"
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_device_that_cannot_be_unbound_is_not_offered() {
+        let fake = Fake::new();
+        fake.disk(DISK, "vda", "254:0", "virtio-pci");
+        fake.keep();
+        let error = hand(&fake, Driver::Rust).unwrap_err().to_string();
+        assert!(error.contains("unbind"), "{error}");
+        assert!(error.contains("virtio-pci still has it"), "{error}");
+        assert!(!fake
+            .writes()
+            .iter()
+            .any(|write| write.starts_with("drivers_probe")));
     }
 
     #[test]
