@@ -76,6 +76,7 @@ test: cargo ## Run the tests that need no VM: host logic, compile-fail, tools, c
 	cargo test -q $(workspace) --workspace
 	tests/build/check-build-test
 	tests/build/handover-test
+	tests/build/prepare-kernel-test
 
 PHONY += precommit
 precommit: fmtcheck ## What each commit must pass: format, lints of the host tools, tests without a VM

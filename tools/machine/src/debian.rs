@@ -23,7 +23,7 @@ pub(crate) const PACKAGERS: [&str; 3] = ["debhelper", "dh-dkms", "dpkg-dev"];
 const MAKERS: [&str; 4] = ["e2fsprogs", "mmdebstrap", "qemu-system-x86", "qemu-utils"];
 
 /// What the root has besides the kernel: a small system, and what the module's package depends on.
-const CONTENTS: [&str; 26] = [
+const CONTENTS: [&str; 27] = [
     "bc",
     "bindgen",
     "bison",
@@ -42,6 +42,7 @@ const CONTENTS: [&str; 26] = [
     "openssl",
     "pahole",
     "procps",
+    "python3",
     "rust-src",
     "rustc",
     "sqlite3",
