@@ -77,7 +77,7 @@ impl<'a> Context<'a> {
             .with_context(|| format!("cannot open the lock {}", path.display()))?;
         if FileExt::try_lock(&file).is_err() {
             self.say(format!(
-                "waiting: another set-up holds {} (stop this one with Ctrl-C if that is wrong)",
+                "waiting: another run holds {} (stop this one with Ctrl-C if that is wrong)",
                 path.display()
             ));
             FileExt::lock(&file).with_context(|| format!("cannot lock {}", path.display()))?;
@@ -111,6 +111,7 @@ impl<'a> Context<'a> {
 }
 
 /// A lock of the cache, held while this lives.
+#[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
@@ -182,6 +183,28 @@ mod tests {
             PathBuf::from("/home/me/.cache/virtio_pci_rs")
         );
         assert!(cache_root(None, path(""), None).is_err());
+    }
+
+    #[test]
+    fn a_second_run_waits_and_says_for_what() {
+        let root = std::env::temp_dir().join(format!("machine-lock-{}", std::process::id()));
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let say = |line: &str| tell.send(line.to_owned()).unwrap();
+        let lock = || Context::new(root.clone(), root.clone(), false, &say).lock("system");
+        let first = lock().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let _second = lock().unwrap();
+                say("has it");
+            });
+            let line = told.recv().unwrap();
+            assert!(line.starts_with("waiting: another run holds "), "{line}");
+            assert!(line.contains("locks/system "), "{line}");
+            assert!(told.try_recv().is_err());
+            drop(first);
+            assert_eq!(told.recv().unwrap(), "has it");
+        });
+        fs::remove_dir_all(root).unwrap();
     }
 
     #[test]

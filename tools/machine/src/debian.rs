@@ -8,7 +8,7 @@ use anyhow::{bail, Context as _, Result};
 
 use crate::apt::{self, Apt};
 use crate::command::{command, elapsed, output, run_long};
-use crate::context::{read, write, Context};
+use crate::context::{digest, read, write, Context, Lock};
 use crate::version::upstream;
 use crate::{own_qemu, packages, Arch, Qemu};
 
@@ -56,19 +56,22 @@ const CONTENTS: [&str; 27] = [
 /// Files of packages that the root is without, as Debian's own container images are.
 const LEFT_OUT: [&str; 3] = ["doc", "locale", "man"];
 
-/// A root of Debian 13.
-#[derive(Clone, Debug)]
+/// A root of Debian 13. While it lives, no other run uses the root and what is made of it.
+#[derive(Debug)]
 pub struct Debian {
     /// The directory in the cache for what is made of the root.
     pub cache: PathBuf,
     /// The root, which is not to be written to.
     pub root: PathBuf,
+    /// A name for what the root was made of.
+    pub made_of: String,
     /// What `uname -r` says on it.
     pub release: String,
     /// The version of the kernel's packages.
     pub kernel: String,
     /// The distribution's QEMU.
     pub qemu: Qemu,
+    _lock: Lock,
 }
 
 /// Makes sure that the root is there, and what makes and runs it.
@@ -77,27 +80,33 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Debian> {
         bail!("a root of Debian is made with mmdebstrap and chroot; run this as root");
     }
     packages::ensure_named(cx, &[&PACKAGERS[..], &MAKERS].concat())?;
+    let lock = cx.lock("system")?;
     let kernel = newest_kernel(cx)?;
     let cache = cx.cache.join(format!("system/{SUITE}_{kernel}"));
-    let root = cache.join("root");
-    if !root.exists() {
-        let _lock = cx.lock("system")?;
-        if !root.exists() {
-            cx.say(format!(
-                "making a root of Debian 13 with Linux {kernel} (600 MB to fetch, 2 GB, 5 minutes)"
-            ));
-            cx.timed("root of Debian 13", |cx| {
-                cx.fill(&root, |cx, partial| make(cx, &kernel, partial))
-            })?;
-        }
+    let base = cache.join("base");
+    let root = base.join("root");
+    let made_of = digest(&names(&kernel).join(" "));
+    let stamp = base.join("made-of");
+    if !read(&stamp).is_ok_and(|text| text == made_of) {
+        cx.say(format!(
+            "making a root of Debian 13 with Linux {kernel} (600 MB to fetch, 2 GB, 5 minutes)"
+        ));
+        cx.timed("root of Debian 13", |cx| {
+            cx.fill(&base, |cx, partial| {
+                make(cx, &kernel, &partial.join("root"))?;
+                write(&partial.join("made-of"), &made_of)
+            })
+        })?;
     }
     let release = release_of(&root)?;
     Ok(Debian {
         release,
         cache,
         root,
+        made_of,
         kernel,
         qemu: own_qemu(Arch::Amd64)?,
+        _lock: lock,
     })
 }
 
@@ -120,21 +129,26 @@ fn newest_kernel(cx: &mut Context<'_>) -> Result<String> {
 fn make(cx: &mut Context<'_>, kernel: &str, target: &Path) -> Result<()> {
     let sources = cx.cache.join("system/debian.sources");
     write(&sources, apt::sources(&format!("{SUITE} {BACKPORTS}"))?)?;
-    let mut names: Vec<String> = CONTENTS.map(str::to_owned).into();
-    let source = format!("linux-source-{}", series(kernel));
-    for package in ["linux-image-amd64", "linux-headers-amd64", &source] {
-        // With the suite, what they depend on comes from there as well.
-        names.push(format!("{package}/{BACKPORTS}"));
-    }
     let log = cx.log("system")?;
     let mut mmdebstrap = command("mmdebstrap");
     mmdebstrap.args(["--variant=minbase", "--mode=root", "--format=directory"]);
     for place in LEFT_OUT {
         mmdebstrap.arg(format!("--dpkgopt=path-exclude=/usr/share/{place}/*"));
     }
-    mmdebstrap.arg(format!("--include={}", names.join(",")));
+    mmdebstrap.arg(format!("--include={}", names(kernel).join(",")));
     mmdebstrap.arg(SUITE).arg(target).arg(&sources);
     run_long(cx, &mut mmdebstrap, &log, elapsed("making the root"))
+}
+
+/// The packages of the root.
+fn names(kernel: &str) -> Vec<String> {
+    let mut names: Vec<String> = CONTENTS.map(str::to_owned).into();
+    let source = format!("linux-source-{}", series(kernel));
+    for package in ["linux-image-amd64", "linux-headers-amd64", &source] {
+        // With the suite, what they depend on comes from there as well.
+        names.push(format!("{package}/{BACKPORTS}"));
+    }
+    names
 }
 
 /// The series of a version, as `7.3` of `7.3.4-1~bpo13+1`.
