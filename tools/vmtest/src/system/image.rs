@@ -8,10 +8,16 @@ use anyhow::{bail, Context, Result};
 use machine::Debian;
 
 use super::deb::{digest, Packages};
-use super::root::Root;
+use super::root::{keep, Root};
 
 /// The size of the root disk; most of it is never written to.
 const SIZE: &str = "6G";
+
+/// Installs the packages; why a module could not be built is in the log of DKMS only.
+pub(super) const INSTALL: &str = "apt-get install -y /tmp/dkms.deb /tmp/tools.deb || {
+    cat /var/lib/dkms/virtio-pci-rs/*/build/make.log
+    exit 1
+}";
 
 /// The scripts in `tests/system` that the system has.
 const SCRIPTS: [&str; 8] = [
@@ -37,7 +43,7 @@ pub(crate) struct Image {
 
 /// Makes sure that the image of these packages is there.
 pub(crate) fn ensure(repository: &Path, debian: &Debian, packages: &Packages) -> Result<Image> {
-    let installed = install(debian, packages)?;
+    let (installed, of_installed) = install(debian, packages)?;
     let scripts = repository.join("tests/system");
     let files: Vec<_> = SCRIPTS.iter().map(|name| scripts.join(name)).collect();
     let folder = debian.cache.join("image");
@@ -50,22 +56,25 @@ pub(crate) fn ensure(repository: &Path, debian: &Debian, packages: &Packages) ->
         initrd: folder.join("initrd"),
         dracut: folder.join("initrd.dracut"),
     };
-    let stamp = folder.join("made-of");
-    let made_of = format!("{} {}", digest(&files)?, read(&installed.stamp)?);
-    if read(&stamp).is_ok_and(|text| text == made_of) {
-        return Ok(image);
-    }
-    eprintln!("making the disk image ({SIZE}, 3 GB of it used)");
-    let root = Root::fresh(&[&installed.layer, &debian.root], &folder)?;
-    for (name, file) in SCRIPTS.iter().zip(&files) {
+    let made_of = format!("{} {of_installed}", digest(&files)?);
+    keep(&folder, &made_of, |partial| {
+        eprintln!("making the disk image ({SIZE}, 3 GB of it used)");
+        let root = Root::fresh(&[&installed, &debian.root], partial)?;
+        make(&root, &debian.release, &files)
+    })?;
+    Ok(image)
+}
+
+/// Makes a system of the root, and the disk of it in the root's layer.
+fn make(root: &Root, release: &str, files: &[PathBuf]) -> Result<()> {
+    for (name, file) in SCRIPTS.iter().zip(files) {
         root.put(file, &format!("/usr/lib/system-test/{name}"))?;
     }
     root.run("/usr/lib/system-test/customize")?;
-    let initrd = format!("/boot/initrd.img-{}", debian.release);
+    let initrd = format!("/boot/initrd.img-{release}");
     let make = format!(
         "cp $LAYER/root{initrd} $LAYER/initrd\n\
          mv $LAYER/root/boot/initrd.dracut $LAYER/\n\
-         rm -f $LAYER/root.raw\n\
          mke2fs -q -t ext4 -L root -d $LAYER/root $LAYER/root.raw {SIZE}"
     );
     let output = root
@@ -76,42 +85,22 @@ pub(crate) fn ensure(repository: &Path, debian: &Debian, packages: &Packages) ->
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("the disk image could not be made: {}", said.trim());
     }
-    write(&stamp, &made_of)?;
-    Ok(image)
+    Ok(())
 }
 
-/// The layer of the root with the packages installed.
-struct Installed {
-    layer: PathBuf,
-    stamp: PathBuf,
-}
-
-/// Installs the packages, unless that is done.
-fn install(debian: &Debian, packages: &Packages) -> Result<Installed> {
+/// Installs the packages, unless that is done; gives the layer and what it is made of.
+fn install(debian: &Debian, packages: &Packages) -> Result<(PathBuf, String)> {
     let folder = debian.cache.join("installed");
-    let installed = Installed {
-        layer: folder.join("upper"),
-        stamp: folder.join("made-of"),
-    };
     let files = [packages.dkms.clone(), packages.tools.clone()];
-    let made_of = digest(&files)?;
-    if read(&installed.stamp).is_ok_and(|text| text == made_of) {
-        return Ok(installed);
-    }
-    eprintln!("installing the packages, which builds the module (3 minutes)");
-    let root = Root::fresh(&[&debian.root], &folder)?;
-    for (file, name) in files.iter().zip(["dkms", "tools"]) {
-        root.put(file, &format!("/tmp/{name}.deb"))?;
-    }
-    root.run("apt-get install -y /tmp/dkms.deb /tmp/tools.deb && rm /tmp/*.deb")?;
-    write(&installed.stamp, &made_of)?;
-    Ok(installed)
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    let made_of = format!("{} {}", digest(&files)?, debian.made_of);
+    keep(&folder, &made_of, |partial| {
+        eprintln!("installing the packages, which builds the module (3 minutes)");
+        let root = Root::fresh(&[&debian.root], partial)?;
+        for (file, name) in files.iter().zip(["dkms", "tools"]) {
+            root.put(file, &format!("/tmp/{name}.deb"))?;
+        }
+        root.run(&format!("{INSTALL}\nrm /tmp/*.deb"))?;
+        Ok(())
+    })?;
+    Ok((folder.join("upper"), made_of))
 }

@@ -6,6 +6,7 @@ use std::io::Stdout;
 
 use anyhow::{bail, ensure, Context, Result};
 
+use super::image::INSTALL;
 use super::root::Root;
 use super::{report, Bench};
 use vm::failure::Outcome;
@@ -81,7 +82,7 @@ fn refusal(bench: &Bench, take_away: &str, wanted: &str) -> Result<()> {
 }
 
 fn install(root: &Root) -> Result<()> {
-    root.run("apt-get install -y /tmp/dkms.deb /tmp/tools.deb")?;
+    root.run(INSTALL)?;
     let status = root.run("dkms status virtio-pci-rs")?;
     ensure!(status.ends_with(": installed"), "dkms says {status:?}");
     let kernel = "$(ls /usr/lib/modules)";

@@ -32,15 +32,7 @@ pub(crate) struct Root {
 impl Root {
     /// A root on another one, with a fresh layer in this folder.
     pub(crate) fn fresh(lower: &[&Path], layer: &Path) -> Result<Self> {
-        if layer.exists() {
-            std::fs::remove_dir_all(layer)
-                .with_context(|| format!("cannot remove {}", layer.display()))?;
-        }
-        Self::open(lower, layer)
-    }
-
-    /// A root with a layer that may be there already.
-    pub(crate) fn open(lower: &[&Path], layer: &Path) -> Result<Self> {
+        remove(layer)?;
         for name in ["upper", "work", "root"] {
             let path = layer.join(name);
             std::fs::create_dir_all(&path)
@@ -52,16 +44,19 @@ impl Root {
         })
     }
 
-    /// A command outside of the root, which is in `$LAYER/root`.
+    /// A command outside of the root, which is in `$LAYER/root`. It ends with this process.
     pub(crate) fn outside(&self, words: &[&str]) -> Command {
         let lower: Vec<_> = self
             .lower
             .iter()
             .map(|path| path.to_string_lossy())
             .collect();
-        let mut command = Command::new("unshare");
+        let mut command = Command::new("setpriv");
         command
             .args([
+                "--pdeathsig",
+                "KILL",
+                "unshare",
                 "--mount",
                 "--pid",
                 "--fork",
@@ -136,9 +131,72 @@ impl Root {
     }
 }
 
+/// Makes a folder unless it is there and made of the same. It is made beside its place, so that one
+/// that was broken off is never taken for a whole one.
+pub(crate) fn keep(
+    folder: &Path,
+    made_of: &str,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    const STAMP: &str = "made-of";
+    if std::fs::read_to_string(folder.join(STAMP)).is_ok_and(|text| text == made_of) {
+        return Ok(());
+    }
+    let partial = folder.with_extension("partial");
+    remove(&partial)?;
+    make(&partial)?;
+    std::fs::write(partial.join(STAMP), made_of)
+        .with_context(|| format!("cannot write to {}", partial.display()))?;
+    remove(folder)?;
+    std::fs::rename(&partial, folder)
+        .with_context(|| format!("cannot move {} into place", folder.display()))
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(())
+}
+
 fn is_program(file: &Path) -> Result<bool> {
     use std::os::unix::fs::PermissionsExt;
     let data =
         std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(data.permissions().mode() & 0o100 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn a_layer_that_was_broken_off_is_made_again() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("installed");
+        let make = |name: &'static str| {
+            move |partial: &Path| {
+                fs::create_dir(partial)?;
+                Ok(fs::write(partial.join(name), "")?)
+            }
+        };
+        let broken_off = |partial: &Path| {
+            make("half")(partial)?;
+            bail!("broken off")
+        };
+        assert!(keep(&folder, "a", broken_off).is_err());
+        assert!(!folder.exists());
+        keep(&folder, "a", make("whole")).unwrap();
+        assert!(folder.join("whole").exists() && !folder.join("half").exists());
+        keep(&folder, "a", |_| bail!("made again")).unwrap();
+        assert!(keep(&folder, "b", broken_off).is_err());
+        keep(&folder, "a", |_| bail!("the old one is lost")).unwrap();
+        keep(&folder, "b", make("new")).unwrap();
+        assert!(folder.join("new").exists() && !folder.join("whole").exists());
+    }
 }
