@@ -72,10 +72,11 @@ rust-analyzer: check-build ## Write rust-project.json for rust-analyzer
 	@$(kbuild) rust-analyzer
 
 PHONY += test
-test: cargo ## Run the tests that need no VM: host logic, compile-fail, tools, check-build
+test: cargo ## Run the tests that need no VM: host logic, compile-fail, tools, scripts
 	cargo test -q $(workspace) --workspace
 	tests/build/check-build-test
 	tests/build/handover-test
+	tests/build/postrm-test
 	tests/build/prepare-kernel-test
 
 PHONY += precommit
