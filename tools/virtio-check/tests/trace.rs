@@ -186,7 +186,7 @@ fn json_is_as_the_schema_says() {
     json["lanes"][0]["devices"][0]["rules"][0]["outcome"] = "fine".into();
     assert!(!validator.is_valid(&json));
     let rules = serde_json::from_slice::<serde_json::Value>(&run("rules --json", b"").stdout);
-    assert_eq!(rules.unwrap()["rules_version"], 1);
+    assert_eq!(rules.unwrap()["rules_version"], 2);
 }
 
 #[test]
