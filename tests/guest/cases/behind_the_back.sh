@@ -19,8 +19,9 @@ start_random_reader() {
 	) </dev/null >/dev/null 2>&1 &
 }
 
-# The device in slot $1 is known to be dead: its virtio device is gone, the kernel log says $2.
+# The device in slot $1 is known to be dead: its virtio device is gone, its journal has the event $2,
+# with $3 in its line.
 check_died() {
-	check_detached "$1" "$2" || return
+	check_detached "$1" "$2" "$3" || return
 	[ ! -e /tmp/reader ] || await 10 test -e /tmp/reader-status
 }

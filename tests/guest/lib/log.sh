@@ -42,10 +42,24 @@ log_says_times() {
 debugfs_says() {
 	local pci
 	needs_rust_driver
+	has_word /proc/filesystems debugfs || lacks "this kernel has no debugfs"
 	pci=$(pci_of "$1") || { echo "$pci"; return 1; }
 	grep -q "$3" "/sys/kernel/debug/virtio_pci_rs/$pci/$2" || {
 		cat "/sys/kernel/debug/virtio_pci_rs/$pci/$2"
 		echo "$2 does not say: $3"
 		return 1
 	}
+}
+
+# The journal of the device in slot $1 has an event with the name $2, and with $3 in its line if that is
+# given.
+journal_has() {
+	debugfs_says "$1" journal "\] $2: .*$3"
+}
+
+# What the journal of the device in a slot has.
+journal_of() {
+	local pci
+	pci=$(pci_of "$1") || return 0
+	cat "/sys/kernel/debug/virtio_pci_rs/$pci/journal" 2>/dev/null || true
 }

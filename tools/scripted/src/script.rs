@@ -9,8 +9,9 @@ use anyhow::{bail, ensure, Context, Result};
 use crate::lie::Lie;
 
 /// Words that begin a line about what a test does or expects.
-const REMARKS: [&str; 8] = [
+const REMARKS: [&str; 9] = [
     "expect",
+    "event",
     "says",
     "ends",
     "sleeps",

@@ -21,8 +21,8 @@ pub(crate) struct Change {
     pub(crate) set: fn(Kind) -> Vec<String>,
     /// The devices that are changed.
     pub(crate) kinds: &'static [Kind],
-    /// What the kernel log says of each of them, or nothing if they are to work.
-    pub(crate) says: Option<&'static str>,
+    /// The event in the journal of each of them, and a word of its line; none if they are to work.
+    pub(crate) event: Option<&'static str>,
     /// Whether they can be bound again, with the interrupts of before.
     pub(crate) rebinds: bool,
 }
@@ -40,9 +40,9 @@ fn cells(change: &'static Change) -> Vec<Cell> {
         vm.hibernate_by("echo shutdown >/sys/power/disk && go_to_sleep disk")?;
         vm.connect_port()?;
         for kind in Kind::FROZEN {
-            match change.says {
-                Some(says) if change.kinds.contains(&kind) => {
-                    vm.ok(&format!("check_detached {} '{says}'", kind.slot()))?;
+            match change.event {
+                Some(event) if change.kinds.contains(&kind) => {
+                    vm.ok(&format!("check_detached {} {event}", kind.slot()))?;
                 }
                 _ => {
                     vm.ok(&format!("await 10 is_live {}", kind.slot()))?;

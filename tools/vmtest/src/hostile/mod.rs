@@ -177,6 +177,11 @@ fn wrong(scenario: &Scenario, observed: &Observed, recorded: Option<&str>) -> Op
     for fault in observed.faults.iter().chain(&observed.splats) {
         add(fault.clone());
     }
+    if let Some(event) = &scenario.event {
+        if !observed.journal.contains(&format!("] {event}: ")) {
+            add(format!("the journal has no {event}"));
+        }
+    }
     if let Some(says) = &scenario.says {
         if !observed.log.contains(says.as_str()) {
             add(format!("the kernel log does not say: {says}"));
@@ -526,6 +531,7 @@ mod tests {
             faults: Vec::new(),
             spoke: true,
             lied,
+            journal: String::new(),
         };
         let verdict = |outcome, recorded| {
             Verdict::from(&judge_c(scenario, &observed(outcome, true), recorded))

@@ -62,6 +62,8 @@ pub(super) struct Observed {
     pub(super) spoke: bool,
     /// Whether a lie was told.
     pub(super) lied: bool,
+    /// What the device's journal has; nothing with the C driver.
+    pub(super) journal: String,
 }
 
 impl Observed {
@@ -174,6 +176,7 @@ mod tests {
             faults: vec!["rmmod hangs".to_owned()],
             spoke: false,
             lied: true,
+            journal: String::new(),
         };
         assert_eq!(observed.to_string(), "hangs, silent, rmmod hangs");
         assert!(!observed.is_clean());

@@ -122,6 +122,7 @@ fn named(seed: u64, (device, intx, lies): (Device, bool, Vec<Lie>)) -> Scenario 
         only_msix: Some(!intx),
         lies,
         expected: Expected::Survives,
+        event: None,
         says: None,
         powers_off: false,
         sleeps: true,

@@ -93,6 +93,8 @@ struct Findings {
     outcome: Outcome,
     faults: Vec<String>,
     lied: bool,
+    /// What the device's journal has; nothing with the C driver.
+    journal: String,
 }
 
 /// Goes through a scenario. A VM that is not clean after it, or was powered off, is unusable.
@@ -112,6 +114,7 @@ pub(super) fn run(vm: &mut Vm, scenario: &Scenario) -> Result<Observed> {
                 outcome: Outcome::Hangs,
                 faults: vec![lost.to_owned()],
                 lied: true,
+                journal: String::new(),
             })
         }
         failure => Err(failure),
@@ -126,6 +129,7 @@ pub(super) fn run(vm: &mut Vm, scenario: &Scenario) -> Result<Observed> {
         splats,
         faults: findings.faults,
         lied: findings.lied,
+        journal: findings.journal,
         log,
     })
 }
@@ -161,6 +165,10 @@ fn go_through(vm: &mut Vm, scenario: &Scenario) -> Result<Findings> {
         scenario,
         outcome,
     ));
+    let journal = match outcome {
+        Outcome::Hangs => String::new(),
+        _ => vm.ok(&format!("journal_of {}", slot(scenario.device)))?,
+    };
     let lied = scripted_of(vm, scenario.device)?.lied() > 0;
     if scenario.powers_off {
         if vm.power_off(POWER_OFF).is_err() {
@@ -170,6 +178,7 @@ fn go_through(vm: &mut Vm, scenario: &Scenario) -> Result<Findings> {
             outcome,
             faults,
             lied,
+            journal,
         });
     }
     let gone = bounded(vm, "unload_driver")? == Went::Ok;
@@ -180,6 +189,7 @@ fn go_through(vm: &mut Vm, scenario: &Scenario) -> Result<Findings> {
             outcome,
             faults,
             lied,
+            journal,
         });
     }
     stop_lying(vm);
@@ -195,6 +205,7 @@ fn go_through(vm: &mut Vm, scenario: &Scenario) -> Result<Findings> {
         outcome,
         faults,
         lied,
+        journal,
     })
 }
 

@@ -74,6 +74,8 @@ pub(super) struct Scenario {
     pub(super) lies: Vec<Lie>,
     /// What must come of it.
     pub(super) expected: Expected,
+    /// The event that the device's journal must have, with this driver.
+    pub(super) event: Option<String>,
     /// What a line of the kernel log must contain.
     pub(super) says: Option<String>,
     /// Whether the machine is powered off at the end, instead of the module removed.
@@ -106,6 +108,7 @@ impl Scenario {
             only_msix: script.only_msix,
             lies: script.lies,
             expected: Expected::Survives,
+            event: None,
             says: None,
             powers_off: false,
             sleeps: false,
@@ -122,6 +125,7 @@ impl Scenario {
                     let outcome = outcome.with_context(|| format!("{name} is no outcome"))?;
                     scenario.expected = Expected::Only(outcome);
                 }
+                ("event", _) => scenario.event = Some(rest),
                 ("says", _) => scenario.says = Some(rest),
                 ("ends", "poweroff") => scenario.powers_off = true,
                 ("sleeps", "") => scenario.sleeps = true,
@@ -162,6 +166,9 @@ impl fmt::Display for Scenario {
         )?;
         self.lies.iter().try_for_each(|lie| writeln!(f, "{lie}"))?;
         writeln!(f, "expect {}", self.expected)?;
+        if let Some(event) = &self.event {
+            writeln!(f, "event {event}")?;
+        }
         if let Some(says) = &self.says {
             writeln!(f, "says {says}")?;
         }
@@ -203,6 +210,17 @@ mod tests {
         }
         for time in Time::ALL {
             assert!(all.iter().any(|scenario| scenario.lies_at(time)));
+        }
+    }
+
+    #[test]
+    fn each_event_is_one_of_the_journal() {
+        let names = include_str!("../../../../legacy/core/journal.rs");
+        for scenario in Scenario::parse_all(super::super::SCENARIOS).unwrap() {
+            let Some(event) = scenario.event else {
+                continue;
+            };
+            assert!(names.contains(&format!("\n    \"{event}\",\n")), "{event}");
         }
     }
 

@@ -26,7 +26,7 @@ fn dies_mounted(vm: &mut Vm) -> Outcome {
     vm.ok("mount_9p")?;
     configure_behind(vm, Kind::NineP, COMMAND, MEMORY_AND_MASTER)?;
     if vm.driver() == Driver::Rust {
-        vm.ok(&format!("await 20 log_says {slot} 'device is gone'"))?;
+        vm.ok(&format!("await 20 journal_has {slot} Gone"))?;
     }
     Ok(())
 }

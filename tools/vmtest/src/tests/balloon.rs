@@ -77,7 +77,7 @@ fn dies() -> Cell {
             )?;
             check_io(vm, Kind::Blk)?;
         }
-        vm.ok(&format!("log_says {} '.*not frozen'", Kind::Balloon.slot()))
+        vm.ok(&format!("journal_has {} NotFrozen", Kind::Balloon.slot()))
             .map(drop)
     });
     cell.on_c(Grade::Hangs, "in its freeze")

@@ -11,7 +11,7 @@ const CHANGE: Change = Change {
     about: "devices that lack a feature when the machine is resumed",
     set: |kind| vec![format!("device.{}.event_idx=off", kind.id())],
     kinds: &Kind::FROZEN,
-    says: Some("offered features 0x[0-9a-f]* lack 0x20000000 of the accepted"),
+    event: Some("FeaturesMissing 0x20000000"),
     rebinds: true,
 };
 

@@ -11,7 +11,7 @@ const CHANGE: Change = Change {
     about: "devices that have no MSI-X when the machine is resumed",
     set: |kind| vec![format!("device.{}.vectors=0", kind.id())],
     kinds: &Kind::FROZEN,
-    says: None,
+    event: None,
     rebinds: false,
 };
 

@@ -17,7 +17,7 @@ const CHANGE: Change = Change {
         vec![format!("device.{}.addr={:#x}", kind.id(), NOWHERE + slot)]
     },
     kinds: &Kind::FROZEN,
-    says: Some("device is gone: the configuration space reads as all ones"),
+    event: Some("Absent"),
     rebinds: false,
 };
 

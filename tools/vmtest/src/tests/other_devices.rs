@@ -19,7 +19,7 @@ const CHANGE: Change = Change {
         vec![format!("device.{}.addr=0x{}", kind.id(), other.slot())]
     },
     kinds: &[Kind::Scsi, Kind::Balloon],
-    says: Some("1af4:[0-9a-f]* (subsystem 1af4:[0-9a-f]*) in the slot of 1af4:"),
+    event: Some("Replaced"),
     rebinds: false,
 };
 

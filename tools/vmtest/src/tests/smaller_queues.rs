@@ -11,7 +11,7 @@ const CHANGE: Change = Change {
     about: "disks whose virtqueues are smaller when the machine is resumed",
     set: |kind| vec![format!("device.{}.queue-size=64", kind.id())],
     kinds: &[Kind::Blk, Kind::Blk4],
-    says: None,
+    event: None,
     rebinds: true,
 };
 
