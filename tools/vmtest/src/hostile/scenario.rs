@@ -220,7 +220,7 @@ mod tests {
             let Some(event) = scenario.event else {
                 continue;
             };
-            assert!(names.contains(&format!("\n    \"{event}\",\n")), "{event}");
+            assert!(names.contains(&format!("\"{event}\"")), "{event}");
         }
     }
 
