@@ -2,6 +2,7 @@
 
 //! Runs the legacy virtio drivers that packages bring, and shows what they do.
 
+use anstream::println;
 use anyhow::{bail, Context, Result};
 use clap::{Parser, Subcommand};
 use drivers::catalogue::Catalogue;
@@ -67,8 +68,6 @@ fn start(command: Command) -> Result<bool> {
         Command::Write { output } => write(&output).map(|()| true),
         Command::Guest(wish) => foreign::run(&wish).map(|()| true),
         Command::List => {
-            // Ends quietly if its reader does.
-            sigpipe::reset();
             for guest in guests() {
                 println!("{:20} {}", guest.full_name(), guest.package);
             }

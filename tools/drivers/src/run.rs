@@ -5,6 +5,7 @@
 use crate::guest::{Guest, Software};
 use crate::initramfs::{self, Content};
 use crate::matrix::cells;
+use anstream::println;
 use anyhow::{bail, Context, Result};
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anstream::println;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use nix::sys::reboot::{reboot, RebootMode};

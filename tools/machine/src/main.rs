@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anstream::println;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use machine::{ensure, ensure_chromium, quote, Arch, Kernel, Machine, Options, Series, Variant};

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anstream::println;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use report::{docs, facts, write};

@@ -5,6 +5,7 @@
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
+use anstream::println;
 use anyhow::{Context, Result};
 use clap::Parser;
 use scripted::{Bar, Config, Device, Kind, Lie};

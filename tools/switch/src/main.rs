@@ -11,6 +11,7 @@ mod uses;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anstream::println;
 use anyhow::{bail, Result};
 use clap::{Parser, ValueEnum};
 

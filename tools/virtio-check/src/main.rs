@@ -2,6 +2,7 @@
 
 //! Judges traces of legacy virtio-pci drivers against the specification.
 
+use anstream::{print, println};
 use anyhow::{bail, Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -171,8 +172,6 @@ impl Devices {
 }
 
 fn main() -> ExitCode {
-    // Ends quietly if the reader of its output does.
-    sigpipe::reset();
     let Some(command) = Options::parse().command else {
         eprintln!(
             "virtio-check: no command: try virtio-check trace FILE, or virtio-check --help for all"

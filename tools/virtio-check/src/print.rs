@@ -6,6 +6,7 @@ use crate::compare::{Cost, DeviceReport, Difference, PhaseReport, Report, Row};
 use crate::run::Run;
 use crate::steps::steps;
 use crate::DeviceState;
+use anstream::print;
 use comfy_table::{presets, ContentArrangement, Table};
 use std::fmt::{self, Write};
 

@@ -6,6 +6,7 @@
 //! `VIRTIO_CHECK_FUZZ=1000000 cargo test --release -p virtio-check --test fuzz` does it longer, and
 //! `VIRTIO_CHECK_SEED` begins elsewhere. A failure tells its seed.
 
+use anstream::println;
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use std::panic::{catch_unwind, AssertUnwindSafe};

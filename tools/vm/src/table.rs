@@ -2,35 +2,35 @@
 
 //! Tables to read.
 
-/// Rows of cells, set in columns of equal width.
-#[derive(Default)]
-pub struct Table {
-    rows: Vec<Vec<String>>,
+use comfy_table::presets;
+
+/// Rows of cells, set in columns of equal width without lines.
+pub struct Table(comfy_table::Table);
+
+impl Default for Table {
+    fn default() -> Self {
+        let mut table = comfy_table::Table::new();
+        table.load_preset(presets::NOTHING);
+        Self(table)
+    }
 }
 
 impl Table {
     /// Adds a row.
     pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self.0.add_row(cells.into_iter().map(Into::into));
+        for column in self.0.column_iter_mut() {
+            column.set_padding((2, 0));
+        }
     }
 }
 
 impl std::fmt::Display for Table {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<_> = (0..columns).map(width).collect();
-        for row in &self.rows {
-            let mut line = String::from("  ");
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:width$}  "));
-            }
-            writeln!(out, "{}", line.trim_end())?;
+        if self.0.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        writeln!(out, "{}", self.0.trim_fmt())
     }
 }
 

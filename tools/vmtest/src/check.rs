@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread;
 
+use anstream::println;
 use anyhow::{anyhow, Result};
 
 use crate::cells::sleep::Cycles;

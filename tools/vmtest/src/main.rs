@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+use anstream::println;
 use anyhow::{bail, ensure, Result};
 use clap::{Parser, Subcommand};
 use machine::Variant;

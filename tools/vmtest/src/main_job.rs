@@ -5,6 +5,7 @@
 use std::io::stdout;
 use std::time::{Duration, Instant};
 
+use anstream::println;
 use anyhow::Result;
 use machine::Arch;
 use virtio_check::{Phase, Report};

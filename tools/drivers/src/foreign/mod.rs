@@ -15,6 +15,7 @@ mod table;
 use crate::matrix::{cells, Column, Matrix};
 use crate::run::version_of_qemu;
 use ::machine::Qemu;
+use anstream::println;
 use anyhow::{bail, Context, Result};
 use boot::{End, Limits, Run};
 use parts::{Part, Parts, Touch};

@@ -17,6 +17,7 @@ use std::fs;
 use std::io::stdout;
 use std::path::Path;
 
+use anstream::println;
 use anyhow::{Context, Result};
 use results::{stats, Measurements};
 

@@ -14,6 +14,7 @@ use std::fs;
 use std::io::{stdout, Write};
 use std::path::PathBuf;
 
+use anstream::println;
 use anyhow::{ensure, Context, Result};
 use machine::Variant;
 use results::hostile::{ScenarioRun, RECORDED};

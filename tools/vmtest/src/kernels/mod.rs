@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use anstream::println;
 use anyhow::{ensure, Context, Result};
 use machine::{Arch, Variant};
 

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anstream::println;
 use anyhow::{anyhow, bail, Context, Result};
 
 use schedule::{Action, Step, Target};

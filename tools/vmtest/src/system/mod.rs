@@ -14,6 +14,7 @@ mod sleep;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
 
+use anstream::println;
 use anyhow::{ensure, Context, Result};
 use machine::Debian;
 

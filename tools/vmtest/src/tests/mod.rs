@@ -58,6 +58,7 @@ mod unfreezable;
 mod vectors_run_out;
 
 pub use crate::cells::sleep::Cycles;
+use anstream::println;
 use vm::names::is_meant;
 use vm::runner::Test;
 
@@ -179,8 +180,6 @@ pub fn select(mut tests: Vec<Test>, words: &[String]) -> Vec<Test> {
 
 /// Prints the tests, one line each, and their cells if asked for.
 pub fn list(cells: bool) {
-    // Ends quietly if its reader does.
-    sigpipe::reset();
     for topic in topics(Cycles::FEW) {
         println!("{}:", topic.name);
         for test in &topic.tests {

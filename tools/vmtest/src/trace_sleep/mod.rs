@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anstream::println;
 use anyhow::{Context, Result};
 use machine::Arch;
 use virtio_check::{DeviceInfo, Run};
