@@ -239,7 +239,7 @@ pub fn run(
 ) -> Outcome<Vec<CellResult>> {
     let mut results = Vec::new();
     let mut vm: Option<Vm> = None;
-    let mut boots = 0;
+    let (mut boots, mut known) = (0, 0);
     let limit = test.layout.limit(test.limit);
     // What is set up for this VM is not to count.
     setup.for_layout(&test.layout)?;
@@ -257,7 +257,7 @@ pub fn run(
         } else {
             let booted = match vm.take() {
                 Some(vm) => Ok(vm),
-                None if boots == BOOTS => Err(Failure::NoResults(format!(
+                None if boots - known == BOOTS => Err(Failure::NoResults(format!(
                     "not run, the VM failed {BOOTS} times"
                 ))),
                 None => {
@@ -276,6 +276,8 @@ pub fn run(
                 let is_usable = matches!(outcome, Ok(()) | Err(Failure::Lacks(_)));
                 let outcome = judged(setup, cell, outcome, &mut notes);
                 let outcome = setup.known(&test.name, &cell.name, outcome);
+                // What is known to fail must not keep the rest from running.
+                known += usize::from(matches!(outcome, Err(Failure::Known { .. })));
                 let dir = booted.dir().to_owned();
                 if is_usable {
                     vm = Some(booted);
