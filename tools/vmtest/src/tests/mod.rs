@@ -41,6 +41,7 @@ mod no_io_window;
 mod odd_devices;
 mod other_devices;
 mod other_driver;
+mod other_memory;
 mod pci_reset;
 mod ports;
 mod processors;
@@ -121,6 +122,7 @@ pub(crate) fn topics(cycles: Cycles) -> Vec<Topic> {
                 fewer_features::all(),
                 missing_devices::all(),
                 other_devices::all(),
+                other_memory::all(),
                 fewer_vectors::all(),
                 smaller_queues::all(),
                 snapshot::all(),
