@@ -22,7 +22,7 @@ use abstractions::{
     virtio::Devices, //
 };
 
-/// What is there while the module is loaded; the driver goes first.
+/// The state of the module. Fields are dropped in order: the driver goes first.
 #[pin_data]
 struct VirtioPciModule {
     #[pin]

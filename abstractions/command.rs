@@ -25,7 +25,7 @@ pub(crate) trait Register {
     /// Enables or disables INTx.
     fn set_intx(&self, on: bool);
 
-    /// Disables INTx if the device asserts it; whether it did.
+    /// Disables INTx if the device asserts it. Returns whether it did.
     fn mask_asserted_intx(&self) -> bool;
 
     /// Lets the device access memory, or keeps it from that.
@@ -115,7 +115,7 @@ impl<R: Register, L: Lock<Known>> Command<'_, R, L> {
         }
     }
 
-    /// Masks INTx if the device asserts it; whether it did. For handlers.
+    /// Masks INTx if the device asserts it. Returns whether it did. For handlers.
     pub(crate) fn mask_asserted_intx(&self) -> bool {
         let mut known = self.known.lock();
         let asserted = self.register.mask_asserted_intx();

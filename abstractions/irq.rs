@@ -305,7 +305,7 @@ pub(crate) struct Irq<T: Target> {
 }
 
 impl<T: Target> Irq<T> {
-    /// Has `target` handle the interrupts of `line`. C: `request_irq()`.
+    /// Registers `target` as the handler of `line`. C: `request_irq()`.
     ///
     /// # Errors
     ///
@@ -325,7 +325,7 @@ impl<T: Target> Irq<T> {
         self.registration.number
     }
 
-    /// Waits until no handler of this interrupt runs any more. C: `synchronize_irq()`.
+    /// Waits for the running handlers of this interrupt. C: `synchronize_irq()`.
     pub(crate) fn synchronize(&self) {
         // SAFETY: By the type invariant, `number` is a registered interrupt.
         unsafe { bindings::synchronize_irq(self.number()) };
@@ -336,7 +336,7 @@ impl<T: Target> Irq<T> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, with the hint of before.
+    /// `ENOMEM`; the hint stays.
     pub(crate) fn set_affinity(&mut self, mask: Option<&Cpumask>) -> Result {
         let hint = match mask {
             Some(mask) => {
@@ -352,7 +352,7 @@ impl<T: Target> Irq<T> {
 }
 
 impl<T: Handler> Irq<Arc<Handling<T>>> {
-    /// Has `handler` handle the interrupts of `line`, without anything that is published to it yet.
+    /// Registers `handler` for `line`; nothing is published to it yet.
     ///
     /// # Errors
     ///
@@ -371,12 +371,12 @@ impl<T: Handler> Irq<Arc<Handling<T>>> {
         self.target.shared.publish();
     }
 
-    /// Ends what [`Irq::publish`] began, and waits until no handler runs any more.
+    /// Ends what [`Irq::publish`] began, and waits for running handlers.
     pub(crate) fn revoke(&mut self) {
         self.target.shared.revoke(|| self.synchronize());
     }
 
-    /// What the handler may use; not until [`Irq::publish`] from here on.
+    /// What the handler may use; not until [`Irq::publish`] from now on.
     ///
     /// May sleep.
     pub(crate) fn shared(&mut self) -> &mut T::Shared {

@@ -390,7 +390,8 @@ impl Device {
         self.command().set_master(on);
     }
 
-    /// Masks INTx if the device asserts it, until [`Device::set_intx_masked`]; whether it did.
+    /// Masks INTx if the device asserts it, until [`Device::set_intx_masked`]. Returns whether it
+    /// did.
     ///
     /// May be called in interrupt context.
     pub(crate) fn mask_asserted_intx(&self) -> bool {

@@ -2,7 +2,7 @@
 
 //! System sleep: `struct dev_pm_ops` as a trait, for drivers of any bus.
 //!
-//! Upstream: `rust/kernel/pm.rs`, beside what the series for runtime power management adds; each
+//! Upstream: `rust/kernel/pm.rs`, with what the series for runtime power management adds; each
 //! bus abstraction would fill in `device_driver::pm`.
 //!
 //! C header: [`include/linux/pm.h`](srctree/include/linux/pm.h)

@@ -31,7 +31,7 @@ use crate::{
     module_parameters, //
 };
 
-/// How often a range that changes while it is read is read again.
+/// Maximum number of repeated reads of a range that changes while it is read.
 const RETRIES: usize = 8;
 
 /// Upper bound on the bytes of the device configuration that are cached; no device type has more.
@@ -116,7 +116,7 @@ impl ConfigCache {
         bytes != [0; N]
     }
 
-    /// Reads `range` once; whether it differs from what is cached, which stays.
+    /// Reads `range` once. Returns whether it differs from what is cached, which stays.
     ///
     /// `range` has 8 bytes at the most.
     pub(super) fn has_changed(&self, hw: &Hw, log: &Log, range: Range<usize>) -> bool {
@@ -190,7 +190,7 @@ impl ConfigCache {
     }
 }
 
-/// Reads what `plan` covers; whether it differs from what was in `buffer`.
+/// Reads what `plan` covers. Returns whether it differs from what was in `buffer`.
 fn read_plan(hw: &Hw, plan: &Plan, buffer: &mut [u8]) -> bool {
     let base = hw.config_offset();
     let mut bytes = buffer.iter_mut();

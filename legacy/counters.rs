@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How often things happened to a device.
+//! Event counters of a device.
 
 use kernel::sync::atomic::{
     Atomic,

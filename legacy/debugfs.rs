@@ -83,9 +83,10 @@ fn show_registers(dev: &LegacyDevice, f: &mut fmt::Formatter<'_>) -> fmt::Result
         return writeln!(f, "stopped");
     }
     let hw = &dev.hw;
-    let (all, none) = (u32::MAX, u16::MAX);
-    let long = |register| hw.read(register, all);
-    let short = |register| u32::from(hw.read(register, none));
+    // What a register reads as if it is not accessed.
+    let (ones32, ones16) = (u32::MAX, u16::MAX);
+    let long = |register| hw.read(register, ones32);
+    let short = |register| u32::from(hw.read(register, ones16));
     let offered = long(&regs::HOST_FEATURES);
     let accepted = long(&regs::GUEST_FEATURES);
     let status = Status::from_raw(hw.read(&regs::STATUS, Status::GONE.raw()));
@@ -108,7 +109,7 @@ fn show_hex(f: &mut fmt::Formatter<'_>, name: &str, digits: usize, value: u32) -
     writeln!(f, "{name:<17} {value:#0digits$x}")
 }
 
-/// Has the virtqueues shown by `show`, if there are any.
+/// Shows the virtqueues by `show`, if there are any.
 fn show_queues(
     dev: &LegacyDevice,
     f: &mut fmt::Formatter<'_>,

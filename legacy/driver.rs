@@ -110,7 +110,10 @@ impl Legacy {
             .or_else(|_| pci.set_dma_bits(pdev, 32, 32))
             .is_err()
         {
-            dev_warn!(pci, "neither 64-bit nor 32-bit DMA: this may not work\n");
+            dev_warn!(
+                pci,
+                "no DMA mask of 64 or 32 bits can be set: DMA may fail\n"
+            );
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Hw {
     bar: Arc<Bar>,
     /// Whether registers are accessed.
     reachable: AtomicFlag,
-    /// Whether registers are not written, since the first reset is not complete.
+    /// Whether register writes are held, because the first reset is not complete.
     writes_held: AtomicFlag,
     /// Whether MSI-X is enabled, which moves the device configuration.
     msix_enabled: AtomicFlag,
@@ -77,7 +77,8 @@ impl Hw {
             .unwrap_or(absent)
     }
 
-    /// Writes a register, unless the device is detached or is waited for; whether it was written.
+    /// Writes a register, unless the device is detached or is waited for. Returns whether it was
+    /// written.
     pub(super) fn write<T: Value>(&self, register: &Register<T>, value: T) -> bool {
         let writable = self.is_reachable() && !self.writes_held.load(Relaxed);
         // Probe has refused devices that lack a register.
@@ -89,12 +90,12 @@ impl Hw {
         self.reachable.load(Relaxed)
     }
 
-    /// Ends all accesses to registers; whether there were any before.
+    /// Ends all accesses to registers. Returns whether there were any.
     pub(super) fn detach(&self) -> bool {
         self.reachable.xchg(false, Full)
     }
 
-    /// Has registers accessed again, for a device that gets another chance.
+    /// Allows register accesses again, for a device that gets another chance.
     pub(super) fn attach(&self) {
         self.reachable.store(true, Relaxed);
     }
@@ -109,7 +110,7 @@ impl Hw {
         &self.isr_all_ones
     }
 
-    /// Has registers not written, or written again.
+    /// Holds or releases register writes.
     pub(super) fn hold_writes(&self, held: bool) {
         self.writes_held.store(held, Relaxed);
     }
@@ -124,7 +125,7 @@ impl Hw {
         self.msix_enabled.store(enabled, Relaxed);
     }
 
-    /// Whether the device configuration begins behind the vector registers.
+    /// Whether the device configuration begins after the vector registers.
     pub(super) fn has_vector_registers(&self) -> bool {
         self.msix_enabled.load(Relaxed)
     }

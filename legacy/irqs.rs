@@ -5,8 +5,8 @@
 //!
 //! A virtio driver deletes its virtqueues when it is frozen and asks for the same again when it is
 //! restored. IRQs that are not tied to one virtqueue survive a suspend; C frees and requests them
-//! again. They do not survive a hibernation: the kernel that loads an image would leave the device
-//! to that with MSI-X enabled, whatever the image knows of it.
+//! again. They do not survive a hibernation: the kernel that loads the image would hand over the
+//! device with MSI-X enabled, of which the image knows nothing.
 //!
 //! C: `vp_request_msix_vectors()`, `vp_find_vqs_intx()`, `vp_del_vqs()`, `vp_config_changed()`,
 //! `vp_vring_interrupt()` and `vp_interrupt()` in drivers/virtio/virtio_pci_common.c.
@@ -62,11 +62,11 @@ use crate::abstractions::{
     }, //
 };
 
-/// What an interrupt policy needs beside the virtqueues and their own interrupts.
+/// What an interrupt policy needs in addition to the virtqueues and their own interrupts.
 ///
 /// Fields are dropped in order: the vectors go after their handlers.
 pub(super) struct IrqSetup {
-    /// For changes of the configuration; `None` with INTx.
+    /// For configuration changes; `None` with INTx.
     config: Option<Irq<ARef<Device>>>,
     /// For virtqueues that share it; `None` if each has its own.
     shared: Option<Irq<Arc<Handling<VirtqueueIrq>>>>,
@@ -84,7 +84,7 @@ pub(super) struct IrqPlan<'a> {
     pub(super) affinity: Option<&'a Affinity>,
 }
 
-/// What was asked for, by which it is known whether an [`IrqSetup`] does for a [`IrqPlan`].
+/// What was asked for, by which it is known whether an [`IrqSetup`] matches an [`IrqPlan`].
 #[derive(PartialEq)]
 struct IrqKey {
     policy: Policy,
@@ -108,7 +108,7 @@ impl IrqPlan<'_> {
 }
 
 impl IrqSetup {
-    fn does_for(&self, plan: &IrqPlan<'_>) -> bool {
+    fn matches(&self, plan: &IrqPlan<'_>) -> bool {
         self.key.is_some() && self.key == plan.key()
     }
 
@@ -132,14 +132,14 @@ impl IrqSetup {
         self.shared.as_mut().map(Irq::shared)
     }
 
-    /// Has the handler find the virtqueues that share its IRQ.
+    /// Shows the virtqueues that share the IRQ to its handler.
     pub(super) fn publish(&mut self) {
         if let Some(irq) = &mut self.shared {
             irq.publish();
         }
     }
 
-    /// Waits until no handler runs any more.
+    /// Waits for running handlers.
     pub(super) fn synchronize(&self) {
         if let Some(irq) = &self.config {
             irq.synchronize();
@@ -149,7 +149,7 @@ impl IrqSetup {
         }
     }
 
-    /// As [`IrqSetup::synchronize`]; handlers find no virtqueue from here on.
+    /// As [`IrqSetup::synchronize`]; handlers find no virtqueue from now on.
     pub(super) fn revoke(&mut self) {
         if let Some(irq) = &self.config {
             irq.synchronize();
@@ -255,7 +255,7 @@ pub(super) fn show_vector(f: &mut fmt::Formatter<'_>, vector: u16, number: u32) 
 ///
 /// # Errors
 ///
-/// `EIO` with a line if they do not.
+/// `EIO` (logged) if they do not.
 fn check_msix(hw: &Hw, log: &Log, wanted: bool) -> Result {
     if hw.pci().msix_is_enabled() == wanted {
         return Ok(());
@@ -271,7 +271,7 @@ fn check_msix(hw: &Hw, log: &Log, wanted: bool) -> Result {
 ///
 /// # Errors
 ///
-/// `EBUSY` with a line if the device has not.
+/// `EBUSY` (logged) if the device has not.
 pub(super) fn write_vector(hw: &Hw, log: &Log, index: Option<u16>, vector: u16) -> Result {
     let register = match index {
         Some(_) => &regs::MSI_QUEUE_VECTOR,
@@ -351,7 +351,7 @@ impl SavedIrqs {
         plan: &IrqPlan<'_>,
     ) -> Result<KBox<IrqSetup>> {
         let irqs = match self.take() {
-            Some(irqs) if irqs.does_for(plan) => {
+            Some(irqs) if irqs.matches(plan) => {
                 if irqs.vectors().is_none() {
                     hw.pci().set_intx_masked(false);
                 }
@@ -365,7 +365,7 @@ impl SavedIrqs {
             }
         };
         if irqs.vectors().is_some() {
-            // MSI-X is enabled from here on, and with it the vector registers.
+            // MSI-X is enabled from now on, and with it the vector registers.
             hw.set_msix_enabled(true);
             if let Err(error) = write_vector(hw, log, None, CONFIG_VECTOR) {
                 free(hw, irqs);
@@ -375,7 +375,7 @@ impl SavedIrqs {
         Ok(irqs)
     }
 
-    /// Has the IRQs saved when the virtio driver deletes its virtqueues, until
+    /// Saves the IRQs when the virtio driver deletes its virtqueues, until
     /// [`SavedIrqs::release`].
     ///
     /// Only for a suspend: the PCI core leaves the INTx line alone while one is prepared.

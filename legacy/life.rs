@@ -64,7 +64,7 @@ impl LifeCycle {
     ///
     /// # Errors
     ///
-    /// `EPROTO` with a line if the event is illegal; the state stays.
+    /// `EPROTO` (logged) if the event is illegal; the state stays.
     pub(super) fn apply(&self, event: LifeEvent, log: &Log) -> Result<Life> {
         self.lock().apply(event, log)
     }
@@ -83,7 +83,7 @@ impl LifeCycle {
             .is_some_and(Frozen::is_bound)
     }
 
-    /// Has the virtio driver restore itself, if it is frozen.
+    /// Restores the virtio driver, if it is frozen.
     ///
     /// # Errors
     ///

@@ -2,8 +2,8 @@
 
 //! Breaches of the specification by virtio drivers, for those who write them.
 //!
-//! Only with the module parameter `lint` are notifications checked: virtqueues are made with
-//! another notify function then, so that nothing is tested on that path otherwise.
+//! With `lint=1`, virtqueues get a notify callback that checks; without it, only the output of a
+//! console has one.
 
 use kernel::{
     device::Core,

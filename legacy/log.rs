@@ -48,13 +48,13 @@ pub(crate) fn empty_entries() -> Result<Entries> {
 /// A function that prints about a device: [`device::Device::pr_err`] and its like.
 type Print = fn(&device::Device, fmt::Arguments<'_>);
 
-/// Tells what happens to a device. Its lock is the last one in any order.
+/// Tells what happens to a device. Its mutex is the innermost one.
 #[pin_data]
 pub(super) struct Log {
     device: ARef<device::Device>,
     #[pin]
     journal: Mutex<Journal<Entries>>,
-    /// How often what happened.
+    /// Event counters.
     pub(super) counters: Counters,
 }
 

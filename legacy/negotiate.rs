@@ -46,7 +46,7 @@ use crate::{
     module_parameters, //
 };
 
-/// The error code for a reset that was not seen complete.
+/// The error code for a reset that did not complete.
 pub(super) fn reset_errno(error: ResetError) -> Error {
     match error {
         ResetError::Gone => ENODEV,
@@ -106,7 +106,7 @@ impl handshake::Registers for LegacyDevice {
     }
 }
 
-/// Resets the device and makes sure that no callback runs any more.
+/// Resets the device and waits for running callbacks.
 ///
 /// If the device does not complete the reset, it is kept from accessing memory.
 pub(super) fn reset(dev: &LegacyDevice) -> Result<(), ResetError> {
@@ -137,7 +137,7 @@ pub(super) fn begin_handshake(
 
 /// Remembers how a reset went, and reports it if it went wrong.
 ///
-/// The device may access memory if, and only if, its last reset was seen complete. An INTx
+/// The device may access memory if, and only if, its last reset has completed. An INTx
 /// interrupt that it may have left asserted is taken back.
 fn note_reset(dev: &LegacyDevice, error: Option<ResetError>) {
     if error.is_none() {
@@ -164,7 +164,7 @@ fn note_reset(dev: &LegacyDevice, error: Option<ResetError>) {
     }
 }
 
-/// Has registers written again, after a first reset that takes long.
+/// Releases register writes, which a first reset that takes long holds.
 pub(super) fn end_hold(dev: &LegacyDevice) {
     if dev.hw.holds_writes() {
         dev.state.forget_status();
@@ -172,7 +172,7 @@ pub(super) fn end_hold(dev: &LegacyDevice) {
     }
 }
 
-/// Records a reset that was seen complete.
+/// Records a reset that has completed.
 pub(super) fn note_complete(dev: &LegacyDevice) {
     dev.log.counters.add_one(Count::Resets);
     end_hold(dev);
@@ -201,12 +201,12 @@ pub(super) fn legacy_features(dev: &LegacyDevice, device: &Device) -> Result<u32
     })
 }
 
-/// Has the device accept the features of `device`; the virtio core has just read the offered ones.
+/// Negotiates the features of `device`; the virtio core has just read the offered ones.
 ///
 /// # Errors
 ///
 /// `EPROBE_DEFER` while the first reset is not complete, `ENODEV` if there is no device, `ENODEV`
-/// or `EIO` if the last reset was not seen complete, `EINVAL` for features that do not exist on the
+/// or `EIO` if the last reset did not complete, `EINVAL` for features that do not exist on the
 /// legacy interface, `EPROTO` before ACKNOWLEDGE and DRIVER.
 pub(super) fn finalize_features(dev: &LegacyDevice, device: &Device) -> Result {
     match dev.life.get() {
@@ -234,7 +234,7 @@ pub(super) fn finalize_features(dev: &LegacyDevice, device: &Device) -> Result {
 ///
 /// # Errors
 ///
-/// `ENODEV` with a line if the device does not offer them.
+/// `ENODEV` (logged) if the device does not offer them.
 pub(super) fn negotiate<'a>(
     dev: &LegacyDevice,
     acknowledged: Handshake<'a, LegacyDevice, Acknowledged>,
@@ -264,7 +264,7 @@ pub(super) fn set_status(dev: &LegacyDevice, device: &Device, wanted: Status) {
                 why,
             });
             if wanted.contains(Status::DRIVER_OK) && !current.contains(Status::DRIVER_OK) {
-                // The virtio driver takes the device for live from here on.
+                // The virtio driver takes the device for live from now on.
                 let features = dev.state.features().unwrap_or(0);
                 let _ = recovery::detach(dev, features);
                 recovery::go_live(dev, device);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the virtio core has this transport do: the way from each operation to its file.
+//! Implements `struct virtio_config_ops`: the way from each operation to its file.
 
 use core::num::NonZero;
 

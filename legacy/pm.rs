@@ -68,8 +68,8 @@ use crate::{
     module_parameters, //
 };
 
-/// How often the lock of a virtio device is tried before a reset goes on without it, and the pause
-/// after each time: one second in all.
+/// Number of tries for the lock of a virtio device before a reset goes on without it, and the pause
+/// after each: one second in all.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Delta = Delta::from_millis(10);
 
@@ -132,9 +132,9 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// That of the virtio driver, or `EBUSY` if the driver cannot be frozen and the user
-    /// prefers no sleep, if the driver would wait for a dead device, or if that of a device that is
-    /// detached is being restored.
+    /// That of the virtio driver; `EBUSY` if `refuse_freeze` is set and the driver has no `freeze`,
+    /// if the driver would wait for a dead device, or if that of a detached device is being
+    /// restored.
     fn stop(&self, sleep: &Sleep) -> Result {
         let dev = self.dev();
         if !self.begin_stop(Cause::Sleep)? {
@@ -184,7 +184,7 @@ impl Bound {
         let can_freeze = device.driver().is_none_or(|driver| driver.can_freeze());
         if module_parameters::refuse_freeze.get() && dev.state.has_rings() && !can_freeze {
             dev.log
-                .report_of_driver(device, "cannot be frozen: sleep refused");
+                .report_of_driver(device, "cannot be frozen: sleep refused (EBUSY); unbind it");
             dev.log.record(Event::SleepRefused);
             return Err(EBUSY);
         }
@@ -210,7 +210,7 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// `EBUSY` with a line if it would.
+    /// `EBUSY` (logged) if it would.
     fn check_waits(&self) -> Result {
         let (dev, device) = (self.dev(), self.device());
         if dev.hw.is_reachable() {
@@ -255,7 +255,10 @@ impl Bound {
     fn stop_for_suspend(&self, sleep: &Sleep) -> Result {
         let dev = self.dev();
         let keeps_state = dev.hw.pci().keeps_state_in_d3().unwrap_or_else(|_| {
-            dev_err!(dev.log.device(), "PMCSR reads as all ones\n");
+            dev_err!(
+                dev.log.device(),
+                "PMCSR reads as all ones: device is reset after the sleep\n"
+            );
             false
         });
         if keeps_state {
@@ -273,7 +276,8 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// `EPROTO` if no reset can be prepared now. All else is told: the PCI core does not ask.
+    /// `EPROTO` if no reset can be prepared now. Other errors are logged only: the PCI core does
+    /// not ask.
     pub(super) fn reset_prepare(&self) -> Result {
         let dev = self.dev();
         if !self.begin_stop(Cause::Reset)? {
@@ -311,8 +315,8 @@ impl Bound {
         Ok(())
     }
 
-    /// The lock of the virtio device, if it is to be had: a driver that is being removed may have
-    /// it for ever, and a reset of the devices beside this one must not wait for that.
+    /// Tries the lock of the virtio device for a second: a removal may hold it forever, and a reset
+    /// of other devices must not wait for that.
     fn lock_driver(&self) -> Result<DeviceGuard<'_>> {
         for _ in 0..LOCK_TRIES {
             if let Some(guard) = self.device().try_lock() {
@@ -397,7 +401,7 @@ impl Bound {
         let result = self.check_identity().and_then(|()| self.enable());
         let result = result.and_then(|()| {
             dev.irqs.check(&dev.hw, &dev.log);
-            // The reset before the sleep is not the one that is awaited from here on.
+            // The reset before the sleep is not the one that is awaited from now on.
             negotiate::end_hold(dev);
             match held {
                 Held::Frozen => self.bring_back(),
@@ -431,7 +435,7 @@ impl Bound {
 
     /// Acknowledges a device again that was reset without its virtio driver's knowledge.
     ///
-    /// C does nothing: the driver waits for ever, or the next one is bound to a device that was
+    /// C does nothing: the driver waits forever, or the next one is bound to a device that was
     /// not acknowledged.
     fn reset_unprepared(&self) -> Result {
         let (dev, device) = (self.dev(), self.device());
@@ -491,11 +495,11 @@ impl Bound {
         Ok(())
     }
 
-    /// Makes sure that this is the device of before, by its configuration space.
+    /// Checks by the configuration space that the same device is in the slot.
     ///
     /// # Errors
     ///
-    /// `ENODEV` with a line if the device is gone or is another one.
+    /// `ENODEV` (logged) if the device is gone or is another one.
     fn check_identity(&self) -> Result {
         let dev = self.dev();
         let pci = dev.hw.pci();
@@ -505,7 +509,10 @@ impl Bound {
         };
         if identity != pci.identity() {
             let known = pci.identity();
-            dev_err!(dev.log.device(), "{identity} in the slot of {known}\n");
+            dev_err!(
+                dev.log.device(),
+                "device replaced: {identity} in the slot of {known}; rescan the bus\n"
+            );
             dev.log.record(Event::Replaced);
             pci.forget_command();
             return Err(ENODEV);

@@ -81,7 +81,7 @@ impl Queues {
         self.sizes.get(usize::from(index)).copied()
     }
 
-    /// Waits until no handler runs any more.
+    /// Waits for running handlers.
     fn synchronize(&self) {
         if let Some(irqs) = &self.irqs {
             irqs.synchronize();
@@ -91,7 +91,7 @@ impl Queues {
         }
     }
 
-    /// As [`Queues::synchronize`]; handlers find no virtqueue from here on.
+    /// As [`Queues::synchronize`]; handlers find no virtqueue from now on.
     fn revoke(&mut self) {
         if let Some(irqs) = &mut self.irqs {
             irqs.revoke();
@@ -159,7 +159,7 @@ impl Queues {
         self.irqs.as_ref()?.vectors()
     }
 
-    /// Has the handler find the virtqueues that share its IRQ.
+    /// Shows the virtqueues that share the IRQ to its handler.
     pub(super) fn publish(&mut self) {
         if let Some(irqs) = &mut self.irqs {
             irqs.publish();
@@ -250,12 +250,12 @@ impl Vqs {
         self.place.lock().before
     }
 
-    /// Waits until no handler runs any more.
+    /// Waits for running handlers.
     pub(super) fn synchronize(&self) {
         self.place.lock().synchronize();
     }
 
-    /// As [`Vqs::synchronize`]; handlers find no virtqueue from here on.
+    /// As [`Vqs::synchronize`]; handlers find no virtqueue from now on.
     pub(super) fn revoke(&self) {
         self.place.lock().revoke();
     }

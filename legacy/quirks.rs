@@ -43,7 +43,7 @@ pub(super) fn freeze_may_wait(device_type: u32) -> bool {
     matches!(device_type, NET | BLOCK | CONSOLE | BALLOON)
 }
 
-/// Whether `freeze` or `reset_prepare` of the virtio driver would wait for ever, or warn, when the
+/// Whether `freeze` or `reset_prepare` of the virtio driver would wait forever, or warn, when the
 /// device is dead and its virtqueues are broken.
 pub(super) fn freeze_waits(device_type: u32, vqs: &Vqs, config: &ConfigCache) -> bool {
     match device_type {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Devices that are dead: how that is found out, and what becomes of them and their virtio drivers.
+//! Detects dead devices, and decides what becomes of them and their virtio drivers.
 //!
-//! A device that is gone, or that does not decode its I/O ports any more, reads as all ones; one
+//! A device that is gone, or that no longer decodes its I/O ports, reads as all ones; one
 //! that was reset behind the driver's back has lost its status. While only notifications are
-//! written that stays unnoticed, and a driver that waits for used buffers waits for ever. C has no
+//! written that stays unnoticed, and a driver that waits for used buffers waits forever. C has no
 //! equivalent.
 //! `docs/architecture.md` argues on one page why each step is right.
 
@@ -70,11 +70,11 @@ const RECHECK_AT_STOP: Delta = Delta::from_millis(100);
 /// After how many ms what could not be done is tried again.
 const AGAIN_MS: u32 = 2000;
 
-/// How often a device is asked whether its first reset is complete, in ms.
+/// Interval between polls of the first reset, in ms.
 const POLL_RESET_MS: u32 = 100;
 
-/// How often the restore of a virtio driver that fails for want of memory is tried at once, and the
-/// pause after each time.
+/// Number of tries at once to restore a virtio driver, which may fail for lack of memory, and the
+/// pause after each.
 const RESTORE_TRIES: u32 = 10;
 const RESTORE_PAUSE: Delta = Delta::from_millis(100);
 
@@ -83,7 +83,7 @@ const RESTORE_PAUSE: Delta = Delta::from_millis(100);
 const NOTIFICATION_RECHECKS: u32 = 100;
 const NOTIFICATION_PAUSE: Delta = Delta::from_micros(100);
 
-/// Why a device is taken for dead.
+/// Why a device is declared dead.
 enum Dead {
     /// The status reads as all ones.
     AllOnes,
@@ -319,14 +319,14 @@ pub(super) fn answers_notification(dev: &LegacyDevice, device: &Device) -> bool 
 ///
 /// # Errors
 ///
-/// `EPROTO` with a line if the device cannot be lost now.
+/// `EPROTO` (logged) if the device cannot be lost now.
 pub(super) fn detach(dev: &LegacyDevice, features: u32) -> Result {
     detach_locked(dev, &mut dev.life.lock(), features)
 }
 
 fn detach_locked(dev: &LegacyDevice, life: &mut LifeGuard<'_>, features: u32) -> Result {
     life.apply(LifeEvent::Lost, &dev.log)?;
-    // No reset is awaited any more.
+    // No reset is awaited now.
     dev.hw.hold_writes(false);
     if dev.hw.detach() {
         let pci = dev.hw.pci();
@@ -355,7 +355,7 @@ fn unregister_detached(dev: &LegacyDevice, device: &Device) -> Option<NonZero<u3
         return None;
     }
     if life.frozen().is_some() {
-        // The lock is not waited for: a driver that is being removed may have it for ever.
+        // The lock is not waited for: a driver that is being removed may have it forever.
         let restored = device
             .try_lock()
             .is_some_and(|_guard| restore_frozen(dev, device, life).is_ok());
@@ -442,7 +442,7 @@ pub(super) fn prepare_removal(dev: &LegacyDevice, device: &Device) {
         if matches!(driver, Driver::Frozen(_)) && restore_detached(dev, device).is_err() {
             dev_err!(
                 dev.log.device(),
-                "virtio driver removed while it is frozen\n"
+                "virtio driver removed while frozen: it may use freed memory; reboot\n"
             );
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was written to the device, and what came of it.
+//! The state of a device, as it was written last.
 
 use kernel::{
     prelude::*,
@@ -38,9 +38,9 @@ pub(super) struct State {
     inner: Mutex<Inner>,
     /// The status that was written last has DRIVER_OK. For notifications, which take no lock.
     is_live: AtomicFlag,
-    /// It is 0, and had DRIVER_OK before.
+    /// The device was reset after DRIVER_OK.
     was_live: AtomicFlag,
-    /// A virtqueue was broken since the device did not answer at a notification.
+    /// A virtqueue was broken because the device did not answer at a notification.
     broke_output: AtomicFlag,
 }
 
@@ -51,7 +51,7 @@ struct Inner {
     features: Option<u32>,
     /// Whether the device was shown a virtqueue since the last reset.
     has_rings: bool,
-    /// Why the last reset was not seen complete.
+    /// Why the last reset did not complete.
     reset_error: Option<ResetError>,
     /// Whether it was reported that the device is not content, since the last reset.
     complained: bool,
@@ -138,7 +138,7 @@ impl State {
         self.inner.lock().has_rings
     }
 
-    /// Why the last reset was not seen complete.
+    /// Why the last reset did not complete.
     pub(super) fn reset_error(&self) -> Option<ResetError> {
         self.inner.lock().reset_error
     }
@@ -208,7 +208,7 @@ impl State {
     }
 
     /// Records that the device is shown a virtqueue.
-    pub(super) fn show_ring(&self) {
+    pub(super) fn note_ring(&self) {
         self.inner.lock().has_rings = true;
     }
 
@@ -222,7 +222,7 @@ impl State {
     pub(super) fn note_reset(&self, error: Option<ResetError>) {
         let mut inner = self.inner.lock();
         inner.reset_error = error;
-        // What cannot be reset, cannot be told of a ring's end either.
+        // A device that fails a reset cannot release its rings.
         inner.has_rings = false;
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `find_vqs` and `del_vqs`: makes virtqueues, shows them to the device, and deletes them.
+//! `find_vqs` and `del_vqs`: makes virtqueues, activates them in the device, and deletes them.
 //!
 //! C: `vp_find_vqs()` and `vp_del_vqs()` in drivers/virtio/virtio_pci_common.c, `setup_vq()` and
 //! `del_vq()` in drivers/virtio/virtio_pci_legacy.c.
@@ -151,20 +151,20 @@ pub(super) fn delete(dev: &LegacyDevice) {
 
 /// Makes virtqueues, and gives them to the driver.
 fn make(dev: &LegacyDevice, requested: FindVqs<'_>, queues: &mut Queues) -> Result<Fulfilled> {
-    let mut is_shown = dev.hw.is_reachable();
-    if is_shown {
-        match make_shown(dev, &requested, queues) {
+    let mut is_active = dev.hw.is_reachable();
+    if is_active {
+        match make_active(dev, &requested, queues) {
             Err(error) if dev.life.get().is_restoring() => {
                 dev.log.record(Event::NotRestored(Errno(error.to_errno())));
                 dev.state.add_failed(&dev.hw, &dev.log);
                 let features = legacy_features(dev, requested.device()).unwrap_or(0);
                 recovery::detach(dev, features)?;
-                is_shown = false;
+                is_active = false;
             }
             result => result?,
         }
     }
-    if !is_shown {
+    if !is_active {
         make_detached(dev, &requested, queues)?;
     }
     queues.note_sizes()?;
@@ -179,8 +179,8 @@ fn undo(dev: &LegacyDevice, queues: &mut Queues) {
     }
 }
 
-/// Makes virtqueues that are shown to the device, or leaves everything as it was.
-fn make_shown(dev: &LegacyDevice, requested: &FindVqs<'_>, queues: &mut Queues) -> Result {
+/// Makes virtqueues and activates them in the device, or leaves everything as it was.
+fn make_active(dev: &LegacyDevice, requested: &FindVqs<'_>, queues: &mut Queues) -> Result {
     let mut refused = Refused::default();
     // What worked before a sleep is tried first.
     for policy in Policy::in_order(dev.irqs.policy()) {
@@ -210,7 +210,7 @@ fn make_shown(dev: &LegacyDevice, requested: &FindVqs<'_>, queues: &mut Queues) 
     }
     dev_err!(
         dev.log.device(),
-        "{}: no interrupts{refused}\n",
+        "{}: no interrupts can be used{refused}\n",
         requested.device().name_str()
     );
     Err(refused.last.unwrap_or(ENODEV))
@@ -270,7 +270,7 @@ fn forget_rings(dev: &LegacyDevice) {
     }
 }
 
-/// Makes the virtqueues with the interrupts of `policy`, and shows them to the device.
+/// Makes the virtqueues with the interrupts of `policy`, and activates them in the device.
 fn try_policy(
     dev: &LegacyDevice,
     negotiated: &Negotiated,
@@ -312,7 +312,7 @@ fn try_policy(
             vector,
         };
         queues.add(queue, request.has_callback())?;
-        show_virtqueue(dev, negotiated, index, &virtqueue, vector)?;
+        activate_virtqueue(dev, negotiated, index, &virtqueue, vector)?;
         index = index.checked_add(1).ok_or(Failure::Virtqueues(EINVAL))?;
     }
     queues.publish();
@@ -351,8 +351,8 @@ fn refuse(dev: &LegacyDevice, index: u16, error: ring::RingError) -> Error {
     errno(error)
 }
 
-/// Shows the selected virtqueue to the device, with its vector.
-fn show_virtqueue(
+/// Activates the selected virtqueue in the device, with its vector.
+fn activate_virtqueue(
     dev: &LegacyDevice,
     _negotiated: &Negotiated,
     index: u16,
@@ -363,7 +363,7 @@ fn show_virtqueue(
     let pfn =
         ring::pfn(virtqueue.ring_address(), num).map_err(|error| refuse(dev, index, error))?;
     dev.log.record(Event::Virtqueue { index, num, pfn });
-    dev.state.show_ring();
+    dev.state.note_ring();
     dev.hw.write(&regs::QUEUE_PFN, pfn);
     if vector != NO_VECTOR {
         irqs::write_vector(&dev.hw, &dev.log, Some(index), vector).map_err(Failure::Interrupts)?;

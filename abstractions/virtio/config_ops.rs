@@ -49,7 +49,7 @@ pub(crate) trait ConfigOps: Transport {
     /// Writes the device status.
     fn set_status(&self, device: &Device, status: u8);
 
-    /// Resets the device, and waits until no virtqueue callback runs any more.
+    /// Resets the device, and waits for running virtqueue callbacks.
     fn reset(&self);
 
     /// Makes the virtqueues that a driver wants, shows them to the device, and gives them to the
@@ -64,7 +64,7 @@ pub(crate) trait ConfigOps: Transport {
     /// not called any more after that, also if something keeps a virtqueue.
     fn del_vqs(&self);
 
-    /// Waits until no virtqueue callback runs any more.
+    /// Waits for running virtqueue callbacks.
     fn synchronize_cbs(&self) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -72,7 +72,7 @@ pub(crate) trait ConfigOps: Transport {
     /// The features that the device offers.
     fn get_features(&self) -> u64;
 
-    /// Has the device accept [`Device::features`].
+    /// Negotiates [`Device::features`].
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ pub(crate) trait ConfigOps: Transport {
     }
 }
 
-/// What a [`super::Registration`] calls beside [`ConfigOps`].
+/// What a [`super::Registration`] calls in addition to [`ConfigOps`].
 pub(crate) trait Transport: Send + Sync + 'static {
     /// The deferred work of the device, in process context, for which [`Device::schedule_work`] and
     /// [`Device::schedule_work_after`] ask. After how many ms it is to be called again.

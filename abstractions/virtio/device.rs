@@ -114,7 +114,7 @@ unsafe impl irq::Target for ARef<Device> {
     }
 }
 
-/// Handles the interrupt for changes of the configuration. C: `vp_config_changed()`.
+/// Handles the interrupt for configuration changes. C: `vp_config_changed()`.
 ///
 /// # Safety
 ///
@@ -159,7 +159,7 @@ impl<Ctx: DeviceContext> Device<Ctx> {
 }
 
 impl Device {
-    /// Locks the device, so that no virtio driver is bound or unbound. May sleep. C:
+    /// Locks the device against bind and unbind of a virtio driver. May sleep. C:
     /// `device_lock()`.
     pub(crate) fn lock(&self) -> DeviceGuard<'_> {
         // INVARIANT: The lock is that of the device.
@@ -193,9 +193,9 @@ impl Device {
         if !sleep.is_of(field!(self, dev.parent)) {
             return Err(EINVAL);
         }
-        // SAFETY: By the type invariant of `Sleep`, no driver is bound, user space unbinds none,
-        // and the device above is not removed. Besides, only this module unregisters it, for a
-        // device that does not sleep.
+        // SAFETY: By the type invariant of `Sleep`, no driver can be bound, user space unbinds
+        // none, and the device above is not removed. Besides, only this module unregisters it, for
+        // a device that does not sleep.
         Ok(unsafe { Device::from_raw(self.as_raw()) })
     }
 
@@ -278,7 +278,7 @@ impl<'a> Deref for DeviceGuard<'a> {
     type Target = Device<Core<'a>>;
 
     fn deref(&self) -> &Device<Core<'a>> {
-        // SAFETY: By the type invariant, no driver is bound or unbound.
+        // SAFETY: By the type invariant, no driver can be bound or unbound.
         unsafe { Device::from_raw(self.device.as_raw()) }
     }
 }
@@ -340,7 +340,7 @@ impl<'a> Device<Core<'a>> {
         name.to_str().unwrap_or("?")
     }
 
-    /// Freezes the virtio driver, if one is bound, and holds back changes of the configuration. C:
+    /// Freezes the virtio driver, if one is bound, and holds back configuration changes. C:
     /// `virtio_device_freeze()`.
     ///
     /// # Errors
@@ -351,12 +351,12 @@ impl<'a> Device<Core<'a>> {
         // SAFETY: By the type invariant, the device was registered. By the context, its driver
         // stays.
         to_result(unsafe { bindings::virtio_device_freeze(self.as_raw()) })?;
-        // One without `freeze` may be frozen as often as one likes.
+        // One without `freeze` may be frozen any number of times.
         self.set_frozen(self.driver().is_some_and(|driver| driver.can_freeze()));
         Ok(self.frozen(Due::Restore))
     }
 
-    /// Calls the virtio driver's `reset_prepare` and holds back changes of the configuration. C:
+    /// Calls the virtio driver's `reset_prepare` and holds back configuration changes. C:
     /// `virtio_device_reset_prepare()`.
     ///
     /// # Errors
@@ -462,7 +462,7 @@ impl Frozen {
 }
 
 impl Restored {
-    /// Delivers changes of the configuration again; whether one was held back, for which
+    /// Delivers configuration changes again; whether one was held back, for which
     /// [`Device::config_changed`] is to be called. C: `virtio_config_core_enable()`, which is not
     /// exported.
     pub(crate) fn deliver_config_changes(self) -> bool {

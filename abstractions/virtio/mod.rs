@@ -3,7 +3,8 @@
 //! Virtio transports: what the virtio core calls, and what it is called for.
 //!
 //! - [`Device`]: a `struct virtio_device`; [`Frozen`]: its virtio driver, until it is restored.
-//! - [`ConfigOps`]: `struct virtio_config_ops` as a trait; [`Transport`]: what is called beside it.
+//! - [`ConfigOps`]: `struct virtio_config_ops` as a trait; [`Transport`]: what is called in
+//!   addition.
 //! - [`Registration`]: owns a device that is registered with the virtio core.
 //! - [`Devices`]: keeps the module until all of them are released.
 //! - [`Virtqueue`]: a `struct virtqueue` with its ring.

@@ -213,7 +213,7 @@ pub(crate) struct Virtqueue {
     raw: NonNull<bindings::virtqueue>,
     index: u16,
     num: u16,
-    /// The name, for debugfs, with zeros behind it.
+    /// The name, for debugfs, zero-padded.
     name: [u8; NAME_LEN],
     /// What `raw` belongs to.
     device: ARef<Device>,
@@ -322,7 +322,7 @@ impl Virtqueue {
         unsafe { (&raw const (*self.raw.as_ptr()).num_free).read_volatile() }
     }
 
-    /// Has the driver's callback not called any more by interrupts that come later.
+    /// Stops the callback of the driver for later interrupts.
     pub(super) fn end_callbacks(&self) {
         // SAFETY: By the type invariant, the virtqueue is valid. The virtio core reads the field
         // once for each interrupt.
@@ -341,7 +341,7 @@ impl Virtqueue {
         unsafe { bindings::virtqueue_get_desc_addr(self.raw.as_ptr()) }
     }
 
-    /// Calls the driver's callback if the device has used buffers; whether it had.
+    /// Calls the driver's callback if the device has used buffers. Returns whether it had.
     #[inline(always)]
     fn interrupt(&self) -> bool {
         // SAFETY: By the type invariant, the virtqueue is valid. The function is a handler of
@@ -454,7 +454,7 @@ impl Callbacks {
         self.0.clear();
     }
 
-    /// Calls the callbacks of all virtqueues that have used buffers; whether one had.
+    /// Calls the callbacks of all virtqueues that have used buffers. Returns whether one had.
     #[inline(always)]
     pub(crate) fn interrupt(&self) -> bool {
         let mut handled = false;

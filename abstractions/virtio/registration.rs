@@ -63,7 +63,7 @@ pub(super) struct Head {
     work: Opaque<kernel_bindings::delayed_work>,
     /// Whether the device is registered with the virtio core.
     is_registered: AtomicFlag,
-    /// How often the virtio core has begun to probe a virtio driver, modulo 2^32.
+    /// Number of probes of virtio drivers that the virtio core has begun, modulo 2^32.
     probes: Atomic<u32>,
     /// Whether the virtio driver is frozen or prepared for a reset.
     is_frozen: AtomicFlag,
@@ -156,7 +156,7 @@ impl Device {
         unsafe { &*self.as_raw().cast_const().cast() }
     }
 
-    /// Has [`Transport::work`] called soon, in process context. C: `mod_delayed_work()`.
+    /// Queues [`Transport::work`] now, for process context. C: `mod_delayed_work()`.
     ///
     /// May be called in any context.
     ///
@@ -171,8 +171,8 @@ impl Device {
         };
     }
 
-    /// Has [`Transport::work`] called after `millis` ms, or a little more, if it is not called
-    /// sooner anyway. C: `queue_delayed_work()`.
+    /// Queues [`Transport::work`] in `millis` ms, or a little more, unless it is queued already. C:
+    /// `queue_delayed_work()`.
     ///
     /// May be called in any context.
     ///
@@ -196,7 +196,7 @@ impl Device {
         self.head().is_registered.load(Acquire)
     }
 
-    /// How often a virtio driver was probed, by which one that was bound again is told from one
+    /// Number of probes of virtio drivers, by which one that was bound again is told from one
     /// that stayed.
     pub(super) fn probes(&self) -> u32 {
         self.head().probes.load(Relaxed)
@@ -217,9 +217,9 @@ impl Device {
         self.head().is_frozen.store(frozen, Relaxed);
     }
 
-    /// Has a virtio driver probed if there is one and none is bound. May sleep.
+    /// Probes a virtio driver if there is one and none is bound. May sleep.
     pub(crate) fn attach_driver(&self) {
-        // SAFETY: The device was registered. The function takes the lock of the device.
+        // SAFETY: The device was registered. The function takes the device lock.
         let attached = unsafe { kernel_bindings::device_attach(self.as_raw_dev()) };
         // An error is that of the driver, which has reported it.
         let _ = to_result(attached);
@@ -235,7 +235,7 @@ impl Device {
         }
     }
 
-    /// Has the work not begun again, and waits for one that runs.
+    /// Disables the work, and waits for it if it is running.
     fn end_work(&self) {
         // SAFETY: The work is initialised. This is never undone.
         unsafe { kernel_bindings::disable_delayed_work_sync(self.head().work.get()) };

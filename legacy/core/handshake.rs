@@ -41,7 +41,7 @@ pub(crate) trait Registers {
     fn wait_for_reset(&self, attempt: u32) -> bool;
 }
 
-/// Why a reset was not seen complete.
+/// Why a reset did not complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResetError {
     /// No device answers.
@@ -53,7 +53,7 @@ pub(crate) enum ResetError {
 impl fmt::Display for ResetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gone => write!(f, "status {}", Status::GONE),
+            Self::Gone => write!(f, "reset failed: status {}", Status::GONE),
             Self::Incomplete(status) => write!(f, "reset does not complete, status {status}"),
         }
     }

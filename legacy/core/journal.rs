@@ -42,13 +42,13 @@ pub(crate) enum Event {
         /// Why not.
         why: status::WriteError,
     },
-    /// A reset was not seen complete.
+    /// A reset did not complete.
     ResetFailed(ResetError),
     /// The device offered features.
     Offered(u32),
     /// Features were accepted.
     Accepted(u32),
-    /// Features that are in use are not offered any more.
+    /// Features that are in use are no longer offered.
     FeaturesMissing(FeaturesMissing),
     /// A virtqueue was shown to the device.
     Virtqueue {
@@ -68,7 +68,7 @@ pub(crate) enum Event {
     },
     /// The device does not take a vector.
     VectorRefused {
-        /// The virtqueue, or `None` for changes of the configuration.
+        /// The virtqueue, or `None` for configuration changes.
         index: Option<u16>,
         /// What was written.
         vector: u16,
@@ -137,7 +137,7 @@ pub(crate) enum Event {
     },
     /// The virtio driver cannot be frozen; the device is held in reset.
     HeldInReset,
-    /// No register is accessed any more.
+    /// Registers are no longer accessed.
     Detached,
     /// The virtio device of a detached device was unregistered.
     Unregistered,
@@ -354,7 +354,7 @@ impl fmt::Display for Event {
             Self::AlarmWithdrawn => f.write_str("alarm withdrawn: the device answers"),
             Self::ResetSlow { limit_ms } => write!(
                 f,
-                "reset takes more than 1 s: waiting {limit_ms} ms (reset_timeout_ms)"
+                "reset takes more than 1 s: waiting up to {limit_ms} ms (reset_timeout_ms)"
             ),
             Self::ResetComplete => f.write_str("reset complete"),
             Self::ResetNotPrepared(error) => write!(f, "reset not prepared: {error}"),
@@ -366,17 +366,20 @@ impl fmt::Display for Event {
                 write!(f, "{now} of {before} virtqueues restored")
             }
             Self::HandshakeLost(lost) => lost.fmt(f),
-            Self::Complaint(status) => write!(f, "device has set status {status}"),
-            Self::StatusLost { written, read } => {
-                write!(
-                    f,
-                    "device was reset by somebody else: status {read} after {written}"
-                )
+            Self::Complaint(status) => {
+                write!(f, "device asks for a reset: status {status}; rebind it")
             }
-            Self::HeldInReset => f.write_str("held in reset, since its driver cannot be frozen"),
-            Self::SleepRefused => f.write_str("sleep refused, since its driver cannot be frozen"),
+            Self::StatusLost { written, read } => {
+                write!(f, "device has lost its status: {read} after {written}")
+            }
+            Self::HeldInReset => {
+                f.write_str("held in reset, because its virtio driver cannot be frozen")
+            }
+            Self::SleepRefused => {
+                f.write_str("sleep refused, because its virtio driver cannot be frozen")
+            }
             Self::NotFrozen => {
-                f.write_str("not frozen: its virtio driver would wait for a dead device")
+                f.write_str("not frozen (EBUSY): its virtio driver would wait for a dead device")
             }
             Self::OutputBroken => f.write_str(
                 "output stopped: no answer for 10 ms at a notification; rebind the device",

@@ -33,7 +33,7 @@ pub(crate) enum Cause {
 /// What is to be done when a stopped device is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// No virtio driver with virtqueues is bound: acknowledge the device.
+    /// No virtio driver is bound, or it was restored: acknowledge the device.
     Idle,
     /// The virtio driver is frozen: take both through the handshake.
     Frozen,
@@ -69,11 +69,12 @@ pub(crate) enum Life {
     Suspect(u32),
     /// The device is being stopped.
     Stopping(Cause),
-    /// The device is stopped; registers are not accessed.
+    /// The device is stopped. Except for [`Held::Live`] and [`Held::Unprepared`], registers are not
+    /// accessed.
     Stopped(Cause, Held),
     /// The device is being started again.
     Starting(Cause, Held),
-    /// Registers are not accessed any more, until the device is bound again. The second field is
+    /// Registers are no longer accessed, until the device is bound again. The second field is
     /// the cause while the device would be stopped.
     Detached(Driver, Option<Cause>),
     /// The virtio device is being or was unregistered.
@@ -85,19 +86,19 @@ pub(crate) enum Life {
 pub(crate) enum LifeEvent {
     /// The first reset is not complete after a second; the time, in ms.
     ResetSlow(u32),
-    /// The first reset was seen complete.
+    /// The first reset has completed.
     ResetComplete,
     /// A check has found the device dead; the time, in ms.
     Alarm(u32),
     /// The check after that has found it alive.
     AlarmWithdrawn,
-    /// The device cannot be used any more.
+    /// The device can no longer be used.
     Lost,
     /// A sleep or a reset begins.
     Stop(Cause),
     /// The device is stopped.
     Stopped(Held),
-    /// The device is not stopped, since its virtio driver refuses or would wait for ever.
+    /// The device is not stopped, since its virtio driver refuses or would wait forever.
     StopFailed,
     /// The sleep or the reset is over. A device that was lost before gets another chance.
     Start,
@@ -224,7 +225,7 @@ impl Life {
         }
     }
 
-    /// Whether no register is accessed any more.
+    /// Whether registers are no longer accessed.
     pub(crate) fn is_detached(self) -> bool {
         matches!(self, Self::Detached(..))
     }

@@ -4,7 +4,7 @@
 //!
 //! Virtio 1.4, 4.1.4.10 "Legacy Interfaces: A Note on PCI Device Layout"; names are those of
 //! [`include/uapi/linux/virtio_pci.h`](srctree/include/uapi/linux/virtio_pci.h) without their
-//! prefix. The registers are little-endian; the device configuration behind them has the byte
+//! prefix. The registers are little-endian; the device configuration after them has the byte
 //! order of the guest.
 
 use core::marker::PhantomData;

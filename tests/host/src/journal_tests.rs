@@ -176,7 +176,7 @@ fn every_event_has_its_name_and_a_line_with_its_values() {
         ),
         (
             Event::ResetSlow { limit_ms: 30_000 },
-            "reset takes more than 1 s: waiting 30000 ms (reset_timeout_ms)",
+            "reset takes more than 1 s: waiting up to 30000 ms (reset_timeout_ms)",
         ),
         (Event::ResetComplete, "reset complete"),
         (
@@ -203,22 +203,22 @@ fn every_event_has_its_name_and_a_line_with_its_values() {
         ),
         (
             Event::Complaint(status(0x47)),
-            "device has set status 0x47 (ACKNOWLEDGE|DRIVER|DRIVER_OK|NEEDS_RESET)",
+            "device asks for a reset: status 0x47 (ACKNOWLEDGE|DRIVER|DRIVER_OK|NEEDS_RESET); rebind it",
         ),
         (
             Event::StatusLost {
                 written: status(7),
                 read: status(0),
             },
-            "device was reset by somebody else: status 0x00 after 0x07 (ACKNOWLEDGE|DRIVER|DRIVER_OK)",
+            "device has lost its status: 0x00 after 0x07 (ACKNOWLEDGE|DRIVER|DRIVER_OK)",
         ),
         (
             Event::HeldInReset,
-            "held in reset, since its driver cannot be frozen",
+            "held in reset, because its virtio driver cannot be frozen",
         ),
         (
             Event::SleepRefused,
-            "sleep refused, since its driver cannot be frozen",
+            "sleep refused, because its virtio driver cannot be frozen",
         ),
         (
             Event::Kept,
@@ -226,7 +226,7 @@ fn every_event_has_its_name_and_a_line_with_its_values() {
         ),
         (
             Event::NotFrozen,
-            "not frozen: its virtio driver would wait for a dead device",
+            "not frozen (EBUSY): its virtio driver would wait for a dead device",
         ),
         (
             Event::Detached,
