@@ -366,7 +366,7 @@ fn a_handshake_that_is_dropped_sets_failed() {
 fn errors_tell_the_values() {
     assert_eq!(
         ResetError::Gone.to_string(),
-        "status 0xff (all ones: no device answers)"
+        "reset failed: status 0xff (all ones: no device answers)"
     );
     assert_eq!(
         ResetError::Incomplete(Status::from_raw(0x40)).to_string(),

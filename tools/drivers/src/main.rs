@@ -29,7 +29,8 @@ enum Command {
         /// Folder for the cut traces; tools/drivers/fixtures renews the fixtures.
         #[arg(long, value_name = "DIR", default_value = "target/drivers")]
         output: PathBuf,
-        /// Folder with an unpacked kernel package for each series (6.1, 6.12, ...); fetched without.
+        /// Folder with an unpacked kernel package for each series (6.1, 6.12, ...); fetched
+        /// without.
         #[arg(long, value_name = "DIR")]
         kernels: Option<PathBuf>,
         /// Drivers whose names begin with one of these, see `list`; all without.

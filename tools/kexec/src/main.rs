@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Loads a kernel beside the one that runs, and boots it: the part of kexec-tools that the tests need,
-//! without libraries.
+//! Loads a kernel beside the one that runs, and boots it: the part of kexec-tools that the tests
+//! need, without libraries.
 
 use std::ffi::CString;
 use std::fs::File;

@@ -22,8 +22,8 @@ use crate::Arch;
 /// The suites in which packages are looked for; the oldest one has an older kernel.
 const SUITES: &str = "bookworm trixie trixie-backports sid experimental";
 
-/// Dependencies come from the release, unless only a newer suite has them; what is older comes when it
-/// is asked for by its version.
+/// Dependencies come from the release, unless only a newer suite has them; what is older comes when
+/// it is asked for by its version.
 const PREFERENCES: &str = "\
 Package: *
 Pin: release n=bookworm

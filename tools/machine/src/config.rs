@@ -37,7 +37,8 @@ pub(crate) fn unmet(fragments: &[String], config: &str) -> Vec<String> {
         .collect()
 }
 
-/// The options that `config` has not at all of those that the fragments want, as a module or built in.
+/// The options that `config` has not at all of those that the fragments want, as a module or built
+/// in.
 pub(crate) fn lacking(fragments: &[String], config: &str) -> Vec<String> {
     let config = parse(config);
     let wanted = merge(fragments).into_iter();

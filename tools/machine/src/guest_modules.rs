@@ -44,8 +44,8 @@ pub(crate) struct Modules {
     pub(crate) c_driver: Vec<PathBuf>,
 }
 
-/// Gives the modules of a packaged kernel, unpacked in `target` by `xz`; takes them from the installed
-/// ones of a release if they are not there yet.
+/// Gives the modules of a packaged kernel, unpacked in `target` by `xz`; takes them from the
+/// installed ones of a release if they are not there yet.
 pub(crate) fn unpacked(
     cx: &mut Context<'_>,
     release: &Path,

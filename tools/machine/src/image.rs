@@ -2,7 +2,8 @@
 
 //! Debian's own kernel of any series, as far as it takes to boot it: the image and its modules.
 //!
-//! Nothing can be built for it, so neither its headers nor its source nor its compilers are fetched.
+//! Nothing can be built for it, so neither its headers nor its source nor its compilers are
+//! fetched.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,7 +35,8 @@ pub(crate) struct Image {
 struct Packages {
     release: String,
     version: String,
-    /// Those with the image, the modules and the lists of modules; one has all of them up to Linux 7.2.
+    /// Those with the image, the modules and the lists of modules; one has all of them up to Linux
+    /// 7.2.
     names: Vec<String>,
 }
 

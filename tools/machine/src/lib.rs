@@ -65,15 +65,16 @@ pub struct Options {
     pub kdir: Option<PathBuf>,
     /// Which kernel.
     pub variant: Variant,
-    /// Whether this repository's module is built for the kernel: that takes CONFIG_RUST and compilers.
+    /// Whether this repository's module is built for the kernel: that takes CONFIG_RUST and
+    /// compilers.
     pub module: bool,
     /// Look for a newer kernel source and QEMU even if the cache has one.
     pub update: bool,
 }
 
 impl Options {
-    /// The standard kernel for a clone at `repository`, to build the module for; `KERNEL`, `SERIES`,
-    /// `ARCH`, `KERNEL_SRC` and `KDIR` are honoured.
+    /// The standard kernel for a clone at `repository`, to build the module for; `KERNEL`,
+    /// `SERIES`, `ARCH`, `KERNEL_SRC` and `KDIR` are honoured.
     ///
     /// # Errors
     ///
@@ -233,8 +234,8 @@ pub struct Machine {
     pub arch: Arch,
     /// Source of the kernel, where it is known.
     pub kernel_source: Option<PathBuf>,
-    /// The built kernel tree (`O=`), to be given to the module's build as `KDIR=`; none for an image
-    /// that is only booted.
+    /// The built kernel tree (`O=`), to be given to the module's build as `KDIR=`; none for an
+    /// image that is only booted.
     pub kdir: Option<PathBuf>,
     /// The kernel image.
     pub bzimage: PathBuf,

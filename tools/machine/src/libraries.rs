@@ -46,7 +46,8 @@ pub(crate) fn needed(
     })
 }
 
-/// The libraries that a program needs, and that they need, among `files`; `needs` reads the needs of one.
+/// The libraries that a program needs, and that they need, among `files`; `needs` reads the needs
+/// of one.
 fn closure(
     program: &Path,
     linker: &str,

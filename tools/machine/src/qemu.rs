@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! QEMU: the distribution's, and a newer one with its libraries, unpacked beside, for what needs it.
+//! QEMU: the distribution's, and a newer one with its libraries, unpacked beside, for what needs
+//! it.
 
 use std::ffi::OsString;
 use std::fs;

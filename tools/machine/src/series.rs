@@ -66,7 +66,8 @@ impl Series {
         }
     }
 
-    /// What the names of its packages have after `linux-image-` and the like, as far as that is known.
+    /// What the names of its packages have after `linux-image-` and the like, as far as that is
+    /// known.
     pub(crate) fn prefix(&self) -> &str {
         match self {
             Self::Numbered(number) => number,

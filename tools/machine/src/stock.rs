@@ -470,7 +470,8 @@ fn compare_config(packaged: &str, made: &str) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the Rust symbols in `made` are those in the packaged `Module.symvers`; their number.
+/// Fails unless the Rust symbols in `made` are those in the packaged `Module.symvers`; their
+/// number.
 fn compare_symbols(packaged: &str, made: &str) -> Result<usize> {
     let packaged: BTreeSet<_> = packaged
         .lines()

@@ -2,9 +2,9 @@
 
 //! The compiler, the rustc and the other programs that built a packaged kernel.
 //!
-//! They are unpacked from the suite with all of their libraries, and run by their own dynamic linker,
-//! whatever the machine has: for each program there is a script of its name in one directory, which
-//! make has first in `PATH`.
+//! They are unpacked from the suite with all of their libraries, and run by their own dynamic
+//! linker, whatever the machine has: for each program there is a script of its name in one
+//! directory, which make has first in `PATH`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -116,8 +116,8 @@ pub(crate) fn compiler(config: &str) -> Result<&str> {
 /// Makes sure that the toolchain is there that built the kernel of this `.config`; for another
 /// architecture, the cross compiler of the same version.
 ///
-/// `apt` has the packages of that architecture. None if the mirror does not have the compilers, after a
-/// line that says so.
+/// `apt` has the packages of that architecture. None if the mirror does not have the compilers,
+/// after a line that says so.
 pub(crate) fn ensure(
     cx: &mut Context<'_>,
     arch: Arch,
@@ -236,8 +236,8 @@ fn scripts(partial: &Path, tree: &Path, arch: Arch, gcc: &str, number: &str) -> 
     };
     let bin = partial.join("bin");
     create_dir(&bin)?;
-    // The host's own gcc finds its assembler in PATH: what is for another architecture has that in its
-    // name there, and the cross compiler has its own directory.
+    // The host's own gcc finds its assembler in PATH: what is for another architecture has that in
+    // its name there, and the cross compiler has its own directory.
     let (prefix, parts) = match prefix(arch) {
         None => (String::new(), "bin"),
         Some(prefix) => (prefix, "parts"),

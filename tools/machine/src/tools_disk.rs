@@ -2,8 +2,8 @@
 
 //! The tools disk: an ext4 image with programs for the guest and every library that they need.
 //!
-//! The guest mounts it anywhere and runs `bin/fio` and its like, a script that starts the real program
-//! by the dynamic linker of the disk: nothing of it has to be at a fixed place.
+//! The guest mounts it anywhere and runs `bin/fio` and its like, a script that starts the real
+//! program by the dynamic linker of the disk: nothing of it has to be at a fixed place.
 
 use std::collections::BTreeSet;
 use std::fs;

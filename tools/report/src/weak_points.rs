@@ -21,8 +21,8 @@ pub struct WeakPoint {
     pub measured: Vec<Verdicts>,
 }
 
-/// The result of a test or a scenario with each driver: `ok` or what failed, for a scenario with the
-/// C driver its outcome. None if it was not run.
+/// The result of a test or a scenario with each driver: `ok` or what failed, for a scenario with
+/// the C driver its outcome. None if it was not run.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Verdicts {
     /// Its name.

@@ -47,8 +47,8 @@ pub struct Config {
     pub has_pin: bool,
     /// What it says of D3.
     pub power: Power,
-    /// Whether it has the PCI device id that the specification lists for its type, by which firmware
-    /// knows it; else it has one that only drivers of all virtio devices take.
+    /// Whether it has the PCI device id that the specification lists for its type, by which
+    /// firmware knows it; else it has one that only drivers of all virtio devices take.
     pub listed_id: bool,
     /// Whether each access of the driver is judged.
     pub strict: bool,

@@ -2,7 +2,8 @@
 
 //! Lies: which access, at which time, is answered otherwise than by an honest device.
 //!
-//! A lie is one line of text, as `restore read QUEUE_NUM = 0x3` or `run write QUEUE_NOTIFY gone x1`.
+//! A lie is one line of text, as `restore read QUEUE_NUM = 0x3` or `run write QUEUE_NOTIFY gone
+//! x1`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -136,8 +136,8 @@ impl ConfigSpace {
         }
     }
 
-    /// Writes what can be written: the command, MSI-X control, the power state. Whether the function
-    /// comes back from D3 and has lost its state there.
+    /// Writes what can be written: the command, MSI-X control, the power state. Whether the
+    /// function comes back from D3 and has lost its state there.
     pub(crate) fn write(&mut self, offset: u64, data: &[u8]) -> bool {
         let was_in_d3 = self.is_in_d3();
         let at = usize::try_from(offset).unwrap_or(CONFIG_LEN);

@@ -104,8 +104,8 @@ impl Device {
                 let tag = fs::read_to_string(child.join("mount_tag")).ok();
                 device.mount_tag = tag.map(|tag| tag.trim_matches(['\0', '\n']).to_owned());
                 collect(&child, &mut device.nodes);
-                // The driver always has an interface. Sysfs shows those of the network namespace that
-                // it was mounted in.
+                // The driver always has an interface. Sysfs shows those of the network namespace
+                // that it was mounted in.
                 device.hides_interface |= link_name(&child.join("driver")).as_deref()
                     == Some("virtio_net")
                     && !device.nodes.iter().any(|node| node.subsystem == "net");

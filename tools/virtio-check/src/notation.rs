@@ -4,8 +4,8 @@
 //!
 //! `STATUS=3` is a write, `STATUS?3` a read that gave 3. `/2` behind it is its width in bytes, if
 //! it is not the register's own. Numbers that begin with `0x` are hexadecimal. `config+8?5/4` is in
-//! the device configuration, `inside+21?0/1` begins inside of a register. `[msix]` enables MSI-X, and
-//! `[freeze]` and `[restore]` begin these phases.
+//! the device configuration, `inside+21?0/1` begins inside of a register. `[msix]` enables MSI-X,
+//! and `[freeze]` and `[restore]` begin these phases.
 
 use crate::access::{number, Access, Register};
 use crate::phase::Phase;

@@ -13,8 +13,8 @@ const ENDS: [&str; 2] = ["PM: suspend exit", "PM: hibernation: hibernation exit"
 /// What the kernel says when it stops for suspend-to-idle, if /sys/power/pm_debug_messages is on.
 const IDLE: &str = "PM: suspend-to-idle";
 
-/// What the kernel says of a sleep that took place only: that it got as far as pm_test told it, that
-/// it was woken from S3, that it stopped for suspend-to-idle, that it read an image.
+/// What the kernel says of a sleep that took place only: that it got as far as pm_test told it,
+/// that it was woken from S3, that it stopped for suspend-to-idle, that it read an image.
 const SHOWS: [&str; 4] = [
     " debug: Waiting for ",
     "ACPI: PM: Low-level resume complete",

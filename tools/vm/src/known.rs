@@ -133,8 +133,8 @@ impl Known {
         }
     }
 
-    /// The reasons of the entries that are about none of these tests and parts, whatever the driver and
-    /// the kernel.
+    /// The reasons of the entries that are about none of these tests and parts, whatever the driver
+    /// and the kernel.
     pub fn unused(&self, names: &[(String, String)]) -> Vec<&str> {
         let is_unused = |entry: &&Entry| {
             let mut names = names.iter();

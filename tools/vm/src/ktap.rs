@@ -119,7 +119,8 @@ impl<W: Write> Ktap<W> {
         self.line("KTAP version 1")
     }
 
-    /// Ends a test, which is as good as its parts; those of the plan that gave no result did not run.
+    /// Ends a test, which is as good as its parts; those of the plan that gave no result did not
+    /// run.
     pub fn end_test(&mut self) -> std::io::Result<()> {
         self.fill()?;
         if let Some(level) = self.levels.pop() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! VMs for tests of a virtio transport: which machine, how it is booted, commanded and watched, and how
-//! what comes of it is told. Nothing here knows a test.
+//! VMs for tests of a virtio transport: which machine, how it is booted, commanded and watched, and
+//! how what comes of it is told. Nothing here knows a test.
 
 pub mod accel;
 pub mod channel;

@@ -95,7 +95,8 @@ pub fn copy(root: &Path, name: &str) -> Result<PathBuf> {
     Ok(copy)
 }
 
-/// Copies a file or a folder; what is the same already keeps its time, so that make leaves it alone.
+/// Copies a file or a folder; what is the same already keeps its time, so that make leaves it
+/// alone.
 fn update(from: &Path, to: &Path) -> Result<()> {
     if from.is_dir() {
         fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;

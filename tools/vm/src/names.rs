@@ -22,7 +22,8 @@ pub fn plain(name: &str) -> String {
     name.into_owned()
 }
 
-/// Whether a test, or a part of it, is one that the user names by a part of its name, in either form.
+/// Whether a test, or a part of it, is one that the user names by a part of its name, in either
+/// form.
 pub fn is_meant(name: &str, words: &[String]) -> bool {
     let mut parts = name.splitn(2, '/').map(plain);
     let (test, part) = (parts.next().unwrap_or_default(), parts.next());

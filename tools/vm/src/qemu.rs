@@ -26,18 +26,18 @@ const KERNEL_ARGUMENTS: &str = "no_console_suspend panic=-1 oops=panic \
 
 /// What it is told on x86.
 ///
-/// `tsc=nowatchdog`: while the kernel boots, its clocksource watchdog may wait, with interrupts off,
-/// for another processor, which `stop_machine()` holds until the first one stops as well. The wait is
-/// limited by a clock that stands still during it, and the boot never ends.
+/// `tsc=nowatchdog`: while the kernel boots, its clocksource watchdog may wait, with interrupts
+/// off, for another processor, which `stop_machine()` holds until the first one stops as well. The
+/// wait is limited by a clock that stands still during it, and the boot never ends.
 ///
-/// An image that is not compressed saves time. On arm64 the kernel warns when it reads one: it flushes
-/// the instruction cache of all processors in the softirq of the disk.
+/// An image that is not compressed saves time. On arm64 the kernel warns when it reads one: it
+/// flushes the instruction cache of all processors in the softirq of the disk.
 const X86_ARGUMENTS: &str = " no_timer_check tsc=nowatchdog hibernate=nocompress";
 
 /// What it is told on arm64.
 ///
-/// `pcie_port_pm=off`: the kernel puts a port that has lost its device into D3, where QEMU's does not
-/// tell of the next one. On x86 it does so with newer firmware only.
+/// `pcie_port_pm=off`: the kernel puts a port that has lost its device into D3, where QEMU's does
+/// not tell of the next one. On x86 it does so with newer firmware only.
 const ARM64_ARGUMENTS: &str = " pcie_port_pm=off";
 
 /// What the debug kernel is told besides. The slab allocator keeps arrays of objects that it is to
@@ -51,8 +51,8 @@ const FORCE_LEGACY: &str = "virtio_pci.force_legacy=1";
 /// Keeps the C driver of a stock kernel, which is built in, from the devices.
 const WITHOUT_C: &str = "initcall_blacklist=virtio_pci_driver_init";
 
-/// Starts a command in a network namespace of its own, with a TAP device of several queues that answers
-/// pings.
+/// Starts a command in a network namespace of its own, with a TAP device of several queues that
+/// answers pings.
 const IN_NETWORK: [&str; 7] = [
     "unshare",
     "--user",

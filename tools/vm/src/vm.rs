@@ -312,7 +312,8 @@ impl Vm {
         Ok(())
     }
 
-    /// Awaits that all of the kernel log has come, and looks at it; what KCSAN has reported of others.
+    /// Awaits that all of the kernel log has come, and looks at it; what KCSAN has reported of
+    /// others.
     pub fn other_races(&mut self) -> Outcome<Vec<String>> {
         let text = self.take_log("the end of the test")?;
         self.judge(&text)?;
@@ -460,7 +461,8 @@ impl Vm {
         Ok(())
     }
 
-    /// Waits until a machine that was woken has done so; the command that had it sleep must succeed.
+    /// Waits until a machine that was woken has done so; the command that had it sleep must
+    /// succeed.
     pub fn end_sleep(&mut self, id: u32) -> Outcome {
         let limit = self.layout.limit(SLEEP);
         let answer = self.channel.receive(id, "waking up", limit)?;

@@ -138,8 +138,8 @@ pub fn run(setup: &Setup, size: &soak::Size) -> Result<Count> {
             ktap.skip(&name, NOT_FOR_C)?;
         }
     }
-    // No kernel is to be built while a VM has to answer in time. One that cannot be built is told by
-    // the tests that need it.
+    // No kernel is to be built while a VM has to answer in time. One that cannot be built is told
+    // by the tests that need it.
     for test in &tests {
         if runner::not_run(setup, test).is_none() {
             let _ = setup.on(test.layout.kernel, test.layout.arch());

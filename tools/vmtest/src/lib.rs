@@ -2,9 +2,9 @@
 
 //! The tests that need a VM, and the jobs that are made of them.
 //!
-//! [`tests`] has the tests, and `cells` what several of them do. Each of the other public modules is a
-//! job of `vmtest`: it uses the crate `vm` and `cells`, and no other job, but for [`check`] and
-//! [`main_job`], which run several.
+//! [`tests`] has the tests, and `cells` what several of them do. Each of the other public modules
+//! is a job of `vmtest`: it uses the crate `vm` and `cells`, and no other job, but for [`check`]
+//! and [`main_job`], which run several.
 
 pub mod bench;
 mod cells;

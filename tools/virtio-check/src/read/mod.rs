@@ -20,8 +20,8 @@ use std::path::Path;
 
 /// The name of the legacy BAR's memory region in QEMU.
 const LEGACY_REGION: &str = "virtio-pci";
-/// The memory regions that marks are written to: the port's own, and that of all ports where a machine
-/// has no such port.
+/// The memory regions that marks are written to: the port's own, and that of all ports where a
+/// machine has no such port.
 const MARK_REGIONS: [&str; 2] = ["ioport80", "io"];
 /// No line of any trace is longer.
 const LONGEST: usize = 4096;

@@ -36,8 +36,8 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// The same, whatever folder is the current one later. The files of a run before this one go: a run
-    /// that ends early leaves none.
+    /// The same, whatever folder is the current one later. The files of a run before this one go: a
+    /// run that ends early leaves none.
     pub fn begin(mut self) -> Result<Self> {
         for file in [&mut self.junit, &mut self.kcidb].into_iter().flatten() {
             *file = std::path::absolute(&file)

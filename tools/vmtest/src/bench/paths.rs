@@ -72,8 +72,8 @@ fn follow(
         "await 10 is_live {NETWORK} && await 10 interface_of {NETWORK} && net_up {NETWORK}"
     ))?;
     let symbols = Symbols::parse(&vm.ok("cat /proc/kallsyms")?);
-    // Some more, since one that is interrupted by something else is not counted, and the first packet
-    // has no other one before it.
+    // Some more, since one that is interrupted by something else is not counted, and the first
+    // packet has no other one before it.
     let more = count + 5;
     let read = format!("dd if=$(disk_of {slot}) of=/dev/null bs=4k iflag=direct count={more}");
     let ping = format!("ping -A -q -W 5 -c {more} 10.0.2.2");
@@ -93,7 +93,8 @@ fn follow(
         Ok(taken)
     };
     let (of_read, of_ping) = (taken(&read)?, taken(&ping)?);
-    // The handler of a read has four instructions more or less, by chance: a limit of 0 would be that.
+    // The handler of a read has four instructions more or less, by chance: a limit of 0 would be
+    // that.
     for (quantity, limit, values) in [
         ("notification", 0.0, of_read.notifications),
         ("interrupt handler", 0.004, of_read.handlers),
@@ -189,8 +190,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Whether a function is where the processor begins an interrupt. Those of devices begin in one of the
-/// stubs of a table.
+/// Whether a function is where the processor begins an interrupt. Those of devices begin in one of
+/// the stubs of a table.
 fn is_entry(name: &str, is_first: bool) -> bool {
     is_first && name.starts_with("asm_") || name.ends_with("_entries_start")
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Work that must go on in a machine that is moved or put back: numbered blocks that are written to a
-//! disk, each of which comes back.
+//! Work that must go on in a machine that is moved or put back: numbered blocks that are written to
+//! a disk, each of which comes back.
 
 use std::time::Duration;
 

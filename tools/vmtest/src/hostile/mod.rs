@@ -44,7 +44,8 @@ const TEST: &str = "hostile";
 pub struct Options {
     /// Parts of names, as of "SCENARIO, msix"; all scenarios if there are none.
     names: Vec<String>,
-    /// Runs the scenarios of this file, as one that "random" left, instead of tests/hostile/scenarios.txt.
+    /// Runs the scenarios of this file, as one that "random" left, instead of
+    /// tests/hostile/scenarios.txt.
     #[arg(long, value_name = "FILE", conflicts_with = "record")]
     scenarios: Option<PathBuf>,
     /// Does not run the C driver, but tells what came of it when it was recorded.
@@ -163,8 +164,8 @@ impl Drop for Machines {
     }
 }
 
-/// Why what came of a scenario is not what must come of it, or is worse than what is on record for the
-/// C driver.
+/// Why what came of a scenario is not what must come of it, or is worse than what is on record for
+/// the C driver.
 fn wrong(scenario: &Scenario, observed: &Observed, recorded: Option<&str>) -> Option<String> {
     let mut text = String::new();
     let mut add = |line: String| {
@@ -229,8 +230,8 @@ fn cases(scenarios: &[Scenario], wanted: impl Fn(&Scenario, &str) -> bool) -> Ve
     cases
 }
 
-/// Runs the scenarios on both drivers, or on the C driver alone; whether the driver under test does what
-/// it must.
+/// Runs the scenarios on both drivers, or on the C driver alone; whether the driver under test does
+/// what it must.
 pub fn run(setup: &Setup, options: &Options) -> Result<bool> {
     let scenarios = match &options.scenarios {
         None => Scenario::parse_all(SCENARIOS)?,
@@ -340,8 +341,8 @@ fn key(scenario: &Scenario, case: &Case) -> String {
     format!("{}, {}", scenario.name, case.mode())
 }
 
-/// What came of each with this repository's driver, and which lies were told. Of the repository's `own`
-/// scenarios, each must tell a lie, and what came of it is kept.
+/// What came of each with this repository's driver, and which lies were told. Of the repository's
+/// `own` scenarios, each must tell a lie, and what came of it is kept.
 fn run_rust<W: Write>(
     setup: &Setup,
     kernel: Variant,

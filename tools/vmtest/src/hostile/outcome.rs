@@ -75,8 +75,8 @@ impl Observed {
     }
 }
 
-/// The place of what came of a scenario in the order of outcomes, from the words that tell it: those of
-/// [`Observed`], or those that are on record.
+/// The place of what came of a scenario in the order of outcomes, from the words that tell it:
+/// those of [`Observed`], or those that are on record.
 pub(super) fn grade(told: &str) -> Option<Grade> {
     let mut words = told.split(", ");
     let name = words.next()?;

@@ -34,8 +34,8 @@ pub struct Options {
     /// Only those that `make check` has the time for.
     #[arg(long)]
     quick: bool,
-    /// Kernel source; given more than once, the configurations are built of each, and no stock kernel
-    /// is looked at [that of the test machine].
+    /// Kernel source; given more than once, the configurations are built of each, and no stock
+    /// kernel is looked at [that of the test machine].
     #[arg(long = "source", value_name = "DIR")]
     sources: Vec<PathBuf>,
 }
@@ -141,7 +141,8 @@ pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
     build_all(setup, &source, &chosen, ktap, &mut Table::default())
 }
 
-/// The same with the debug kernel: a stock kernel comes without clang and with a part of its source.
+/// The same with the debug kernel: a stock kernel comes without clang and with a part of its
+/// source.
 fn with_clang(setup: &Setup) -> Result<Setup> {
     setup.on(Variant::Debug, Arch::Amd64)
 }

@@ -3,9 +3,9 @@
 //! Endurance: rounds of sleep and storms at random, under I/O that is verified.
 //!
 //! A round is a VM of its own. The machines take turns: each interrupt mode with one and, in every
-//! fourth round, with four processors, on `pc`, since QEMU's q35 goes to S3 once a boot only. What is
-//! done is counted in a file every few seconds, so that a run can be stopped at any time and goes on
-//! later.
+//! fourth round, with four processors, on `pc`, since QEMU's q35 goes to S3 once a boot only. What
+//! is done is counted in a file every few seconds, so that a run can be stopped at any time and
+//! goes on later.
 
 mod actions;
 mod schedule;

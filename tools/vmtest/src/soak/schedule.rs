@@ -104,9 +104,9 @@ pub(super) struct Round {
 /// The machine and the steps of a round. Actions come as often as the target has them.
 pub(super) fn round(seed: u64, number: u32, target: &Target) -> Round {
     let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_add(u64::from(number) << 32));
-    // All machines come in twelve rounds, every interrupt mode in the first three. On a small host four
-    // processors are interpreted so slowly, next to each other above all, that with one they do three
-    // times as much in the same time.
+    // All machines come in twelve rounds, every interrupt mode in the first three. On a small host
+    // four processors are interpreted so slowly, next to each other above all, that with one they
+    // do three times as much in the same time.
     let interrupts = [Interrupts::PerQueue, Interrupts::Shared, Interrupts::Intx];
     let cpus = [4, 1, 1, 1];
     let place = number as usize;

@@ -26,8 +26,8 @@ fn cells() -> Vec<Cell> {
         let sleep = |vm: &mut Vm| vm.ok("pm_test_cycles mem devices 2").map(drop);
         keeps("config input", sleep, vm)
     })];
-    // The other processors go off and on during it. An interrupt that is in use moves away from them,
-    // with any driver: that for configuration changes, not that of the virtqueue.
+    // The other processors go off and on during it. An interrupt that is in use moves away from
+    // them, with any driver: that for configuration changes, not that of the virtqueue.
     cells.push(Cell::new("suspend to memory", |vm| {
         keeps("input", Vm::suspend_to_memory, vm)
     }));

@@ -4,8 +4,8 @@
 //!
 //! The fault is set for one task and one system call, so that a number stands for the same
 //! allocation each time. A sleep may call devices in other tasks; here `pm_async` is off, which has
-//! all of them called in the task that asked for the sleep. What the other tasks would do is covered
-//! by a cell in which `pm_async` is on and allocations fail at random in all of them.
+//! all of them called in the task that asked for the sleep. What the other tasks would do is
+//! covered by a cell in which `pm_async` is on and allocations fail at random in all of them.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use vm::layout::{Board, Interrupts, Kind, Layout};
 use vm::runner::{Cell, Test};
 use vm::Vm;
 
-/// Operations on a device, each with the kinds of allocations that it makes. What is removed is freed:
-/// that takes messages to user space, but no pages.
+/// Operations on a device, each with the kinds of allocations that it makes. What is removed is
+/// freed: that takes messages to user space, but no pages.
 const BINDING: [(&str, &str); 3] = [("bind", "slab"), ("bind", "pages"), ("unbind", "slab")];
 /// The same of operations on the module.
 const LOADING: [(&str, &str); 3] = [("insmod", "slab"), ("insmod", "pages"), ("rmmod", "slab")];
@@ -34,8 +34,8 @@ const PERCENT: u32 = 10;
 /// No operation makes as many allocations; more means that the count does not end.
 const MAX: u32 = 20_000;
 
-/// ACPI is not asked how INTx is routed, as that takes hundreds of allocations of its interpreter each
-/// time that a device is enabled; the table for multiprocessor systems says it as well.
+/// ACPI is not asked how INTx is routed, as that takes hundreds of allocations of its interpreter
+/// each time that a device is enabled; the table for multiprocessor systems says it as well.
 const KERNEL_ARGUMENTS: &str = "acpi=noirq";
 
 /// What the kernel may say of a device that could not be had for want of memory.
@@ -51,8 +51,8 @@ const NO_MEMORY: &[&str] = &[
     "failed to recover after reset",
     "kmemleak: Cannot allocate a scan area",
     AWAKE,
-    // An allocation that failed may be told with the stack of who wanted it. What is a fault has a line
-    // of its own as well.
+    // An allocation that failed may be told with the stack of who wanted it. What is a fault has a
+    // line of its own as well.
     "Call Trace:",
     "RIP: 0033:",
 ];
@@ -148,7 +148,8 @@ fn sleeping(kinds: &'static [Kind]) -> Vec<Cell> {
                     vm.ok(&format!("fail_sleep_at_random {arguments}"))?;
                     vm.check_log()?;
                 }
-                // Devices may be at work with fewer vectors than they had: the next sleep gives them back.
+                // Devices may be at work with fewer vectors than they had: the next sleep gives
+                // them back.
                 vm.ok(&format!("pm_test_cycles {state} devices 1"))?;
                 check_all(vm, kinds)
             },

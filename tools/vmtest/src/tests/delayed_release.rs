@@ -11,8 +11,8 @@ use crate::cells::{main_job, sleep};
 use vm::layout::{Board, Interrupts, Kind, Layout};
 use vm::runner::Test;
 
-/// Devices that are no disks. Where releases are delayed no disk can be removed, with any driver: the
-/// block layer frees a disk that still holds a kobject.
+/// Devices that are no disks. Where releases are delayed no disk can be removed, with any driver:
+/// the block layer frees a disk that still holds a kobject.
 const NO_DISKS: [Kind; 5] = [
     Kind::Net,
     Kind::Console,

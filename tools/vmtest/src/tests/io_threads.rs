@@ -9,7 +9,8 @@ use vm::layout::{Board, Interrupts, Layout};
 use vm::runner::{Cell, Test};
 use vm::Vm;
 
-/// Disks: one in an I/O thread, one whose virtqueues are mapped to two of them, one that is throttled.
+/// Disks: one in an I/O thread, one whose virtqueues are mapped to two of them, one that is
+/// throttled.
 const DISKS: [&str; 3] = ["10", "11", "12"];
 /// How often each disk is reset under load.
 const RESETS: u32 = 10;

@@ -2,8 +2,8 @@
 
 //! Another kernel that takes over devices which are in use, by kexec and after a panic.
 //!
-//! Needs a kernel with `CONFIG_KEXEC_FILE` and `CONFIG_CRASH_DUMP`, as Debian's: the self-built ones
-//! have neither.
+//! Needs a kernel with `CONFIG_KEXEC_FILE` and `CONFIG_CRASH_DUMP`, as Debian's: the self-built
+//! ones have neither.
 
 use std::time::Duration;
 

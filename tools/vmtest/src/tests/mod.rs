@@ -2,8 +2,8 @@
 
 //! The tests: data that say which VM, and functions that say what is tried.
 //!
-//! A file has one test, or some whose names begin with its name, and says all of them: the machine, the
-//! cells, the time limit, whether `make check` has it. Its shell functions are in
+//! A file has one test, or some whose names begin with its name, and says all of them: the machine,
+//! the cells, the time limit, whether `make check` has it. Its shell functions are in
 //! `tests/guest/cases/`.
 
 mod aborted_sleep;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A network interface of several queues, whose number changes: by ethtool, with processors, over sleep.
+//! A network interface of several queues, whose number changes: by ethtool, with processors, over
+//! sleep.
 
 use std::time::Duration;
 

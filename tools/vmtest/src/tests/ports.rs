@@ -38,8 +38,8 @@ fn write_port(vm: &mut Vm, number: u32, words: &str) -> Outcome {
 }
 
 fn around_sleep() -> Cell {
-    // One that is plugged in S3 is not found until the module is loaded again: virtio_console asks for
-    // ports in its probe only.
+    // One that is plugged in S3 is not found until the module is loaded again: virtio_console asks
+    // for ports in its probe only.
     let cell = Cell::new("plugged and unplugged around S3", |vm| {
         vm.ok("ensure_loaded")?;
         check_bound(vm, Kind::Console)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Processors that are taken off line and put on. The kernel refuses processors that are plugged by QEMU
-//! unless it knows the hypervisor, which it does not with TCG.
+//! Processors that are taken off line and put on. The kernel refuses processors that are plugged by
+//! QEMU unless it knows the hypervisor, which it does not with TCG.
 
 use crate::cells::device::{check_bound, check_io};
 use vm::failure::Outcome;

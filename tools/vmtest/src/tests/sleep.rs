@@ -12,8 +12,8 @@ use vm::runner::Test;
 fn test(board: Board, interrupts: Interrupts, cpus: u8, cycles: Cycles) -> Test {
     let mut cycles = cycles;
     if board == Board::Q35 {
-        // QEMU's q35 goes to S3 once a boot: after that, no request to sleep or to power off reaches
-        // it, with either driver.
+        // QEMU's q35 goes to S3 once a boot: after that, no request to sleep or to power off
+        // reaches it, with either driver.
         cycles.suspend = 1;
     }
     Test::new(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A device whose first reset takes seconds: the order in which modules are loaded does not matter, and
-//! other devices do not wait for it.
+//! A device whose first reset takes seconds: the order in which modules are loaded does not matter,
+//! and other devices do not wait for it.
 
 use scripted::Lie;
 

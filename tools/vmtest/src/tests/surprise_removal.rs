@@ -15,8 +15,8 @@ const GONE: [Kind; 4] = [Kind::Rng, Kind::Net, Kind::Blk, Kind::Scsi];
 /// The device that stays, and must not be harmed.
 const STAYS: Kind = Kind::Blk4;
 
-/// Silences a device, which QEMU would let go on with memory that is not its own any more, and closes
-/// the root port before it: its registers then read as all ones.
+/// Silences a device, which QEMU would let go on with memory that is not its own any more, and
+/// closes the root port before it: its registers then read as all ones.
 fn pull_out(vm: &mut Vm, kind: Kind) -> Outcome {
     configure_behind(vm, kind, COMMAND, 0)?;
     configure(vm, kind, BUSES, 0x00fe_fe00)?;

@@ -15,8 +15,8 @@ use vm::Vm;
 const SLOTS: [&str; 4] = ["10", "11", "12", "13"];
 /// The device whose input and output are looked at.
 const USED: Kind = Kind::Blk;
-/// What the C driver does: the next interrupt policy is tried with QUEUE_PFN 0, by which the device is
-/// reset, and it is not taken through the handshake again.
+/// What the C driver does: the next interrupt policy is tried with QUEUE_PFN 0, by which the device
+/// is reset, and it is not taken through the handshake again.
 const WEAK: &str = "devices at work with status 0x04";
 
 fn check_all(vm: &mut Vm) -> Outcome {

@@ -2,11 +2,12 @@
 
 //! The guest's clock beside the host's.
 //!
-//! The clock of ftrace and of the kernel log stands still while the machine sleeps, and QEMU's trace
-//! has the host's time. An interpreted guest that measures its TSC on a busy host takes it for slower
-//! than it is, so that its clock is too fast, by the same rate until it is booted again. So the guest
-//! has a register written, with a line in ftrace before and one after, twice before the sleep and
-//! twice after it: both clocks are known there, and between and near them by a straight line.
+//! The clock of ftrace and of the kernel log stands still while the machine sleeps, and QEMU's
+//! trace has the host's time. An interpreted guest that measures its TSC on a busy host takes it
+//! for slower than it is, so that its clock is too fast, by the same rate until it is booted again.
+//! So the guest has a register written, with a line in ftrace before and one after, twice before
+//! the sleep and twice after it: both clocks are known there, and between and near them by a
+//! straight line.
 
 use anyhow::{Context, Result};
 
