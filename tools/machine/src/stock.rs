@@ -26,10 +26,13 @@ use crate::toolchain::{self, Toolchain};
 use crate::version::{upstream, Version};
 use crate::{Arch, Kernel, Series};
 
-/// Options that follow from the programs of this machine, and change nothing that a module sees.
-const OF_THE_MACHINE: [&str; 7] = [
+/// Options that follow from the programs of this machine, and change nothing that a module sees. What
+/// depends on the version of binutils is an option of its own.
+const OF_THE_MACHINE: [&str; 9] = [
+    "AS_VERSION",
     "CC_CAN_LINK",
     "COMPAT_VDSO",
+    "LD_VERSION",
     "MODULE_SIG_KEY_TYPE_MLDSA_44",
     "MODULE_SIG_KEY_TYPE_MLDSA_65",
     "MODULE_SIG_KEY_TYPE_MLDSA_87",
@@ -552,9 +555,13 @@ mod tests {
 
     #[test]
     fn options_that_follow_from_the_machine_do_not_count() {
-        let packaged = "CONFIG_RUST=y\nCONFIG_CC_CAN_LINK=y\nCONFIG_DEBUG_INFO_BTF=y\n";
-        assert!(compare_config(packaged, "CONFIG_RUST=y\nCONFIG_DEBUG_INFO_BTF=y\n").is_ok());
-        let error = compare_config(packaged, "CONFIG_RUST=y\n").unwrap_err();
+        let packaged = "CONFIG_RUST=y\nCONFIG_CC_CAN_LINK=y\nCONFIG_DEBUG_INFO_BTF=y\n\
+                        CONFIG_AS_VERSION=24700\nCONFIG_LD_VERSION=24700\n";
+        let made = "CONFIG_RUST=y\nCONFIG_DEBUG_INFO_BTF=y\n\
+                    CONFIG_AS_VERSION=24750\nCONFIG_LD_VERSION=24750\n";
+        assert!(compare_config(packaged, made).is_ok());
+        let error = compare_config(packaged, &made.replace("CONFIG_DEBUG_INFO_BTF=y\n", ""));
+        let error = error.unwrap_err();
         assert_eq!(error.to_string(), "CONFIG_DEBUG_INFO_BTF is n, packaged y");
     }
 
