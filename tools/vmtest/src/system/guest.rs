@@ -323,7 +323,9 @@ fn command_line(
     // A panic must not look like a boot.
     add(&["-no-reboot"]);
     // Without SVM the guest loads no kvm_amd, which has nothing to do here.
-    add(&["-cpu", "qemu64,-svm", "-smp", "2", "-m", MEMORY]);
+    // TCG before QEMU 8.1 may run code of one processor that another has replaced.
+    let processors = if qemu.parallel_tcg { "2" } else { "1" };
+    add(&["-cpu", "qemu64,-svm", "-smp", processors, "-m", MEMORY]);
     add(&["-machine", "pc", "-accel", "tcg"]);
     let console = format!("file,id=console,path={name}/console.log,append=on");
     add(&["-chardev", &console, "-serial", "chardev:console"]);
