@@ -137,7 +137,7 @@ report: cargo ## Write the report of what compare, bench and the tests left, to 
 	@cargo run --release -q $(workspace) -p report -- write $(ARGS)
 
 PHONY += trace
-trace: cargo ## Draw the handshakes of any QEMU trace: FILE="trace.log", ARGS=--device=...
+trace: cargo ## Draw the handshakes of any QEMU trace, unjudged (docs/tracing.md): FILE="trace.log", ARGS=--device=...
 	@cargo run --release -q $(workspace) -p virtio-check -- picture $(ARGS) $(FILE)
 
 PHONY += trace-sleep

@@ -2,8 +2,9 @@
 
 //! What is known of virtio drivers, by device type.
 //!
-//! `docs/waiting.md` has the evidence for each, callback by callback. A driver that is not listed
-//! is served as with C.
+//! `docs/waiting.md` has the evidence for each, callback by callback. A type that is not listed is
+//! detached like any other when it dies, but stays registered, and its `freeze` is called without a
+//! check.
 
 use core::ops::Range;
 
