@@ -96,7 +96,7 @@ const NOT_TRIED: &str = "
 # What was not tried
 
 The C transport of Linux below 6.1. FreeBSD, NetBSD, OpenBSD, illumos, Minix, Windows and unikernels: no
-package of Debian, PyPI, npm or crates.io was found that brings one. GNU Mach is in Debian, but the Hurd, which has
+package of Debian or of the registries of Python, JavaScript and Rust was found that brings one. GNU Mach is in Debian, but the Hurd, which has
 the drivers, is on another mirror. OpenBIOS on `mac99` and `g3beige` leaves a legacy disk and network alone. The
 packages of GRUB, syslinux and memtest86+ have no file with the word virtio in it. The crate `virtio-drivers`
 needs the capabilities of the modern interface. DPDK was not run through VFIO: Debian's kernels are built without

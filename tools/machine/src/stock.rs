@@ -26,8 +26,8 @@ use crate::toolchain::{self, Toolchain};
 use crate::version::{upstream, Version};
 use crate::{Arch, Kernel, Series};
 
-/// Options that follow from the programs of this machine, and change nothing that a module sees. What
-/// depends on the version of binutils is an option of its own.
+/// Options that follow from the programs of this machine, and change nothing that a module sees.
+/// What depends on the version of binutils is an option of its own.
 const OF_THE_MACHINE: [&str; 9] = [
     "AS_VERSION",
     "CC_CAN_LINK",
