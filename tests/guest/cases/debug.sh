@@ -2,7 +2,7 @@
 #
 # Interrupt handlers that are tasks.
 
-# So many devices have an interrupt handler that is a task.
+# The number $1 of devices have an interrupt handler that is a task.
 check_threaded() {
 	local count
 	count=$(sed -n 's/^irq\/[0-9]*-\(virtio[0-9]*\).*/\1/p' /proc/[0-9]*/comm 2>/dev/null |

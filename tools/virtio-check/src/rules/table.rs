@@ -169,8 +169,8 @@ rules! {
         v1_4: must(LAYOUT_SECTION, "the driver MUST access it immediately after the general \
             headers, which are 4 bytes longer while MSI-X is enabled"),
         v0_9_5: must(OLD_VECTORS, "it starts at 24 when MSI-X is enabled, else at 20"),
-        needs: "an access at 20 to 23 while MSI-X is known to be enabled, or a vector that reads as \
-            neither what was written nor NO_VECTOR",
+        needs: "an access at 20 to 23 while MSI-X is known to be enabled, or, where nothing tells of \
+            MSI-X, a vector that reads, directly after its write, as neither that nor NO_VECTOR",
         why: "a driver that takes the wrong offset reads vectors as a capacity or an address and \
             unmaps its interrupts, or writes vectors over the beginning of the configuration",
         example: example(concat!("[msix] ", features!("")), "CONFIG_VECTOR=0 CONFIG_VECTOR?0",

@@ -59,7 +59,7 @@ fn cells(change: &'static Change) -> Vec<Cell> {
     });
     let mut cells = vec![resumed, again];
     if change.rebinds {
-        cells.push(Cell::new("bound anew", |vm| {
+        cells.push(Cell::new("bound again", |vm| {
             vm.ok("has_hibernated")?;
             vm.connect_port()?;
             for kind in Kind::FROZEN {

@@ -129,7 +129,7 @@ pub(crate) fn shortest() -> Vec<Cell> {
     vec![tested("disk", "core", 1, false), hibernation(1), written()]
 }
 
-/// So many cycles as far as a level of pm_test; then, if asked for, each device is used.
+/// A number of cycles as far as a level of pm_test; then, if asked for, each device is used.
 fn tested(state: &'static str, level: &'static str, count: u32, is_used: bool) -> Cell {
     let name = format!("{state}, pm_test {level}, {count} times");
     let cell = Cell::new(name, move |vm| {
@@ -146,7 +146,7 @@ fn tested(state: &'static str, level: &'static str, count: u32, is_used: bool) -
     cell.cycles(count)
 }
 
-/// So many hibernations, with the power off between.
+/// A number of hibernations, with the power off between.
 fn hibernation(count: u32) -> Cell {
     let cell = Cell::new(format!("hibernation, {count} times"), move |vm| {
         under_load(vm, |vm| (0..count).try_for_each(|_| vm.hibernate()))?;
