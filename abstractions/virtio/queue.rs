@@ -133,18 +133,13 @@ impl<'a> FindVqs<'a> {
     /// `ENOMEM`, or `EINVAL` if there are more or fewer than requested, or of another device; the
     /// driver gets no virtqueue.
     pub(crate) fn fulfil<'b>(
-        self,
+        mut self,
         virtqueues: impl Iterator<Item = &'b Arc<Virtqueue>>,
     ) -> Result<Fulfilled> {
-        self.vqs.clear();
-        for virtqueue in virtqueues {
-            if virtqueue.device.as_raw() != self.device.as_raw() {
-                return Err(EINVAL);
-            }
-            self.vqs.push(virtqueue.clone(), GFP_KERNEL)?;
-        }
-        if self.vqs.len() != self.count().0 {
-            return Err(EINVAL);
+        if let Err(error) = self.keep(virtqueues) {
+            // They refer to the device, which keeps them.
+            self.vqs.clear();
+            return Err(error);
         }
         let mut virtqueues = self.vqs.iter();
         for (request, answer) in self.requests.iter().zip(self.answers.iter_mut()) {
@@ -155,6 +150,21 @@ impl<'a> FindVqs<'a> {
             }
         }
         Ok(Fulfilled(()))
+    }
+
+    /// Keeps the virtqueues for the driver, if they are what it asks for.
+    fn keep<'b>(&mut self, virtqueues: impl Iterator<Item = &'b Arc<Virtqueue>>) -> Result {
+        self.vqs.clear();
+        for virtqueue in virtqueues {
+            if virtqueue.device.as_raw() != self.device.as_raw() {
+                return Err(EINVAL);
+            }
+            self.vqs.push(virtqueue.clone(), GFP_KERNEL)?;
+        }
+        if self.vqs.len() != self.count().0 {
+            return Err(EINVAL);
+        }
+        Ok(())
     }
 }
 
