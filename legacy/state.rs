@@ -153,7 +153,7 @@ impl State {
         self.was_live.load(Relaxed)
     }
 
-    /// Records that a virtqueue was broken since the device did not answer. In any context.
+    /// Records that a virtqueue was broken because the device did not answer. In any context.
     pub(super) fn note_broken_output(&self) {
         self.broke_output.store(true, Relaxed);
     }

@@ -397,8 +397,8 @@ unsafe extern "C" fn notify_callback(vq: *mut bindings::virtqueue) -> bool {
 /// The function that notifies the device if the transport agrees.
 fn announced_callback<T: ConfigOps>(reason: Announce) -> NotifyCallback {
     match reason {
-        Announce::Check => notify_checked_callback::<T>,
-        Announce::Spins => notify_spinning_callback::<T>,
+        Announce::Check => notify_announced_callback::<T, false>,
+        Announce::Spins => notify_announced_callback::<T, true>,
     }
 }
 
@@ -407,33 +407,22 @@ fn announced_callback<T: ConfigOps>(reason: Announce) -> NotifyCallback {
 /// # Safety
 ///
 /// Only for use by virtqueues that [`Virtqueue::new`] has made for a device of `T`.
-unsafe extern "C" fn notify_checked_callback<T: ConfigOps>(vq: *mut bindings::virtqueue) -> bool {
-    // SAFETY: By the safety requirements.
-    unsafe { announce::<T>(vq, Announce::Check) && notify_callback(vq) }
-}
-
-/// As [`notify_callback`], if the transport agrees.
-///
-/// # Safety
-///
-/// Only for use by virtqueues that [`Virtqueue::new`] has made for a device of `T`.
-unsafe extern "C" fn notify_spinning_callback<T: ConfigOps>(vq: *mut bindings::virtqueue) -> bool {
-    // SAFETY: By the safety requirements.
-    unsafe { announce::<T>(vq, Announce::Spins) && notify_callback(vq) }
-}
-
-/// # Safety
-///
-/// `vq` must have been made by [`Virtqueue::new`] for a device of `T`, and its driver must call.
-unsafe fn announce<T: ConfigOps>(vq: *mut bindings::virtqueue, reason: Announce) -> bool {
+unsafe extern "C" fn notify_announced_callback<T: ConfigOps, const SPINS: bool>(
+    vq: *mut bindings::virtqueue,
+) -> bool {
+    let reason = if SPINS {
+        Announce::Spins
+    } else {
+        Announce::Check
+    };
     // SAFETY: By the safety requirements, `vq` and its device are valid, and the latter is of `T`.
-    // The driver stays until this has returned.
-    let (transport, device, index) = unsafe {
+    // The driver calls, hence stays until this has returned.
+    unsafe {
         let vdev = (*vq).vdev;
         let device = Device::<Core<'_>>::from_raw(vdev);
-        (Ops::<T>::transport(vdev), device, (*vq).index)
-    };
-    transport.announce(device, index, reason)
+        let transport = Ops::<T>::transport(vdev);
+        transport.announce(device, (*vq).index, reason) && notify_callback(vq)
+    }
 }
 
 /// Says that the device cannot be notified, whereupon the virtio core breaks the virtqueue.
