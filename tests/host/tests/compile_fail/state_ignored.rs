@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! A state that is dropped would set FAILED.
+//!
+//! The lines that rustc shows have two digits: its versions align one digit differently.
+
 #[path = "common/mod.rs"]
 mod common;
 
