@@ -153,7 +153,7 @@ fn with_and_contains_are_set_operations() {
             let (left, right) = (Status::from_raw(a), Status::from_raw(b));
             assert_eq!(left.with(right).raw(), a | b);
             assert_eq!(left.contains(right), b & !a == 0);
-            let shared = (0..8).any(|bit| a >> bit & b >> bit & 1 == 1);
+            let shared = (0..8).any(|bit| (a >> bit) & (b >> bit) & 1 == 1);
             assert_eq!(left.has_any(right), shared);
         }
     }

@@ -250,7 +250,7 @@ impl Function {
             Register::Config(offset) => {
                 let bytes = self.device_config.iter().skip(offset.into());
                 let bytes = bytes.take(size.into()).rev();
-                bytes.fold(0, |value, &byte| value << 8 | u64::from(byte))
+                bytes.fold(0, |value, &byte| (value << 8) | u64::from(byte))
             }
             Register::QueueNotify | Register::Inside(_) => 0,
         }

@@ -96,7 +96,7 @@ impl Bench {
 
     /// Makes a buffer available and notifies; how many were used after that.
     fn request(&mut self, address: u64) -> u16 {
-        self.poke(PFN * 4096, [address, LEN | 2 << 32]);
+        self.poke(PFN * 4096, [address, LEN | (2 << 32)]);
         self.poke(AVAILABLE + 2, 1_u16);
         self.function.write(16, 2, 0);
         while let Ok(Work::Serve(queue)) = self.work.try_recv() {

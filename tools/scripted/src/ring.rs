@@ -171,7 +171,7 @@ impl Ring {
         let next = self.queue.next_used();
         let at = GuestAddress(self.used + 4 + 8 * u64::from(next % self.size));
         memory
-            .write_obj((u64::from(len) << 32 | u64::from(id)).to_le(), at)
+            .write_obj(((u64::from(len) << 32) | u64::from(id)).to_le(), at)
             .map_err(ring_error)?;
         let next = next.wrapping_add(1);
         self.queue.set_next_used(next);

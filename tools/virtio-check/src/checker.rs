@@ -449,7 +449,7 @@ impl Checker {
                 format!("{access}, but {offered:#x} was offered")
             });
         }
-        self.keep(table::BIT_30, accepted & 1 << 30 == 0, || {
+        self.keep(table::BIT_30, accepted & (1 << 30) == 0, || {
             access.to_string()
         });
         if self.has(DRIVER_OK) {

@@ -32,7 +32,7 @@ const SLEEP: Duration = Duration::from_secs(180);
 /// How long hot-plug and hot-unplug may take; a PCIe port alone waits for five seconds.
 const HOT_PLUG: Duration = Duration::from_secs(40);
 /// The taint of an out-of-tree and of an unsigned module.
-const ALLOWED_TAINT: u64 = 1 << 12 | 1 << 13;
+const ALLOWED_TAINT: u64 = (1 << 12) | (1 << 13);
 /// The status of a command for which this kernel lacks something (see lacks() in tests/guest).
 const LACKS: i32 = 77;
 /// The taint of KUnit tests that have run.

@@ -34,9 +34,8 @@ pub(super) struct Samples {
 impl Samples {
     /// Adds a sample to its series.
     pub(super) fn add(&mut self, of: Of<'_>, driver: Driver, value: f64) {
-        let is_same =
-            |s: &&mut Series| s.quantity == of.quantity && s.case == of.case && s.n == of.n;
-        if self.series.iter_mut().find(is_same).is_none() {
+        let is_same = |s: &Series| s.quantity == of.quantity && s.case == of.case && s.n == of.n;
+        let at = self.series.iter().position(is_same).unwrap_or_else(|| {
             self.series.push(Series {
                 quantity: of.quantity.to_owned(),
                 case: of.case.to_owned(),
@@ -47,12 +46,12 @@ impl Samples {
                 c: Vec::new(),
                 rust: Vec::new(),
             });
-        }
-        if let Some(series) = self.series.iter_mut().find(is_same) {
-            match driver {
-                Driver::C => series.c.push(value),
-                Driver::Rust => series.rust.push(value),
-            }
+            self.series.len() - 1
+        });
+        let series = &mut self.series[at];
+        match driver {
+            Driver::C => series.c.push(value),
+            Driver::Rust => series.rust.push(value),
         }
     }
 

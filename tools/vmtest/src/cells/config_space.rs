@@ -49,7 +49,7 @@ fn with_address<T>(
     f: impl FnOnce(&mut Vm) -> Outcome<T>,
 ) -> Outcome<T> {
     let before = read_port(vm, ADDRESS)?;
-    let address = 0x8000_0000 | bus << 16 | slot << 11 | register;
+    let address = 0x8000_0000 | (bus << 16) | (slot << 11) | register;
     write_port(vm, 'w', ADDRESS.into(), address)?;
     let result = f(vm)?;
     write_port(vm, 'w', ADDRESS.into(), before)?;
@@ -70,7 +70,7 @@ pub(crate) fn configure(vm: &mut Vm, kind: Kind, register: u32, value: u32) -> O
 /// Writes a register in the configuration space of the device behind the bridge in a kind's slot.
 pub(crate) fn configure_behind(vm: &mut Vm, kind: Kind, register: u32, value: u32) -> Outcome {
     let buses = with_address(vm, 0, slot_of(kind)?, BUSES, |vm| read_port(vm, DATA))?;
-    with_address(vm, buses >> 8 & 0xff, 0, register, |vm| {
+    with_address(vm, (buses >> 8) & 0xff, 0, register, |vm| {
         write_port(vm, 'w', DATA.into(), value)
     })
 }
