@@ -87,6 +87,10 @@ precommit: fmtcheck ## What each commit must pass: format, lints of the host too
 		packaging/debian/*.post*
 	$(MAKE) test
 
+PHONY += msrv
+msrv: cargo ## Check that the host tools compile with Rust 1.85, Debian 13's, in KERNEL_TOOLS=DIR
+	RUSTC='$(KERNEL_TOOLS)/rustc' cargo check -q $(workspace) --workspace --target-dir tools/target/msrv
+
 PHONY += miri
 miri: cargo ## Run the host logic's tests under Miri, which a nightly toolchain has
 	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -q $(workspace) -p host-tests --lib

@@ -25,7 +25,7 @@ use vm::setup::Setup;
 use vm::verdict::Verdict;
 
 /// What needs no VM.
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step {
         name: "format",
         command: &["make", "fmtcheck"],
@@ -37,6 +37,10 @@ const STEPS: [Step; 5] = [
     Step {
         name: "host tests",
         command: &["make", "test"],
+    },
+    Step {
+        name: "tools with Debian's rustc",
+        command: &["make", "msrv"],
     },
     Step {
         name: "the kernel's parser of KTAP",
