@@ -71,18 +71,7 @@ impl<'a> Context<'a> {
 
     /// Takes the lock `name` of the cache: two clones never make the same thing at once.
     pub(crate) fn lock(&mut self, name: &str) -> Result<Lock> {
-        let path = self.cache.join("locks").join(name);
-        let file = create_dir(&self.cache.join("locks"))
-            .and_then(|()| Ok(File::create(&path)?))
-            .with_context(|| format!("cannot open the lock {}", path.display()))?;
-        if FileExt::try_lock(&file).is_err() {
-            self.say(format!(
-                "waiting: another run holds {} (stop this one with Ctrl-C if that is wrong)",
-                path.display()
-            ));
-            FileExt::lock(&file).with_context(|| format!("cannot lock {}", path.display()))?;
-        }
-        Ok(Lock { _file: file })
+        Lock::take(&self.cache.join("locks").join(name), self.say)
     }
 
     /// Makes the directory `target` all or nothing: `fill` works beside it, success renames.
@@ -112,8 +101,29 @@ impl<'a> Context<'a> {
 
 /// A lock of the cache, held while this lives.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     _file: File,
+}
+
+impl Lock {
+    /// Takes the lock that the file `path` is, and makes the file. Says so if another run holds it.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be made or locked.
+    pub fn take(path: &Path, say: &dyn Fn(&str)) -> Result<Self> {
+        let file = create_dir(path.parent().unwrap_or(Path::new(".")))
+            .and_then(|()| Ok(File::create(path)?))
+            .with_context(|| format!("cannot open the lock {}", path.display()))?;
+        if FileExt::try_lock(&file).is_err() {
+            say(&format!(
+                "waiting: another run holds {} (stop this one with Ctrl-C if that is wrong)",
+                path.display()
+            ));
+            FileExt::lock(&file).with_context(|| format!("cannot lock {}", path.display()))?;
+        }
+        Ok(Self { _file: file })
+    }
 }
 
 /// Creates `path` and its parents.

@@ -43,6 +43,7 @@ use crate::packages::Purpose;
 use crate::rust::Rust;
 
 pub use crate::command::quote;
+pub use crate::context::Lock;
 pub use crate::debian::Debian;
 pub use crate::qemu::Qemu;
 pub use crate::series::{Arch, Series, OLDEST};

@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{bail, ensure, Context, Result};
-use fs4::FileExt;
 
 use super::variants::{Compiler, Variant};
+use machine::Lock;
 use vm::module;
 
 /// Fragments that all variants have.
@@ -71,8 +71,7 @@ impl Site<'_> {
         let place = self.cache.join(self.place(variant));
         let tree = place.join("build");
         fs::create_dir_all(&tree).with_context(|| format!("cannot make {}", tree.display()))?;
-        let lock = File::create(place.join("lock")).context("cannot write a lock")?;
-        FileExt::lock(&lock).context("cannot lock")?;
+        let _lock = Lock::take(&place.join("lock"), &|line| eprintln!("{line}"))?;
         File::create(self.log(variant)).context("cannot write a log")?;
 
         let fragments = self.fragments(variant)?;
