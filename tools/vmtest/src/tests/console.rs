@@ -54,6 +54,24 @@ fn writer_of_the_dead() -> Cell {
     cell.on_c(Grade::Hangs, "the machine stands still")
 }
 
+/// The device answers again before it counts as dead: that its output has stopped is said, and a
+/// rebind brings it back.
+fn output_of_the_absent() -> Cell {
+    let cell = Cell::new("output that stopped is reported", |vm| {
+        let slot = Kind::Console.slot();
+        vm.ok("ensure_unloaded && load_driver_with watchdog_s=1")?;
+        vm.ok("await 10 test -e /dev/hvc0")?;
+        vm.ok("echo before >/dev/hvc0")?;
+        await_got(vm, "hvc", "before")?;
+        vm.ok_within(&format!("write_while_deaf {slot}"), ANSWER)?;
+        vm.ok(&format!("await 20 journal_has {slot} OutputBroken"))?;
+        vm.ok(&format!("rebind_device {slot}"))?;
+        vm.ok("await 10 test -e /dev/hvc0 && echo after >/dev/hvc0")?;
+        await_got(vm, "hvc", "after")
+    });
+    cell.on_c(Grade::Hangs, "the machine stands still")
+}
+
 /// A machine with a terminal.
 fn layout(cpus: u8) -> Layout {
     Layout::new(Board::Pc, Interrupts::PerQueue, cpus)
@@ -81,7 +99,7 @@ pub(crate) fn all() -> Vec<Test> {
         "console-dies",
         "a terminal that dies on a machine with one processor",
         layout(1),
-        vec![writer_of_the_dead()],
+        vec![output_of_the_absent(), writer_of_the_dead()],
     );
     vec![sleeps, dies.in_check()]
 }
