@@ -111,7 +111,7 @@ vm: cargo ## Main test: devices, I/O, every kind of sleep, comparison with the C
 	@$(with-module) $(vmtest)
 
 PHONY += matrix
-matrix: cargo ## All VM tests but those on the debug kernels, with many cycles of every kind of sleep
+matrix: cargo ## All VM tests but those on kernels built for them, with many cycles of every kind of sleep
 	@$(with-module) $(vmtest)
 
 PHONY += compare

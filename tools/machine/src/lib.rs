@@ -181,6 +181,10 @@ pub enum Variant {
     DelayedRelease,
     /// Finds data races.
     Kcsan,
+    /// Has no message-signalled interrupts.
+    NoMsi,
+    /// Is for one processor.
+    NoSmp,
 }
 
 impl Variant {
@@ -191,6 +195,8 @@ impl Variant {
             Self::Debug => "debug",
             Self::DelayedRelease => "delayed-release",
             Self::Kcsan => "kcsan",
+            Self::NoMsi => "no-msi",
+            Self::NoSmp => "no-smp",
         }
     }
 
@@ -201,6 +207,8 @@ impl Variant {
             Self::Debug => &["debug.config"],
             Self::DelayedRelease => &["debug.config", "delayed-release.config"],
             Self::Kcsan => &["kcsan.config"],
+            Self::NoMsi => &["no-msi.config"],
+            Self::NoSmp => &["no-smp.config"],
         };
         ["base.config", "virtio.config", "pm.config"]
             .iter()

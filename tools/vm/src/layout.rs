@@ -345,7 +345,7 @@ impl Layout {
     /// How many times longer than on the standard kernel everything may take.
     pub fn slowness(&self) -> u32 {
         match self.kernel {
-            Variant::Standard => 1,
+            Variant::Standard | Variant::NoMsi | Variant::NoSmp => 1,
             Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 8,
         }
     }
@@ -358,7 +358,7 @@ impl Layout {
     /// Its memory in MiB; KASAN's shadow takes an eighth of it.
     fn memory(&self) -> u32 {
         let usual = match self.kernel {
-            Variant::Standard => 512,
+            Variant::Standard | Variant::NoMsi | Variant::NoSmp => 512,
             Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 768,
         };
         usual + self.more_memory
@@ -368,6 +368,7 @@ impl Layout {
     pub fn policy(&self, kind: Kind) -> &'static str {
         match self.interrupts {
             _ if kind == Kind::Balloon && !self.balloon_msix => "intx",
+            _ if self.kernel == Variant::NoMsi => "intx",
             Interrupts::PerQueue => "per-queue",
             Interrupts::Shared if kind.wanted_vectors(self.cpus) <= 2 => "per-queue",
             Interrupts::Shared => "shared",

@@ -2,11 +2,14 @@
 
 //! What the main job does, for tests that do the same elsewhere.
 
-use machine::Arch;
+use std::time::Duration;
+
+use machine::{Arch, Variant};
 
 use super::device::{check_bound, check_io};
+use super::sleep::{self, Cycles};
 use vm::layout::{Board, Interrupts, Kind, Layout};
-use vm::runner::Cell;
+use vm::runner::{Cell, Test};
 
 /// The machine of the main job.
 pub(crate) fn layout(arch: Arch) -> Layout {
@@ -46,4 +49,14 @@ pub(crate) fn cells_and_rebinds(kinds: &[Kind], sleep: Vec<Cell>) -> Vec<Cell> {
     }));
     cells.extend(last);
     cells
+}
+
+/// A test of every device and every kind of sleep on a kernel of this configuration.
+#[track_caller]
+pub(crate) fn on_kernel(name: &str, kernel: Variant, interrupts: Interrupts, cpus: u8) -> Test {
+    let mut layout = Layout::new(Board::Pc, interrupts, cpus).with_swap();
+    layout.kernel = kernel;
+    let cells = cells(Kind::TESTED, sleep::cells(layout.board, Cycles::ONE));
+    let about = format!("every device, I/O, every kind of sleep, {interrupts} interrupts offered");
+    Test::new(name, about, layout, cells).limit(Duration::from_secs(1200))
 }

@@ -38,6 +38,8 @@ mod net_queues;
 mod nine_p_dies;
 mod no_interrupt;
 mod no_io_window;
+mod no_msi;
+mod no_smp;
 mod odd_devices;
 mod other_devices;
 mod other_driver;
@@ -146,8 +148,10 @@ pub(crate) fn topics(cycles: Cycles) -> Vec<Topic> {
         topic("what the driver tells", &mut [debugfs::all(), lint::all()]),
         // Each of these kernels is built when the first test on it is run.
         topic(
-            "the debug kernels",
+            "kernels that are built",
             &mut [
+                no_msi::all(),
+                no_smp::all(),
                 debug::all(),
                 delayed_release::all(),
                 kcsan::all(),
@@ -243,13 +247,13 @@ mod unit_tests {
     }
 
     #[test]
-    fn the_tests_on_debug_kernels_have_a_topic() {
+    fn the_tests_on_built_kernels_have_a_topic() {
         for topic in topics(Cycles::FEW) {
             for test in topic.tests {
                 let is_standard = test.layout.kernel == Variant::Standard;
                 assert_ne!(
                     is_standard,
-                    topic.name == "the debug kernels",
+                    topic.name == "kernels that are built",
                     "{}",
                     test.name
                 );
