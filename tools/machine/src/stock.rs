@@ -27,10 +27,12 @@ use crate::version::{upstream, Version};
 use crate::{Arch, Kernel, Series};
 
 /// Options that follow from the programs of this machine, and change nothing that a module sees.
-/// What depends on the version of binutils is an option of its own.
-const OF_THE_MACHINE: [&str; 9] = [
+/// What depends on the version of binutils is an option of its own; of the compiler's text,
+/// [`toolchain`] checks all but Debian's revision.
+const OF_THE_MACHINE: [&str; 10] = [
     "AS_VERSION",
     "CC_CAN_LINK",
+    "CC_VERSION_TEXT",
     "COMPAT_VDSO",
     "LD_VERSION",
     "MODULE_SIG_KEY_TYPE_MLDSA_44",

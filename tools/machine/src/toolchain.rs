@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context as _, Result};
 
-use crate::apt::Apt;
+use crate::apt::{Apt, Candidate};
 use crate::command::{command, output, quote};
 use crate::config;
 use crate::context::{create_dir, write, Context};
@@ -97,9 +97,24 @@ impl<'a> Wanted<'a> {
     }
 
     /// The version of its package, which stands in brackets.
-    fn gcc_package(&self) -> Option<&'a str> {
-        let (_, rest) = self.gcc_text.split_once("(Debian ")?;
-        rest.split_once(')').map(|(version, _)| version)
+    fn gcc_package(&self) -> &'a str {
+        let rest = self.gcc_text.split_once("(Debian ");
+        let version = rest.and_then(|(_, rest)| rest.split_once(')'));
+        version.map_or("of no version", |(version, _)| version)
+    }
+
+    /// The version of rustc.
+    fn rustc(&self) -> &'a str {
+        find_version(self.rustc_text).unwrap_or("of no version")
+    }
+
+    /// Where in the cache the compilers are, if this is gcc's version.
+    fn place(&self, arch: Arch, gcc: &str) -> String {
+        let target = match prefix(arch) {
+            None => String::new(),
+            Some(_) => format!("{arch}-"),
+        };
+        format!("toolchain/{target}gcc-{gcc}_rustc-{}", self.rustc())
     }
 }
 
@@ -116,6 +131,9 @@ pub(crate) fn compiler(config: &str) -> Result<&str> {
 /// Makes sure that the toolchain is there that built the kernel of this `.config`; for another
 /// architecture, the cross compiler of the same version.
 ///
+/// Of gcc, Debian's newest revision of the same upstream version does if the mirror has lost the one
+/// that built the kernel, after a line that says so: no module sees the difference.
+///
 /// `apt` has the packages of that architecture. None if the mirror does not have the compilers,
 /// after a line that says so.
 pub(crate) fn ensure(
@@ -125,20 +143,7 @@ pub(crate) fn ensure(
     config: &str,
 ) -> Result<Option<Toolchain>> {
     let wanted = Wanted::of(config)?;
-    let number = wanted.gcc_number()?;
-    let gcc_package = wanted.gcc_package().unwrap_or("of no version");
-    let rustc_version = find_version(wanted.rustc_text).unwrap_or("of no version");
-    let target = match prefix(arch) {
-        None => String::new(),
-        Some(_) => format!("{arch}-"),
-    };
-    let tree = cx.cache.join(format!(
-        "toolchain/{target}gcc-{gcc_package}_rustc-{rustc_version}"
-    ));
-    let toolchain = Toolchain {
-        bin: tree.join("bin"),
-        rust_src: tree.join(format!("root/usr/src/rustc-{rustc_version}/library")),
-    };
+    let mut tree = cx.cache.join(wanted.place(arch, wanted.gcc_package()));
     if !tree.exists() {
         // The compilers run here.
         let of_host;
@@ -149,64 +154,26 @@ pub(crate) fn ensure(
                 &of_host
             }
         };
-        let gcc = format!("gcc-{number}-{}", arch.triple().replace('_', "-"));
-        let names = [&gcc, "rustc", "bindgen", "rust-src", "rust-clippy"].map(str::to_owned);
-        let versions = apt.versions_of(&names)?;
-        let of = |name: &str, fits: &dyn Fn(&str) -> bool| {
-            let all = versions.get(name).into_iter().flatten();
-            all.clone()
-                .find(|candidate| fits(&candidate.version))
-                .cloned()
-        };
-        let is_gcc = |version: &str| {
-            let more = version.strip_prefix(gcc_package);
-            more.is_some_and(|more| more.is_empty() || more.starts_with("cross"))
-        };
-        let Some(gcc_found) = of(&gcc, &is_gcc) else {
-            cx.say(format!(
-                "Debian's mirror has no {gcc} {gcc_package} any more"
-            ));
+        let Some(packages) = find(cx, arch, apt, &wanted)? else {
             return Ok(None);
         };
-        let Some(rustc) = of("rustc", &|version| upstream(version) == rustc_version) else {
-            cx.say(format!(
-                "Debian's mirror has no rustc {rustc_version} any more"
-            ));
-            return Ok(None);
-        };
-        cx.say(format!(
-            "fetching the compilers of the kernel, gcc {gcc_package} and rustc {rustc_version} \
-             (about 210 MB), and unpacking them (about 700 MB)"
-        ));
-        let closure = [
-            format!("{gcc}={}", gcc_found.version),
-            format!("rustc={}", rustc.version),
-            format!("libclang1-{}", wanted.llvm),
-            "pahole".to_owned(),
-            "xz-utils".to_owned(),
-        ];
-        // With what they depend on they would bring a second LLVM.
-        let alone = [
-            format!("bindgen/{}", gcc_found.suite),
-            format!("rust-clippy={}", rustc.version),
-            format!("rust-src={}", rustc.version),
-        ];
-        cx.timed("compilers", |cx| {
-            cx.fill(&tree, |cx, partial| {
-                let root = partial.join("root");
-                apt.unpack_closure(cx, "the compilers", &closure, &gcc_found.suite, &root)?;
-                apt.unpack_all(cx, "Rust's sources", &alone, &root)?;
-                scripts(partial, &tree, arch, wanted.gcc(), number)
-            })
-        })?;
+        tree = cx.cache.join(wanted.place(arch, packages.gcc_version()));
+        if !tree.exists() {
+            unpack(cx, arch, apt, &wanted, &packages, &tree)?;
+        }
     }
+    let rust_src = format!("root/usr/src/rustc-{}/library", wanted.rustc());
+    let toolchain = Toolchain {
+        bin: tree.join("bin"),
+        rust_src: tree.join(rust_src),
+    };
     for (program, want) in [
         (wanted.gcc(), wanted.gcc_text),
         ("rustc", wanted.rustc_text),
     ] {
         let said = output(command(toolchain.bin.join(program)).arg("--version"))?;
         let is = said.lines().next().unwrap_or_default();
-        if is != want {
+        if without_revision(is) != without_revision(want) {
             bail!(
                 "{program} in {} is \"{is}\"; the kernel was built by \"{want}\"",
                 toolchain.bin.display()
@@ -214,6 +181,125 @@ pub(crate) fn ensure(
         }
     }
     Ok(Some(toolchain))
+}
+
+/// The packages that have the compilers.
+struct Packages {
+    /// The name of the one of gcc.
+    gcc_name: String,
+    gcc: Candidate,
+    rustc: Candidate,
+}
+
+impl Packages {
+    /// The version of gcc, which a package of the cross compiler has with more behind.
+    fn gcc_version(&self) -> &str {
+        native(&self.gcc.version)
+    }
+}
+
+/// Finds the compilers in the mirror; none after a line that says what it lacks.
+fn find(
+    cx: &mut Context<'_>,
+    arch: Arch,
+    apt: &Apt,
+    wanted: &Wanted<'_>,
+) -> Result<Option<Packages>> {
+    let number = wanted.gcc_number()?;
+    let gcc_name = format!("gcc-{number}-{}", arch.triple().replace('_', "-"));
+    let names = [&gcc_name, "rustc"].map(str::to_owned);
+    let versions = apt.versions_of(&names)?;
+    let of = |name: &str, fits: &dyn Fn(&str) -> bool| {
+        let mut all = versions.get(name).into_iter().flatten();
+        all.find(|candidate| fits(&candidate.version)).cloned()
+    };
+    let built = wanted.gcc_package();
+    let is_that = |version: &str| native(version) == built;
+    let is_alike = |version: &str| upstream(version) == upstream(built);
+    let Some(gcc) = of(&gcc_name, &is_that).or_else(|| of(&gcc_name, &is_alike)) else {
+        cx.say(format!(
+            "Debian's mirror has no {gcc_name} {built} any more, nor another {}",
+            upstream(built)
+        ));
+        return Ok(None);
+    };
+    if !is_that(&gcc.version) {
+        cx.say(format!(
+            "Debian's mirror has no {gcc_name} {built} any more; taking {}",
+            gcc.version
+        ));
+    }
+    let is_rustc = |version: &str| upstream(version) == wanted.rustc();
+    let Some(rustc) = of("rustc", &is_rustc) else {
+        cx.say(format!(
+            "Debian's mirror has no rustc {} any more",
+            wanted.rustc()
+        ));
+        return Ok(None);
+    };
+    Ok(Some(Packages {
+        gcc_name,
+        gcc,
+        rustc,
+    }))
+}
+
+/// Fetches the compilers and what they need, and unpacks them into `tree`.
+fn unpack(
+    cx: &mut Context<'_>,
+    arch: Arch,
+    apt: &Apt,
+    wanted: &Wanted<'_>,
+    packages: &Packages,
+    tree: &Path,
+) -> Result<()> {
+    let Packages {
+        gcc_name,
+        gcc,
+        rustc,
+    } = packages;
+    cx.say(format!(
+        "fetching the compilers of the kernel, gcc {} and rustc {} (about 210 MB), and unpacking \
+         them (about 700 MB)",
+        packages.gcc_version(),
+        wanted.rustc()
+    ));
+    let closure = [
+        format!("{gcc_name}={}", gcc.version),
+        format!("rustc={}", rustc.version),
+        format!("libclang1-{}", wanted.llvm),
+        "pahole".to_owned(),
+        "xz-utils".to_owned(),
+    ];
+    // With what they depend on they would bring a second LLVM.
+    let alone = [
+        format!("bindgen/{}", gcc.suite),
+        format!("rust-clippy={}", rustc.version),
+        format!("rust-src={}", rustc.version),
+    ];
+    cx.timed("compilers", |cx| {
+        cx.fill(tree, |cx, partial| {
+            let root = partial.join("root");
+            apt.unpack_closure(cx, "the compilers", &closure, &gcc.suite, &root)?;
+            apt.unpack_all(cx, "Rust's sources", &alone, &root)?;
+            scripts(partial, tree, arch, wanted.gcc(), wanted.gcc_number()?)
+        })
+    })
+}
+
+/// The version of the compiler that a package of it or of its cross compiler has.
+fn native(version: &str) -> &str {
+    version
+        .split_once("cross")
+        .map_or(version, |(native, _)| native)
+}
+
+/// What a compiler says of its version, without Debian's revision.
+fn without_revision(text: &str) -> String {
+    match (text.split_once(" (Debian "), text.split_once(')')) {
+        (Some((program, _)), Some((_, version))) => format!("{program}{version}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// Writes the scripts for the programs unpacked in `partial`, which will be `tree`.
@@ -278,9 +364,21 @@ CONFIG_RUSTC_LLVM_MAJOR_VERSION=19\n";
         let wanted = Wanted::of(CONFIG).unwrap();
         assert_eq!(wanted.gcc(), "x86_64-linux-gnu-gcc-14");
         assert_eq!(wanted.gcc_number().unwrap(), "14");
-        assert_eq!(wanted.gcc_package(), Some("14.2.0-19"));
-        assert_eq!(find_version(wanted.rustc_text), Some("1.85.1"));
+        assert_eq!(wanted.gcc_package(), "14.2.0-19");
+        assert_eq!(wanted.rustc(), "1.85.1");
         assert_eq!(wanted.llvm, "19");
+    }
+
+    #[test]
+    fn debians_revision_of_the_compiler_does_not_count() {
+        let built = "x86_64-linux-gnu-gcc-16 (Debian 16.2.0-3) 16.2.0";
+        let newer = "x86_64-linux-gnu-gcc-16 (Debian 16.2.0-4) 16.2.0";
+        let other = "x86_64-linux-gnu-gcc-16 (Debian 16.3.0-1) 16.3.0";
+        assert_eq!(without_revision(built), without_revision(newer));
+        assert_ne!(without_revision(built), without_revision(other));
+        let rustc = "rustc 1.85.1 (4eb161250 2025-03-15) (built from a source tarball)";
+        assert_eq!(without_revision(rustc), rustc);
+        assert_eq!(native("16.2.0-3cross1"), "16.2.0-3");
     }
 
     #[test]
