@@ -7,6 +7,7 @@
 
 use kernel::{
     bindings,
+    device,
     irq::IrqReturn,
     module_param::ModuleParamAccess,
     prelude::*, //
@@ -113,6 +114,68 @@ macro_rules! pci_device_table {
 
 #[cfg(not(has_short_id_tables))]
 pub(crate) use pci_device_table;
+
+/// Contexts of a device, for as long as they last.
+#[cfg(has_context_lifetimes)]
+pub(crate) use kernel::device::{
+    Core,
+    CoreInternal, //
+};
+
+/// Up to 7.1: a context has no lifetime. That it is not kept for longer than it lasts is checked
+/// where this module is built for a later series.
+#[cfg(not(has_context_lifetimes))]
+pub(crate) type Core<'a> = device::Core;
+
+#[cfg(not(has_context_lifetimes))]
+pub(crate) type CoreInternal<'a> = device::CoreInternal;
+
+/// What a driver keeps for a device, in the implementation of `driver::DriverLayout`.
+#[cfg(has_context_lifetimes)]
+macro_rules! driver_data {
+    ($data:ty) => {
+        type DriverData<'bound> = $data;
+    };
+}
+
+/// What a driver keeps for a device, in the implementation of `driver::DriverLayout`.
+#[cfg(not(has_context_lifetimes))]
+macro_rules! driver_data {
+    ($data:ty) => {
+        type DriverData = $data;
+    };
+}
+
+pub(super) use driver_data;
+
+#[cfg(has_atomic_flag)]
+pub(crate) use kernel::sync::atomic::AtomicFlag;
+
+/// Up to 7.0: a boolean of one byte.
+#[cfg(not(has_atomic_flag))]
+pub(crate) type AtomicFlag = kernel::sync::atomic::Atomic<bool>;
+
+/// The name of a device on its bus. C: `dev_name()`.
+#[cfg(has_device_name)]
+pub(super) fn device_name(device: &device::Device) -> &CStr {
+    device.name()
+}
+
+/// The name of a device on its bus. C: `dev_name()`.
+#[cfg(not(has_device_name))]
+pub(super) fn device_name(device: &device::Device) -> &CStr {
+    // CAST: `device::Device` is a transparent wrapper of `struct device`.
+    let device = core::ptr::from_ref(device).cast::<bindings::device>();
+    // SAFETY: By its type, the device is valid, so that it was given a name, which ends with a NUL.
+    // Neither PCI nor virtio devices are renamed.
+    unsafe {
+        let name = match (*device).init_name {
+            name if name.is_null() => (*device).kobj.name,
+            name => name,
+        };
+        CStr::from_char_ptr(name)
+    }
+}
 
 /// `THIS_MODULE` of C.
 #[cfg(has_this_module)]

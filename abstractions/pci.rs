@@ -10,11 +10,7 @@
 
 use kernel::{
     bindings,
-    device::{
-        self,
-        Core,
-        CoreInternal, //
-    },
+    device,
     driver,
     error::{
         to_result,
@@ -26,7 +22,6 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{
-            AtomicFlag,
             Full,
             Relaxed,
             Release, //
@@ -44,7 +39,12 @@ use super::{
         Known, //
     },
     compat::{
+        device_name,
+        driver_data,
         new_spinlock_irq,
+        AtomicFlag,
+        Core,
+        CoreInternal,
         SpinLockIrq, //
     },
     pm, //
@@ -103,7 +103,7 @@ pub(crate) struct Adapter<T: Driver>(T);
 // - `struct pci_driver` embeds a `struct device_driver` at `DEVICE_DRIVER_OFFSET`.
 unsafe impl<T: Driver> driver::DriverLayout for Adapter<T> {
     type DriverType = bindings::pci_driver;
-    type DriverData<'bound> = T::Data;
+    driver_data!(T::Data);
     const DEVICE_DRIVER_OFFSET: usize = core::mem::offset_of!(bindings::pci_driver, driver);
 }
 
@@ -462,8 +462,7 @@ impl Device {
 
     /// The name of the device on its bus, such as `0000:00:05.0`.
     pub(crate) fn name(&self) -> &CStr {
-        let device: &device::Device = self.as_ref();
-        device.name()
+        device_name(self.as_ref())
     }
 
     /// What the configuration space says now of which device this is.

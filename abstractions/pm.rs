@@ -9,13 +9,12 @@
 
 use kernel::{
     bindings,
-    device::{
-        CoreInternal,
-        Device, //
-    },
+    device::Device,
     error::VTABLE_DEFAULT_ERROR,
     prelude::*, //
 };
+
+use super::compat::CoreInternal;
 
 /// A callback of the PM core is running for a system sleep of a device.
 ///

@@ -9,10 +9,11 @@ pub(super) use core::cell::UnsafeCell;
 
 pub(super) use kernel::sync::atomic::{
     Acquire,
-    AtomicFlag,
     Relaxed,
     Release, //
 };
+
+pub(super) use super::compat::AtomicFlag;
 
 use super::{
     command::Lock,

@@ -8,7 +8,6 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            AtomicFlag,
             Full, //
         },
         new_mutex,
@@ -27,7 +26,10 @@ use super::{
     log::Log, //
 };
 use crate::{
-    abstractions::compat::Parameter,
+    abstractions::compat::{
+        AtomicFlag,
+        Parameter, //
+    },
     module_parameters, //
 };
 

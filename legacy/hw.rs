@@ -6,7 +6,6 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            AtomicFlag,
             Full,
             Relaxed, //
         },
@@ -19,6 +18,7 @@ use super::core::regs::{
     Register, //
 };
 use crate::abstractions::{
+    compat::AtomicFlag,
     io::{
         Bar,
         Value, //

@@ -19,7 +19,6 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{
-            AtomicFlag,
             Relaxed, //
         },
         new_mutex,
@@ -43,6 +42,7 @@ use super::{
     log::Log, //
 };
 use crate::abstractions::{
+    compat::AtomicFlag,
     io::Port,
     irq::{
         Affinity,

@@ -6,7 +6,6 @@
 //! console has one.
 
 use kernel::{
-    device::Core,
     prelude::*, //
 };
 
@@ -17,7 +16,10 @@ use super::{
 };
 use crate::{
     abstractions::{
-        compat::Parameter,
+        compat::{
+            Core,
+            Parameter, //
+        },
         virtio::Device, //
     },
     module_parameters, //

@@ -5,10 +5,7 @@
 use ::core::convert::Infallible;
 
 use kernel::{
-    device::{
-        self,
-        Core, //
-    },
+    device,
     fmt,
     prelude::*,
     sync::{
@@ -29,6 +26,7 @@ use super::{
 };
 use crate::abstractions::{
     clock,
+    compat::Core,
     virtio, //
 };
 

@@ -6,7 +6,6 @@ use core::num::NonZero;
 
 use kernel::{
     cpumask::Cpumask,
-    device::Core,
     prelude::*, //
 };
 
@@ -23,6 +22,7 @@ use super::{
     vqs, //
 };
 use crate::abstractions::{
+    compat::Core,
     irq::Vector,
     virtio::{
         Announce,

@@ -6,7 +6,6 @@
 //! `virtio_device_restore_priv()` in drivers/virtio/virtio.c.
 
 use kernel::{
-    device::Core,
     prelude::*,
     time::{
         delay::fsleep,
@@ -52,6 +51,7 @@ use crate::{
         compat::{
             not_supported,
             protocol_error,
+            Core,
             Parameter, //
         },
         pm::{

@@ -6,7 +6,6 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            AtomicFlag,
             Full,
             Relaxed, //
         },
@@ -28,7 +27,10 @@ use super::{
     hw::Hw,
     log::Log, //
 };
-use crate::abstractions::compat::protocol_error;
+use crate::abstractions::compat::{
+    protocol_error,
+    AtomicFlag, //
+};
 
 /// What is known of the device. Of the locks of this module, only that of [`Log`] is taken while
 /// its lock is held.

@@ -10,7 +10,6 @@ use core::num::NonZero;
 use kernel::{
     bindings as kernel_bindings,
     cpumask::Cpumask,
-    device::Core,
     error::VTABLE_DEFAULT_ERROR,
     prelude::*,
     sync::Arc, //
@@ -26,6 +25,7 @@ use super::{
 };
 use crate::{
     abstractions::{
+        compat::Core,
         irq::Vector,
         pm::errno, //
     },

@@ -16,7 +16,6 @@ use kernel::{
     container_of,
     device::{
         self,
-        Core,
         DeviceContext,
         Normal, //
     },
@@ -40,8 +39,10 @@ use kernel::{
 use crate::{
     abstractions::{
         compat::{
+            device_name,
             irqreturn,
             not_supported,
+            Core,
             SpinLockIrq, //
         },
         irq,
@@ -201,8 +202,7 @@ impl Device {
 
     /// The name of the device, such as `virtio0`.
     pub(crate) fn name(&self) -> &CStr {
-        let device: &device::Device = self.as_ref();
-        device.name()
+        device_name(self.as_ref())
     }
 
     /// As [`Device::name`], for messages.

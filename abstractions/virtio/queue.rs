@@ -9,10 +9,7 @@ use core::ptr::NonNull;
 
 use kernel::{
     bindings as kernel_bindings,
-    device::{
-        self,
-        Core, //
-    },
+    device,
     prelude::*,
     sync::{
         aref::ARef,
@@ -27,7 +24,10 @@ use super::{
 };
 use crate::{
     abstractions::{
-        compat::irqreturn,
+        compat::{
+            irqreturn,
+            Core, //
+        },
         io::{
             Bar,
             Port, //

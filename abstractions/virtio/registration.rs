@@ -22,7 +22,6 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
-            AtomicFlag,
             Full,
             Relaxed,
             Release, //
@@ -40,7 +39,10 @@ use super::{
     Virtqueue, //
 };
 use crate::{
-    abstractions::pci,
+    abstractions::{
+        compat::AtomicFlag,
+        pci, //
+    },
     bindings, //
 };
 
@@ -75,7 +77,7 @@ pub(super) struct Head {
 const ANY_CPU: c_int = kernel_bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int;
 
 /// How many virtio devices have a release callback in this module.
-static UNRELEASED: Atomic<usize> = Atomic::new(0);
+static UNRELEASED: Atomic<isize> = Atomic::new(0);
 
 /// Keeps the module until the last virtio device is released, when it is dropped.
 ///
@@ -380,7 +382,7 @@ impl<T: ConfigOps> Registration<T> {
             let vdev = container_of!(dev, bindings::virtio_device, dev);
             drop(KBox::from_raw(vdev.cast::<Allocation<T>>()));
         }
-        UNRELEASED.fetch_sub(1, Release);
+        UNRELEASED.fetch_add(-1, Release);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::version::{at_least, upstream};
 const NEWEST: &str = "7.3";
 
 /// The oldest series that it is for.
-pub const OLDEST: &str = "7.2";
+pub const OLDEST: &str = "7.0";
 
 /// A series of the kernel, as `SERIES=` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
