@@ -17,7 +17,7 @@ const SUITE: &str = "trixie";
 const BACKPORTS: &str = "trixie-backports";
 
 /// What makes Debian packages.
-pub(crate) const PACKAGERS: [&str; 3] = ["debhelper", "dh-dkms", "dpkg-dev"];
+pub(crate) const PACKAGERS: [&str; 3] = ["build-essential", "debhelper", "dh-dkms"];
 
 /// What makes and runs the root.
 const MAKERS: [&str; 4] = ["e2fsprogs", "mmdebstrap", "qemu-system-x86", "qemu-utils"];
