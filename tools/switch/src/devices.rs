@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context as _, Result};
 
+use crate::special::Special;
 use crate::Kernel;
 
 const VENDOR: u32 = 0x1af4;
@@ -118,6 +119,19 @@ impl Device {
 impl Node {
     pub(crate) fn is_partition(&self) -> bool {
         self.path.join("partition").exists()
+    }
+
+    /// The path of its file.
+    pub(crate) fn device_file(&self) -> String {
+        format!("/dev/{}", self.file.as_ref().unwrap_or(&self.name))
+    }
+
+    /// What its file is.
+    pub(crate) fn special(&self) -> Option<Special> {
+        Some(Special {
+            is_block: self.subsystem == "block",
+            number: self.number.clone()?,
+        })
     }
 
     /// Reads what the directory is; None if it belongs to no subsystem.

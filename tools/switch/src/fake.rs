@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use tempfile::TempDir;
 
+use crate::special::Special;
 use crate::Kernel;
 
 /// What the writes to its sysfs did.
@@ -36,9 +37,11 @@ impl Fake {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let state = Rc::new(RefCell::new(State::default()));
-        let (bus, of_write) = (root.path().join("sys/bus/pci"), Rc::clone(&state));
+        let (place, of_write) = (root.path().to_owned(), Rc::clone(&state));
         let fake = Self {
-            write: Box::new(move |path, text| answer(&bus, &mut of_write.borrow_mut(), path, text)),
+            write: Box::new(move |path, text| {
+                answer(&place, &mut of_write.borrow_mut(), path, text)
+            }),
             root,
             state,
         };
@@ -52,7 +55,9 @@ impl Fake {
     pub(crate) fn kernel(&self) -> Kernel<'_> {
         Kernel {
             root: self.root.path().to_owned(),
+            is_root: true,
             write: &*self.write,
+            special: &special,
         }
     }
 
@@ -103,6 +108,7 @@ impl Fake {
     pub(crate) fn disk(&self, address: &str, name: &str, number: &str, driver: &str) {
         self.pci(address, "0x1af4", "0x1001", driver);
         self.node(address, &format!("block/{name}"), "block", number);
+        self.file(&format!("dev/{name}"), &format!("block {number}"));
     }
 
     pub(crate) fn partition(&self, address: &str, disk: &str, name: &str, number: &str) {
@@ -151,9 +157,10 @@ impl Fake {
         self.file("proc/1/mountinfo", &line);
     }
 
-    pub(crate) fn open(&self, process: u32, name: &str, file: &str) {
+    /// Has a process open a special file, for example `block 254:0`.
+    pub(crate) fn open(&self, process: u32, name: &str, special: &str) {
         self.file(&format!("proc/{process}/comm"), &format!("{name}\n"));
-        self.link(&format!("proc/{process}/fd/3"), file);
+        self.file(&format!("proc/{process}/fd/3"), special);
     }
 
     pub(crate) fn unload(&self, driver: &str) {
@@ -184,11 +191,23 @@ impl Fake {
     }
 }
 
+/// The special file that a file stands for.
+fn special(path: &Path) -> io::Result<Option<Special>> {
+    let text = fs::read_to_string(path)?;
+    if text == "denied" {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(text.split_once(' ').map(|(kind, number)| Special {
+        is_block: kind == "block",
+        number: number.to_owned(),
+    }))
+}
+
 /// Does what the kernel does when a file of the PCI bus is written to.
-fn answer(bus: &Path, state: &mut State, path: &Path, text: &str) -> io::Result<()> {
+fn answer(root: &Path, state: &mut State, path: &Path, text: &str) -> io::Result<()> {
     let file = path.file_name().unwrap().to_string_lossy().into_owned();
     state.writes.push(format!("{file} {text}"));
-    let driver = bus.join("devices").join(text).join("driver");
+    let driver = root.join("sys/bus/pci/devices").join(text).join("driver");
     match file.as_str() {
         "driver_override" => text.clone_into(&mut state.only),
         "unbind" if state.keeps => return Err(io::ErrorKind::NotFound.into()),

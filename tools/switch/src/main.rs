@@ -6,8 +6,10 @@ mod devices;
 #[cfg(test)]
 mod fake;
 mod handover;
+mod special;
 mod uses;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,6 +19,7 @@ use clap::{Parser, ValueEnum};
 
 use devices::Device;
 use handover::Done;
+use special::Special;
 
 /// Hands legacy virtio devices over between the C driver and virtio_pci_rs.
 #[derive(Parser)]
@@ -63,8 +66,12 @@ impl Driver {
 struct Kernel<'a> {
     /// The directory that has `sys`, `proc` and `dev`.
     root: PathBuf,
+    /// Whether this program is root, who sees all.
+    is_root: bool,
     /// Writes to a file of sysfs.
-    write: &'a dyn Fn(&Path, &str) -> std::io::Result<()>,
+    write: &'a dyn Fn(&Path, &str) -> io::Result<()>,
+    /// Tells which device a file is.
+    special: &'a dyn Fn(&Path) -> io::Result<Option<Special>>,
 }
 
 impl Kernel<'_> {
@@ -78,7 +85,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let kernel = Kernel {
         root: "/".into(),
+        is_root: rustix::process::geteuid().is_root(),
         write: &|path, text| std::fs::write(path, text),
+        special: &special::of,
     };
     match run(&kernel, &arguments) {
         Ok(true) => ExitCode::SUCCESS,
@@ -92,6 +101,9 @@ fn main() -> ExitCode {
 
 /// Hands over what was asked for, with a line for each device; tells whether all went well.
 fn run(kernel: &Kernel<'_>, arguments: &Arguments) -> Result<bool> {
+    if !kernel.is_root {
+        bail!("refused, only root sees all that uses a device; run it as root, --dry-run too");
+    }
     let to = arguments.to;
     let devices = if arguments.all {
         let all = devices::all(kernel)?;
@@ -165,6 +177,18 @@ mod tests {
         assert!(run(&fake.kernel(), &arguments(&["--dry-run", "00:05.0"])).unwrap());
         assert_eq!(fake.driver("0000:00:05.0"), "virtio-pci");
         assert_eq!(fake.writes(), [""; 0]);
+    }
+
+    #[test]
+    fn an_ordinary_user_is_refused() {
+        let fake = Fake::new();
+        fake.disk("0000:00:05.0", "vdb", "254:16", "virtio-pci");
+        let kernel = Kernel {
+            is_root: false,
+            ..fake.kernel()
+        };
+        let error = run(&kernel, &arguments(&["--dry-run", "00:05.0"])).unwrap_err();
+        assert!(error.to_string().contains("as root"), "{error}");
     }
 
     #[test]

@@ -4,14 +4,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use rustix::io::Errno;
 
 use crate::devices::{link_name, Device, Node};
+use crate::special::{self, Special};
 use crate::Kernel;
+
+/// What the numbers of `hvc` begin with: their major number is fixed.
+const HVC: &str = "229:";
 
 /// A line of `/proc/PID/mountinfo`.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +58,7 @@ fn block(
 ) -> Result<()> {
     let before = uses.len();
     let name = &node.name;
-    let file = format!("/dev/{}", node.file.as_ref().unwrap_or(name));
+    let file = node.device_file();
     // A filesystem on several devices, as btrfs, has a number of its own.
     let is_ours =
         |mount: &&Mount| node.number.as_ref() == Some(&mount.number) || mount.source == file;
@@ -90,12 +94,11 @@ fn block(
 
 /// Whether the kernel or a program has opened the block device for itself alone.
 fn is_held(file: &Path) -> Result<bool> {
-    let mut options = fs::File::options();
-    match options.read(true).custom_flags(libc::O_EXCL).open(file) {
+    match special::claim(file) {
         Ok(_) => Ok(false),
-        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => Ok(true),
         // A reader without a medium, or a node that udev did not make.
-        Err(error) if error.raw_os_error() == Some(libc::ENOMEDIUM) => Ok(false),
+        Err(error) if error.raw_os_error() == Some(Errno::NOMEDIUM.raw_os_error()) => Ok(false),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error).with_context(|| format!("cannot open {}", file.display())),
     }
@@ -126,37 +129,51 @@ fn console(kernel: &Kernel<'_>, node: &Node, uses: &mut Vec<String>) {
     }
 }
 
-/// Programs that have a file of the device open.
+/// Programs that have a file of the device open, by whatever path.
 fn open_files(kernel: &Kernel<'_>, device: &Device, uses: &mut Vec<String>) -> Result<()> {
-    let mut files: Vec<_> = device
-        .nodes
-        .iter()
-        .filter_map(|node| node.file.as_deref())
-        .map(|file| format!("/dev/{file}"))
-        .collect();
     let has_ports = device
         .nodes
         .iter()
         .any(|node| node.subsystem == "virtio-ports");
-    if has_ports {
-        files.extend((0..8).map(|number| format!("/dev/hvc{number}")));
-    }
-    if files.is_empty() {
-        return Ok(());
-    }
+    let name_of = |special: &Special| {
+        let mut nodes = device.nodes.iter();
+        let found = nodes.find(|node| node.special().as_ref() == Some(special));
+        let hvc = special.number.strip_prefix(HVC);
+        let hvc = hvc.filter(|_| has_ports && !special.is_block);
+        let hvc = hvc.map(|number| format!("/dev/hvc{number}"));
+        found.map(Node::device_file).or(hvc)
+    };
     for process in processes(kernel)? {
-        let fds = fs::read_dir(process.join("fd"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let open: BTreeSet<_> = fds.filter_map(|fd| fs::read_link(fd.path()).ok()).collect();
-        for file in files.iter().filter(|file| open.contains(Path::new(file))) {
+        let open = specials(kernel, &process).with_context(|| {
+            format!(
+                "cannot see what {} has open; run this as root",
+                process.display()
+            )
+        })?;
+        for file in open.iter().filter_map(name_of) {
             let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
             let number = process.file_name().unwrap_or_default().to_string_lossy();
             uses.push(format!("{file} is open in {} ({number})", name.trim()));
         }
     }
     Ok(())
+}
+
+/// The special files that a process has open; none if it has ended.
+fn specials(kernel: &Kernel<'_>, process: &Path) -> io::Result<BTreeSet<Special>> {
+    let denied = |error: &io::Error| error.kind() == ErrorKind::PermissionDenied;
+    let fds = match fs::read_dir(process.join("fd")) {
+        Err(error) if denied(&error) => return Err(error),
+        other => other.into_iter().flatten().flatten(),
+    };
+    let mut open = BTreeSet::new();
+    for fd in fds {
+        match (kernel.special)(&fd.path()) {
+            Err(error) if denied(&error) => return Err(error),
+            other => open.extend(other.ok().flatten()),
+        }
+    }
+    Ok(open)
 }
 
 /// The mounts of all processes: a container may have some that others do not see.
@@ -183,7 +200,7 @@ fn parse_mount(line: &str) -> Option<Mount> {
     })
 }
 
-fn processes(kernel: &Kernel<'_>) -> Result<Vec<std::path::PathBuf>> {
+fn processes(kernel: &Kernel<'_>) -> Result<Vec<PathBuf>> {
     let path = kernel.path("proc");
     let entries = fs::read_dir(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let is_process = |entry: &fs::DirEntry| {
@@ -219,9 +236,13 @@ mod tests {
         fake
     }
 
-    fn uses(fake: &Fake) -> Vec<String> {
+    fn state(fake: &Fake) -> Result<Vec<String>> {
         let kernel = fake.kernel();
-        of(&kernel, &Device::find(&kernel, DISK).unwrap()).unwrap()
+        of(&kernel, &Device::find(&kernel, DISK).unwrap())
+    }
+
+    fn uses(fake: &Fake) -> Vec<String> {
+        state(fake).unwrap()
     }
 
     #[test]
@@ -263,10 +284,22 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_has_the_disk_open_is_named() {
+    fn a_program_that_has_the_disk_open_by_any_path_is_named() {
         let fake = disk();
-        fake.open(77, "dd", "/dev/vda");
+        fake.open(77, "dd", "block 254:0");
+        fake.open(78, "cat", "char 254:0");
         assert_eq!(uses(&fake), ["/dev/vda is open in dd (77)"]);
+    }
+
+    #[test]
+    fn a_program_whose_files_are_not_shown_is_an_error() {
+        let fake = disk();
+        fake.open(77, "dd", "denied");
+        let error = format!("{:#}", state(&fake).err().unwrap());
+        assert!(
+            error.contains("proc/77 has open; run this as root"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -298,14 +331,16 @@ mod tests {
             "proc/consoles",
             "ttyS0 -W- (EC a) 4:64\nhvc0 -W- (E) 229:0\n",
         );
-        fake.open(8, "agetty", "/dev/hvc0");
-        assert_eq!(
-            uses(&fake),
-            [
-                "vport0p0 may be the console hvc0",
-                "/dev/hvc0 is open in agetty (8)"
-            ]
-        );
+        fake.open(8, "agetty", "char 229:12");
+        fake.open(9, "cat", "char 243:0");
+        let uses = uses(&fake);
+        assert_eq!(uses[0], "vport0p0 may be the console hvc0");
+        for open in [
+            "/dev/hvc12 is open in agetty (8)",
+            "/dev/vport0p0 is open in cat (9)",
+        ] {
+            assert!(uses.iter().any(|line| line == open), "{uses:?}");
+        }
     }
 
     #[test]
