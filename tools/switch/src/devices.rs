@@ -121,6 +121,10 @@ impl Node {
         self.path.join("partition").exists()
     }
 
+    pub(crate) fn is_disk(&self) -> bool {
+        self.subsystem == "block" && !self.is_partition()
+    }
+
     /// The path of its file.
     pub(crate) fn device_file(&self) -> String {
         format!("/dev/{}", self.file.as_ref().unwrap_or(&self.name))

@@ -3,12 +3,13 @@
 //! A kernel of files: its sysfs binds drivers as the real one does.
 
 use std::cell::RefCell;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 use crate::special::Special;
@@ -18,18 +19,22 @@ use crate::Kernel;
 #[derive(Default)]
 struct State {
     writes: Vec<String>,
+    writes_while_claimed: Vec<String>,
+    claims_fail: Option<Errno>,
     only: String,
     refuses: Vec<String>,
     keeps: bool,
 }
 
 type Write = dyn Fn(&Path, &str) -> io::Result<()>;
+type Claim = dyn Fn(&Path) -> io::Result<File>;
 
 /// The kernel and its files.
 pub(crate) struct Fake {
     root: TempDir,
     state: Rc<RefCell<State>>,
     write: Box<Write>,
+    claim: Box<Claim>,
 }
 
 impl Fake {
@@ -38,9 +43,14 @@ impl Fake {
         let root = tempfile::tempdir().unwrap();
         let state = Rc::new(RefCell::new(State::default()));
         let (place, of_write) = (root.path().to_owned(), Rc::clone(&state));
+        let of_claim = Rc::clone(&state);
         let fake = Self {
             write: Box::new(move |path, text| {
                 answer(&place, &mut of_write.borrow_mut(), path, text)
+            }),
+            claim: Box::new(move |path| match of_claim.borrow().claims_fail {
+                Some(error) => Err(error.into()),
+                None => File::open(path),
             }),
             root,
             state,
@@ -58,6 +68,7 @@ impl Fake {
             is_root: true,
             write: &*self.write,
             special: &special,
+            claim: &*self.claim,
         }
     }
 
@@ -157,10 +168,19 @@ impl Fake {
         self.file("proc/1/mountinfo", &line);
     }
 
+    pub(crate) fn remove(&self, path: &str) {
+        fs::remove_file(self.root.path().join(path)).unwrap();
+    }
+
     /// Has a process open a special file, for example `block 254:0`.
     pub(crate) fn open(&self, process: u32, name: &str, special: &str) {
         self.file(&format!("proc/{process}/comm"), &format!("{name}\n"));
         self.file(&format!("proc/{process}/fd/3"), special);
+    }
+
+    /// Has claims of disks fail.
+    pub(crate) fn claims_fail(&self, error: Errno) {
+        self.state.borrow_mut().claims_fail = Some(error);
     }
 
     pub(crate) fn unload(&self, driver: &str) {
@@ -189,6 +209,11 @@ impl Fake {
     pub(crate) fn writes(&self) -> Vec<String> {
         self.state.borrow().writes.clone()
     }
+
+    /// What was written while a disk was open in this program.
+    pub(crate) fn writes_while_claimed(&self) -> Vec<String> {
+        self.state.borrow().writes_while_claimed.clone()
+    }
 }
 
 /// The special file that a file stands for.
@@ -203,10 +228,20 @@ fn special(path: &Path) -> io::Result<Option<Special>> {
     }))
 }
 
+/// Whether a file of `/dev` is open in this program.
+fn is_claimed(root: &Path) -> bool {
+    let fds = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let mut open = fds.filter_map(|fd| fs::read_link(fd.path()).ok());
+    open.any(|file| file.starts_with(root.join("dev")))
+}
+
 /// Does what the kernel does when a file of the PCI bus is written to.
 fn answer(root: &Path, state: &mut State, path: &Path, text: &str) -> io::Result<()> {
     let file = path.file_name().unwrap().to_string_lossy().into_owned();
     state.writes.push(format!("{file} {text}"));
+    if is_claimed(root) {
+        state.writes_while_claimed.push(format!("{file} {text}"));
+    }
     let driver = root.join("sys/bus/pci/devices").join(text).join("driver");
     match file.as_str() {
         "driver_override" => text.clone_into(&mut state.only),

@@ -2,12 +2,14 @@
 
 //! The handover of one device, and the way back if the other driver does not take it.
 
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::{bail, Context as _, Result};
 
 use crate::devices::{link_name, Device};
-use crate::{uses, Driver, Kernel};
+use crate::uses::{self, State};
+use crate::{Driver, Kernel};
 
 /// What came of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,17 +38,17 @@ pub(crate) fn hand_over(
     {
         bail!("refused, it belongs to the driver {other}; unbind it from there first");
     }
-    let uses = uses::of(kernel, device)?;
-    if !uses.is_empty() {
-        bail!(
+    let claims = match uses::of(kernel, device)? {
+        State::Free(claims) => claims,
+        State::Used(uses) => bail!(
             "refused, it is in use: {}; see virtio-pci-rs-switch(8)",
             uses.join("; ")
-        );
-    }
+        ),
+    };
     if dry_run {
         return Ok(Done::Would);
     }
-    let bound = bind(kernel, device, to.name());
+    let bound = bind(kernel, device, to.name(), claims);
     if driver_of(kernel, device).as_deref() == Some(to.name()) {
         return bound.map(|()| Done::HandedOver);
     }
@@ -65,7 +67,7 @@ fn give_back(kernel: &Kernel<'_>, device: &Device, from: Option<&str>) -> String
     if driver_of(kernel, device).as_deref() == Some(from) {
         return format!("{from} still has it");
     }
-    let bound = bind(kernel, device, from);
+    let bound = bind(kernel, device, from, Vec::new());
     match (driver_of(kernel, device), bound) {
         (Some(name), _) if name == from => format!("{from} has it again"),
         (Some(name), _) => format!("{name} has it, not {from}"),
@@ -81,7 +83,9 @@ fn driver_of(kernel: &Kernel<'_>, device: &Device) -> Option<String> {
 }
 
 /// Has the kernel offer the device to one driver only; afterwards it may be offered to all.
-fn bind(kernel: &Kernel<'_>, device: &Device, driver: &str) -> Result<()> {
+///
+/// The claims end when it has lost the driver that it had.
+fn bind(kernel: &Kernel<'_>, device: &Device, driver: &str, claims: Vec<File>) -> Result<()> {
     let path = kernel.path("sys/bus/pci/devices").join(&device.address);
     let write = |path: &Path, text: &str| {
         (kernel.write)(path, text).with_context(|| format!("cannot write to {}", path.display()))
@@ -94,6 +98,8 @@ fn bind(kernel: &Kernel<'_>, device: &Device, driver: &str) -> Result<()> {
     } else {
         Ok(())
     };
+    // A disk that is open keeps its name from the one that the next driver makes.
+    drop(claims);
     // A driver that refuses the device makes this fail; the caller looks who has it.
     let offered = offered.map(|()| {
         let _ = write(&kernel.path("sys/bus/pci/drivers_probe"), &device.address);
@@ -125,6 +131,19 @@ mod tests {
         assert_eq!(fake.driver(DISK), "virtio-pci");
         // Neither driver is forced on the device for ever.
         assert_eq!(fake.writes().last().unwrap(), "driver_override \n");
+    }
+
+    #[test]
+    fn the_disk_is_claimed_until_it_has_lost_its_driver() {
+        let fake = Fake::new();
+        fake.disk(DISK, "vda", "254:0", "virtio-pci");
+        hand(&fake, Driver::Rust).unwrap();
+        let claimed = fake.writes_while_claimed();
+        assert!(claimed.contains(&format!("unbind {DISK}")), "{claimed:?}");
+        assert!(
+            !claimed.contains(&format!("drivers_probe {DISK}")),
+            "{claimed:?}"
+        );
     }
 
     #[test]

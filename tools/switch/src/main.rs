@@ -9,6 +9,7 @@ mod handover;
 mod special;
 mod uses;
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -72,6 +73,8 @@ struct Kernel<'a> {
     write: &'a dyn Fn(&Path, &str) -> io::Result<()>,
     /// Tells which device a file is.
     special: &'a dyn Fn(&Path) -> io::Result<Option<Special>>,
+    /// Opens a disk for this program alone.
+    claim: &'a dyn Fn(&Path) -> io::Result<File>,
 }
 
 impl Kernel<'_> {
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         is_root: rustix::process::geteuid().is_root(),
         write: &|path, text| std::fs::write(path, text),
         special: &special::of,
+        claim: &special::claim,
     };
     match run(&kernel, &arguments) {
         Ok(true) => ExitCode::SUCCESS,

@@ -7,15 +7,23 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{bail, Context as _, Result};
 use rustix::io::Errno;
 
 use crate::devices::{link_name, Device, Node};
-use crate::special::{self, Special};
+use crate::special::Special;
 use crate::Kernel;
 
 /// What the numbers of `hvc` begin with: their major number is fixed.
 const HVC: &str = "229:";
+
+/// What is known of a device.
+pub(crate) enum State {
+    /// Something uses it: each as a sentence.
+    Used(Vec<String>),
+    /// Nothing does. While these files are open, nothing else mounts or claims its disks.
+    Free(Vec<fs::File>),
+}
 
 /// A line of `/proc/PID/mountinfo`.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -26,8 +34,8 @@ struct Mount {
     source: String,
 }
 
-/// Everything that uses the device, each as a sentence.
-pub(crate) fn of(kernel: &Kernel<'_>, device: &Device) -> Result<Vec<String>> {
+/// Looks at everything that may use the device.
+pub(crate) fn of(kernel: &Kernel<'_>, device: &Device) -> Result<State> {
     let mut uses = Vec::new();
     let mounts = mounts(kernel)?;
     for node in &device.nodes {
@@ -47,7 +55,27 @@ pub(crate) fn of(kernel: &Kernel<'_>, device: &Device) -> Result<Vec<String>> {
         }
     }
     open_files(kernel, device, &mut uses)?;
-    Ok(uses)
+    if !uses.is_empty() {
+        return Ok(State::Used(uses));
+    }
+    let mut claims = Vec::new();
+    for disk in device.nodes.iter().filter(|node| node.is_disk()) {
+        match (kernel.claim)(&present(kernel, disk)?) {
+            Ok(file) => claims.push(file),
+            Err(error) if error.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => {
+                let name = &disk.name;
+                let held = format!("{name} is held by the kernel or a program");
+                return Ok(State::Used(vec![held]));
+            }
+            // A reader without a medium.
+            Err(error) if error.raw_os_error() == Some(Errno::NOMEDIUM.raw_os_error()) => {}
+            Err(error) => {
+                let name = &disk.name;
+                return Err(error).with_context(|| format!("cannot open the disk {name}"));
+            }
+        }
+    }
+    Ok(State::Free(claims))
 }
 
 fn block(
@@ -56,7 +84,6 @@ fn block(
     mounts: &BTreeSet<Mount>,
     uses: &mut Vec<String>,
 ) -> Result<()> {
-    let before = uses.len();
     let name = &node.name;
     let file = node.device_file();
     // A filesystem on several devices, as btrfs, has a number of its own.
@@ -86,22 +113,24 @@ fn block(
             format!("{name} is part of {holder} ({map})")
         });
     }
-    if uses.len() == before && is_held(&kernel.path(&file[1..]))? {
-        uses.push(format!("{name} is held by the kernel or a program"));
-    }
     Ok(())
 }
 
-/// Whether the kernel or a program has opened the block device for itself alone.
-fn is_held(file: &Path) -> Result<bool> {
-    match special::claim(file) {
-        Ok(_) => Ok(false),
-        Err(error) if error.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => Ok(true),
-        // A reader without a medium, or a node that udev did not make.
-        Err(error) if error.raw_os_error() == Some(Errno::NOMEDIUM.raw_os_error()) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("cannot open {}", file.display())),
+/// The path of a disk's file, if that is there and is the disk.
+fn present(kernel: &Kernel<'_>, disk: &Node) -> Result<PathBuf> {
+    let file = disk.device_file();
+    let path = kernel.path(&file[1..]);
+    let found = match (kernel.special)(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        other => other.with_context(|| format!("cannot look at {}", path.display()))?,
+    };
+    if found.is_none() || found != disk.special() {
+        bail!(
+            "{file} is not the disk {}: who uses it is not known; run this where /dev has it",
+            disk.number.as_deref().unwrap_or("without a number")
+        );
     }
+    Ok(path)
 }
 
 fn interface(node: &Node, uses: &mut Vec<String>) {
@@ -236,13 +265,16 @@ mod tests {
         fake
     }
 
-    fn state(fake: &Fake) -> Result<Vec<String>> {
+    fn state(fake: &Fake) -> Result<State> {
         let kernel = fake.kernel();
         of(&kernel, &Device::find(&kernel, DISK).unwrap())
     }
 
     fn uses(fake: &Fake) -> Vec<String> {
-        state(fake).unwrap()
+        match state(fake).unwrap() {
+            State::Used(uses) => uses,
+            State::Free(_) => Vec::new(),
+        }
     }
 
     #[test]
@@ -298,6 +330,34 @@ mod tests {
         let error = format!("{:#}", state(&fake).err().unwrap());
         assert!(
             error.contains("proc/77 has open; run this as root"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_disk_that_is_held_is_a_use() {
+        let fake = disk();
+        fake.claims_fail(Errno::BUSY);
+        assert_eq!(uses(&fake), ["vda is held by the kernel or a program"]);
+        fake.claims_fail(Errno::NOMEDIUM);
+        assert_eq!(uses(&fake), [""; 0]);
+        fake.claims_fail(Errno::NXIO);
+        assert!(state(&fake).is_err());
+    }
+
+    #[test]
+    fn a_disk_whose_file_is_missing_or_another_is_an_error() {
+        let fake = disk();
+        fake.file("dev/vda", "block 254:16");
+        let error = state(&fake).err().unwrap().to_string();
+        assert!(
+            error.starts_with("/dev/vda is not the disk 254:0: "),
+            "{error}"
+        );
+        fake.remove("dev/vda");
+        let error = state(&fake).err().unwrap().to_string();
+        assert!(
+            error.starts_with("/dev/vda is not the disk 254:0: "),
             "{error}"
         );
     }
