@@ -95,11 +95,18 @@ impl Fake {
         let path = format!("sys/bus/pci/devices/{address}");
         self.file(&format!("{path}/vendor"), &format!("{vendor}\n"));
         self.file(&format!("{path}/device"), &format!("{device}\n"));
+        self.only(address, "(null)");
         self.link(
             &format!("{path}/driver"),
             &format!("../../drivers/{driver}"),
         );
         self.link(&format!("{path}/virtio0/subsystem"), "/sys/bus/virtio");
+    }
+
+    /// Sets the one driver that a device may be offered to.
+    pub(crate) fn only(&self, address: &str, driver: &str) {
+        let path = format!("sys/bus/pci/devices/{address}/driver_override");
+        self.file(&path, &format!("{driver}\n"));
     }
 
     fn node(&self, address: &str, place: &str, subsystem: &str, number: &str) -> String {

@@ -33,10 +33,17 @@ pub(crate) fn hand_over(
     if from == Some(to.name()) {
         return Ok(Done::Already);
     }
-    if let Some(other) =
-        from.filter(|name| ![Driver::C, Driver::Rust].map(Driver::name).contains(name))
-    {
+    let is_other = |name: &&str| ![Driver::C, Driver::Rust].map(Driver::name).contains(name);
+    if let Some(other) = from.filter(is_other) {
         bail!("refused, it belongs to the driver {other}; unbind it from there first");
+    }
+    let only = only(kernel, device)?;
+    if let Some(other) = only.as_deref().filter(is_other) {
+        bail!(
+            "refused, its driver_override is {other}; clear that first: \
+             echo >/sys/bus/pci/devices/{}/driver_override",
+            device.address
+        );
     }
     let claims = match uses::of(kernel, device)? {
         State::Free(claims) => claims,
@@ -82,7 +89,18 @@ fn driver_of(kernel: &Kernel<'_>, device: &Device) -> Option<String> {
     link_name(&path.join("driver"))
 }
 
-/// Has the kernel offer the device to one driver only; afterwards it may be offered to all.
+/// The one driver that the device may be offered to, if that is set.
+fn only(kernel: &Kernel<'_>, device: &Device) -> Result<Option<String>> {
+    let path = kernel.path("sys/bus/pci/devices").join(&device.address);
+    let path = path.join("driver_override");
+    let text = std::fs::read_to_string(&path);
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    let name = text.trim_end();
+    Ok((name != "(null)").then(|| name.to_owned()))
+}
+
+/// Has the kernel offer the device to one driver only; afterwards it may be offered to those that
+/// it might be offered to before.
 ///
 /// The claims end when it has lost the driver that it had.
 fn bind(kernel: &Kernel<'_>, device: &Device, driver: &str, claims: Vec<File>) -> Result<()> {
@@ -90,6 +108,7 @@ fn bind(kernel: &Kernel<'_>, device: &Device, driver: &str, claims: Vec<File>) -
     let write = |path: &Path, text: &str| {
         (kernel.write)(path, text).with_context(|| format!("cannot write to {}", path.display()))
     };
+    let before = only(kernel, device)?.unwrap_or_default();
     let only = path.join("driver_override");
     write(&only, driver)?;
     let bound = path.join("driver");
@@ -104,7 +123,7 @@ fn bind(kernel: &Kernel<'_>, device: &Device, driver: &str, claims: Vec<File>) -
     let offered = offered.map(|()| {
         let _ = write(&kernel.path("sys/bus/pci/drivers_probe"), &device.address);
     });
-    write(&only, "\n")?;
+    write(&only, &format!("{before}\n"))?;
     offered
 }
 
@@ -202,5 +221,27 @@ mod tests {
         fake.disk(DISK, "vda", "254:0", "vfio-pci");
         let error = hand(&fake, Driver::Rust).unwrap_err().to_string();
         assert!(error.contains("vfio-pci"), "{error}");
+    }
+
+    #[test]
+    fn an_override_of_the_user_is_kept() {
+        for of_user in ["virtio-pci", "virtio_pci_rs"] {
+            let fake = Fake::new();
+            fake.disk(DISK, "vda", "254:0", "virtio-pci");
+            fake.only(DISK, of_user);
+            assert_eq!(hand(&fake, Driver::Rust).unwrap(), Done::HandedOver);
+            let last = fake.writes().pop().unwrap();
+            assert_eq!(last, format!("driver_override {of_user}\n"));
+        }
+    }
+
+    #[test]
+    fn an_override_of_another_driver_is_refused() {
+        let fake = Fake::new();
+        fake.disk(DISK, "vda", "254:0", "virtio-pci");
+        fake.only(DISK, "vfio-pci");
+        let error = hand(&fake, Driver::Rust).unwrap_err().to_string();
+        assert!(error.contains("driver_override is vfio-pci"), "{error}");
+        assert_eq!(fake.writes(), [""; 0]);
     }
 }
