@@ -8,7 +8,7 @@ use anyhow::{bail, Context as _, Result};
 
 use crate::apt::{self, Apt};
 use crate::command::{command, elapsed, output, run_long};
-use crate::context::{digest, read, write, Context, Lock};
+use crate::context::{digest, read, remove_dir, write, Context, Lock};
 use crate::version::upstream;
 use crate::{own_qemu, packages, Arch, Qemu};
 
@@ -82,7 +82,9 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Debian> {
     packages::ensure_named(cx, &[&PACKAGERS[..], &MAKERS].concat())?;
     let lock = cx.lock("system")?;
     let kernel = newest_kernel(cx)?;
-    let cache = cx.cache.join(format!("system/{SUITE}_{kernel}"));
+    let system = cx.cache.join("system");
+    let own = format!("{SUITE}_{kernel}");
+    let cache = system.join(&own);
     let base = cache.join("base");
     let root = base.join("root");
     let made_of = digest(&names(&kernel).join(" "));
@@ -97,6 +99,7 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Debian> {
                 write(&partial.join("made-of"), &made_of)
             })
         })?;
+        remove_others(&system, &own)?;
     }
     let release = release_of(&root)?;
     Ok(Debian {
@@ -112,18 +115,27 @@ pub(crate) fn ensure(cx: &mut Context<'_>) -> Result<Debian> {
 
 /// The version of the newest kernel in backports.
 fn newest_kernel(cx: &mut Context<'_>) -> Result<String> {
-    let known = cx.cache.join("system/kernel");
-    if let (false, Ok(version)) = (cx.update, read(&known)) {
-        return Ok(version);
-    }
     let candidates = Apt::open(cx)?.versions("linux-image-amd64")?;
     let mut candidates = candidates.into_iter();
     let found = candidates
         .find(|candidate| candidate.suite == BACKPORTS)
         .with_context(|| format!("Debian's mirror has no linux-image-amd64 in {BACKPORTS}"))?;
-    crate::context::create_dir(&cx.cache.join("system"))?;
-    write(&known, &found.version)?;
     Ok(found.version)
+}
+
+/// Removes the roots of other kernels, with what was made of them.
+fn remove_others(system: &Path, own: &str) -> Result<()> {
+    let entries = std::fs::read_dir(system)
+        .with_context(|| format!("cannot read {}", system.display()))?
+        .flatten();
+    let is_root = |name: &str| name.starts_with(&format!("{SUITE}_"));
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name != own && is_root(&name) {
+            remove_dir(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn make(cx: &mut Context<'_>, kernel: &str, target: &Path) -> Result<()> {
@@ -140,14 +152,16 @@ fn make(cx: &mut Context<'_>, kernel: &str, target: &Path) -> Result<()> {
     run_long(cx, &mut mmdebstrap, &log, elapsed("making the root"))
 }
 
-/// The packages of the root.
+/// The packages of the root. Those of the kernel have its version: the mirror may have another one
+/// by now, and then there is no root.
 fn names(kernel: &str) -> Vec<String> {
     let mut names: Vec<String> = CONTENTS.map(str::to_owned).into();
     let source = format!("linux-source-{}", series(kernel));
     for package in ["linux-image-amd64", "linux-headers-amd64", &source] {
-        // With the suite, what they depend on comes from there as well.
-        names.push(format!("{package}/{BACKPORTS}"));
+        names.push(format!("{package}={kernel}"));
     }
+    // They depend on one that is newer than the release's.
+    names.push(format!("linux-base/{BACKPORTS}"));
     names
 }
 
@@ -182,6 +196,38 @@ mod tests {
     fn the_series_is_that_of_the_source_package() {
         assert_eq!(series("7.3.4-1~bpo13+1"), "7.3");
         assert_eq!(series("7.3-1~bpo13+1"), "7.3");
+    }
+
+    #[test]
+    fn the_kernel_of_a_root_is_of_one_version() {
+        let names = names("7.3.4-1~bpo13+1");
+        for package in [
+            "linux-image-amd64",
+            "linux-headers-amd64",
+            "linux-source-7.3",
+        ] {
+            assert!(
+                names.contains(&format!("{package}=7.3.4-1~bpo13+1")),
+                "{names:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn roots_of_other_kernels_go() {
+        let system = std::env::temp_dir().join(format!("machine-roots-{}", std::process::id()));
+        for name in [
+            "trixie_7.3.4-1/base/root",
+            "trixie_7.3.5-1/base/root",
+            "other",
+        ] {
+            std::fs::create_dir_all(system.join(name)).unwrap();
+        }
+        remove_others(&system, "trixie_7.3.5-1").unwrap();
+        assert!(!system.join("trixie_7.3.4-1").exists());
+        assert!(system.join("trixie_7.3.5-1/base/root").exists());
+        assert!(system.join("other").exists());
+        std::fs::remove_dir_all(system).unwrap();
     }
 
     #[test]
