@@ -16,7 +16,7 @@ use crate::command::find_program;
 use crate::context::Context;
 use crate::guest_modules::{self, Modules};
 use crate::stock::Wanted;
-use crate::version::{upstream, Version};
+use crate::version::compare;
 use crate::Series;
 
 /// The packages of a kernel that comes in parts, as far as it takes to boot it.
@@ -146,10 +146,7 @@ fn choose(candidates: &[(String, Vec<Candidate>)], flavour: &str) -> Option<Pack
             version,
         })
     });
-    all.max_by_key(|packages| {
-        let version: Option<Version> = upstream(&packages.version).parse().ok();
-        (version, packages.version.clone())
-    })
+    all.max_by(|a, b| compare(&a.version, &b.version))
 }
 
 /// The flavour in a release: `amd64` of `6.1.0-47-amd64` and of `7.3.4+deb13-amd64`. None if it is
@@ -174,11 +171,10 @@ fn newest_in(all: &Path, series: &Series, flavour: &str) -> Option<(String, Path
         if !ours || version.ends_with(".partial") {
             return None;
         }
-        let version: Option<Version> = upstream(version).parse().ok();
-        Some(((version, name.clone()), (release.to_owned(), entry.path())))
+        Some((version.to_owned(), (release.to_owned(), entry.path())))
     });
     found
-        .max_by(|(a, _), (b, _)| a.cmp(b))
+        .max_by(|(a, _), (b, _)| compare(a, b))
         .map(|(_, image)| image)
 }
 
@@ -278,7 +274,8 @@ mod tests {
         let all = std::env::temp_dir().join(format!("machine-images-{}", std::process::id()));
         for name in [
             "6.1.0-9-amd64_6.1.27-1",
-            "6.1.0-47-amd64_6.1.170-3",
+            "6.1.0-47-amd64_6.1.170-10",
+            "6.1.0-47-amd64_6.1.170-9",
             "6.1.0-50-amd64_6.1.176-1.partial",
             "6.12.1+deb13-amd64_6.12.1-1",
             "6.1.0-60-rt-amd64_6.1.200-1",
@@ -286,10 +283,11 @@ mod tests {
             fs::create_dir_all(all.join(name)).unwrap();
         }
         let newest = |series: &str, flavour| {
-            newest_in(&all, &series.parse().unwrap(), flavour).map(|(release, _)| release)
+            newest_in(&all, &series.parse().unwrap(), flavour).map(|(_, root)| root)
         };
-        assert_eq!(newest("6.1", "amd64").unwrap(), "6.1.0-47-amd64");
-        assert_eq!(newest("6.12", "amd64").unwrap(), "6.12.1+deb13-amd64");
+        let root = |name| Some(all.join(name));
+        assert_eq!(newest("6.1", "amd64"), root("6.1.0-47-amd64_6.1.170-10"));
+        assert_eq!(newest("6.12", "amd64"), root("6.12.1+deb13-amd64_6.12.1-1"));
         assert_eq!(newest("6.1", "cloud-amd64"), None);
         fs::remove_dir_all(all).unwrap();
     }

@@ -10,7 +10,7 @@ use anyhow::{bail, Context as _, Result};
 use crate::apt::{Apt, Candidate};
 use crate::command::{command, elapsed, output, run_long};
 use crate::context::{remove_dir, Context};
-use crate::version::{upstream, Version};
+use crate::version::{compare, upstream, Version};
 use crate::Series;
 
 /// A kernel source tree.
@@ -99,19 +99,19 @@ fn unpack(
 fn choose(candidates: &[Candidate], series: &Series) -> Result<String> {
     let newest = candidates
         .iter()
-        .rev()
-        .filter_map(|candidate| {
-            let version: Version = upstream(&candidate.version).parse().ok()?;
-            Some((version, candidate))
-        })
-        .max_by(|(a, _), (b, _)| a.cmp(b));
+        .filter(|candidate| is_release(&candidate.version))
+        .max_by(|a, b| compare(&a.version, &b.version));
     match newest {
-        Some((_, candidate)) => Ok(candidate.version.clone()),
+        Some(candidate) => Ok(candidate.version.clone()),
         None => bail!(
             "Debian has no release of Linux {series} now ({} pre-releases); give one by KERNEL_SRC=",
             candidates.len()
         ),
     }
+}
+
+fn is_release(version: &str) -> bool {
+    upstream(version).parse::<Version>().is_ok()
 }
 
 /// The newest complete source of a series in the cache.
@@ -121,14 +121,11 @@ fn newest_in(root: &Path, series: &Series) -> Option<Source> {
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let debian = name.strip_prefix("linux-")?;
-            if debian.ends_with(".partial") || !series.has(debian) {
-                return None;
-            }
-            let version: Version = upstream(debian).parse().ok()?;
-            Some(((version, debian.to_owned()), entry.path()))
+            let ours = series.has(debian) && is_release(debian);
+            (ours && !debian.ends_with(".partial")).then(|| (debian.to_owned(), entry.path()))
         })
-        .max_by(|(a, _), (b, _)| a.cmp(b))
-        .map(|((_, identity), tree)| Source {
+        .max_by(|(a, _), (b, _)| compare(a, b))
+        .map(|(identity, tree)| Source {
             tree,
             identity,
             may_change: false,
@@ -154,10 +151,10 @@ mod tests {
             choose(&candidates(&versions), &Series::default()).unwrap(),
             "7.3.10-1"
         );
-        let versions = ["7.3.4-2", "7.3.4-1~bpo13+1"];
+        let versions = ["7.3.4-9", "7.3.4-10", "7.3.4-1~bpo13+1"];
         assert_eq!(
             choose(&candidates(&versions), &Series::default()).unwrap(),
-            "7.3.4-2"
+            "7.3.4-10"
         );
     }
 

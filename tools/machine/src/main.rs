@@ -53,7 +53,7 @@ struct What {
     /// Which configuration; the others than the standard one are built.
     #[arg(long, value_enum, default_value_t = Variant::Standard, conflicts_with = "kdir")]
     variant: Variant,
-    /// Look for a newer kernel source and a newer QEMU.
+    /// Look for a newer kernel, source and QEMU than the cache has.
     #[arg(long)]
     update: bool,
 }

@@ -6,6 +6,7 @@
 //! package of the same revision with the compilers that built the kernel, and is right if the
 //! symbols come out that the packaged kernel exports.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
@@ -23,7 +24,7 @@ use crate::context::{create_dir, digest, read, remove_dir, write, Context};
 use crate::guest_modules;
 use crate::series::number_of;
 use crate::toolchain::{self, Toolchain};
-use crate::version::{upstream, Version};
+use crate::version::compare;
 use crate::{Arch, Kernel, Series};
 
 /// Options that follow from the programs of this machine, and change nothing that a module sees.
@@ -139,12 +140,10 @@ impl Image {
         ]
     }
 
-    /// Releases come before release candidates, newer ones before older ones, signed ones before
-    /// unsigned ones.
-    fn rank(&self) -> (Option<Version>, &str, bool) {
-        let version = upstream(&self.version).parse().ok();
-        let signed = !self.package.contains("-unsigned-");
-        (version, &self.version, signed)
+    /// Newer ones are better than older ones, signed ones than unsigned ones.
+    fn compare(&self, other: &Self) -> Ordering {
+        let is_signed = |image: &Self| !image.package.contains("-unsigned-");
+        compare(&self.version, &other.version).then(is_signed(self).cmp(&is_signed(other)))
     }
 }
 
@@ -205,7 +204,7 @@ fn images(apt: &Apt, wanted: &Wanted) -> Result<Vec<Image>> {
     let mut images: Vec<_> = images
         .filter(|image| wanted.series.has(&image.version))
         .collect();
-    images.sort_by(|a, b| b.rank().cmp(&a.rank()));
+    images.sort_by(|a, b| b.compare(a));
     images.dedup_by(|a, b| a.release == b.release && a.version == b.version);
     Ok(images)
 }
@@ -333,17 +332,17 @@ fn newest_in(all: &Path, wanted: &Wanted) -> Option<Stock> {
             bin: path("toolchain").ok()?,
             rust_src: path("rust-src").ok()?,
         };
-        let version: Option<Version> = upstream(version).parse().ok();
+        let version = version.to_owned();
         let stock = Stock {
             release: release.to_owned(),
             arch: wanted.arch,
             toolchain,
             root,
         };
-        Some(((version, name), stock))
+        Some((version, stock))
     });
     found
-        .max_by(|(a, _), (b, _)| a.cmp(b))
+        .max_by(|(a, _), (b, _)| compare(a, b))
         .map(|(_, stock)| stock)
 }
 
@@ -548,11 +547,35 @@ mod tests {
             ("linux-binary-7.3.9+deb13-amd64", "7.3.9-1~bpo13+1"),
         ]
         .map(|(package, version)| image(package, version, "amd64").unwrap());
-        images.sort_by(|a, b| b.rank().cmp(&a.rank()));
+        images.sort_by(|a, b| b.compare(a));
         let order = images.each_ref().map(|image| image.package.as_str());
         assert_eq!(order[0], "linux-binary-7.3.10+deb13-amd64");
         assert_eq!(order[2], "linux-binary-7.3.9+deb13-amd64");
         assert_eq!(order[3], "linux-binary-7.3-amd64");
+    }
+
+    #[test]
+    fn the_newest_in_the_cache_is_taken() {
+        let all = std::env::temp_dir().join(format!("machine-stock-{}", std::process::id()));
+        for version in ["7.3.4-9", "7.3.4-10", "7.3~rc10-1~exp1", "7.3~rc7-1~exp1"] {
+            let root = all.join(format!("7.3-amd64_{version}"));
+            create_dir(&root).unwrap();
+            for file in ["fetched", "rust-src", "toolchain"] {
+                write(&root.join(file), "").unwrap();
+            }
+        }
+        let newest = |series: &str| {
+            let wanted = Wanted {
+                series: series.parse().unwrap(),
+                arch: Arch::Amd64,
+                flavour: "amd64",
+                runs: false,
+            };
+            newest_in(&all, &wanted).unwrap().root
+        };
+        assert_eq!(newest("7.3"), all.join("7.3-amd64_7.3.4-10"));
+        assert_eq!(newest("next"), all.join("7.3-amd64_7.3~rc10-1~exp1"));
+        fs::remove_dir_all(all).unwrap();
     }
 
     #[test]

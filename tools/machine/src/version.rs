@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Versions: dotted numbers, and the part of a Debian version that upstream gave it.
+//! Versions: dotted numbers, and those of Debian's packages.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -56,6 +57,54 @@ pub(crate) fn upstream(debian: &str) -> &str {
     version.split_once('+').map_or(version, |(first, _)| first)
 }
 
+/// Compares versions of packages as deb-version(7) says.
+pub(crate) fn compare(a: &str, b: &str) -> Ordering {
+    let pairs = parts(a).into_iter().zip(parts(b));
+    let mut orders = pairs.map(|(a, b)| compare_part(a, b));
+    orders
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
+
+/// The epoch, the upstream version and Debian's revision.
+fn parts(version: &str) -> [&str; 3] {
+    let (epoch, rest) = version.split_once(':').unwrap_or(("", version));
+    let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
+    [epoch, upstream, revision]
+}
+
+/// Compares, in turn, what comes before the next digit and the number there.
+fn compare_part<'a>(mut a: &'a str, mut b: &'a str) -> Ordering {
+    while !(a.is_empty() && b.is_empty()) {
+        let text = ranks(take(&mut a, false)).cmp(ranks(take(&mut b, false)));
+        let numbers = [&mut a, &mut b].map(|rest| take(rest, true).trim_start_matches('0'));
+        let [first, second] = numbers.map(|digits| (digits.len(), digits));
+        let number = first.cmp(&second);
+        if text.then(number).is_ne() {
+            return text.then(number);
+        }
+    }
+    Ordering::Equal
+}
+
+/// Takes the digits, or all but digits, off the beginning.
+fn take<'a>(text: &mut &'a str, digits: bool) -> &'a str {
+    let end = text.find(|c: char| c.is_ascii_digit() != digits);
+    let (first, rest) = text.split_at(end.unwrap_or(text.len()));
+    *text = rest;
+    first
+}
+
+/// A tilde comes before the end, and that before letters, and these before all else.
+fn ranks(text: &str) -> impl Iterator<Item = u32> + '_ {
+    let rank = |c: char| match c {
+        '~' => 0,
+        'a'..='z' | 'A'..='Z' => u32::from(c),
+        _ => u32::from(c) + 256,
+    };
+    text.chars().map(rank).chain([1])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +128,34 @@ mod tests {
         assert!(!at_least("0.60.1", "0.71.1"));
         assert!(!at_least("7.3~rc7", "7.3"));
         assert!(!at_least("", "1"));
+    }
+
+    #[test]
+    fn versions_of_packages_compare_as_dpkg_does() {
+        let ascending = [
+            "7.3~rc7-1~exp1",
+            "7.3~rc7-1",
+            "7.3~rc10-1~exp1",
+            "7.3-1~bpo13+1",
+            "7.3-1",
+            "7.3.4-1~bpo13+1",
+            "7.3.4-1",
+            "7.3.4-1+b1",
+            "7.3.4-9",
+            "7.3.4-10",
+            "7.3.4a-1",
+            "7.3.4+ds-1",
+            "7.3.10-1",
+            "1:1.0-1",
+        ];
+        for (i, a) in ascending.iter().enumerate() {
+            for (j, b) in ascending.iter().enumerate() {
+                assert_eq!(compare(a, b), i.cmp(&j), "{a}, {b}");
+            }
+        }
+        for (a, b) in [("1.0", "1.0-0"), ("0:1.02", "1.2"), ("", "0")] {
+            assert_eq!(compare(a, b), Ordering::Equal, "{a}, {b}");
+        }
     }
 
     #[test]
