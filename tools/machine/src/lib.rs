@@ -102,13 +102,23 @@ impl Options {
         self.kdir.is_some() || self.series != Series::default()
     }
 
-    /// Fails if the module is to be built for a series that it is not for.
+    /// Fails if the module is to be built for a series that it is not for, or if two kernels are
+    /// given.
     fn check(&self) -> Result<()> {
         let Self { series, module, .. } = self;
         if *module && !series.has_module() {
             bail!(
                 "SERIES={series}: the module is for Linux {OLDEST} and newer; the C driver is tested \
                  on any: DRIVER=c"
+            );
+        }
+        if let (true, Variant::Standard, Some(source)) =
+            (self.kernel.is_special(), self.variant, &self.kernel_source)
+        {
+            bail!(
+                "KERNEL={} is Debian's own, and KERNEL_SRC={} would be built: leave one out",
+                self.kernel.name(),
+                source.display()
             );
         }
         Ok(())
@@ -126,6 +136,20 @@ impl Options {
             flavour,
             runs,
         })
+    }
+
+    /// Fails if no built kernel takes the place of this one, which the mirror lacks.
+    fn check_replaceable(&self) -> Result<()> {
+        if self.kernel.is_special() {
+            bail!(
+                "KERNEL={}: Debian's mirror lacks it for Linux {} on {}; take KERNEL=stock, or \
+                 KERNEL=build, which builds a small kernel for amd64",
+                self.kernel.name(),
+                self.series,
+                self.arch
+            );
+        }
+        Ok(())
     }
 
     /// Fails if no kernel is built for the architecture, nor another one like this.
@@ -168,6 +192,22 @@ pub enum Kernel {
     Pages16k,
     /// Built from Debian's source.
     Build,
+}
+
+impl Kernel {
+    /// Whether it is one that no other takes the place of.
+    fn is_special(self) -> bool {
+        match self {
+            Self::Cloud | Self::Rt | Self::Pages16k => true,
+            Self::Stock | Self::Build => false,
+        }
+    }
+
+    /// Its name, as `KERNEL=` has it.
+    fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
 }
 
 /// A kernel of the same source in another configuration.
@@ -305,6 +345,7 @@ pub fn ensure(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Machine>
         if let Some(stock) = fetched.context("no stock kernel could be had")? {
             return on_stock(options.arch, &mut cx, &stock);
         }
+        options.check_replaceable()?;
         cx.say("building the kernel instead");
     }
     on_tree(options, &mut cx)
@@ -647,6 +688,56 @@ fn path(rust: &Rust, bindgen: &Bindgen, old: &OsStr) -> Result<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn options(kernel: Kernel) -> Options {
+        Options {
+            repository: ".".into(),
+            kernel,
+            series: Series::default(),
+            arch: Arch::Amd64,
+            kernel_source: None,
+            kdir: None,
+            variant: Variant::Standard,
+            module: true,
+            update: false,
+        }
+    }
+
+    #[test]
+    fn only_the_usual_kernel_is_built_when_the_mirror_lacks_it() {
+        for kernel in [Kernel::Rt, Kernel::Cloud, Kernel::Pages16k] {
+            assert!(options(kernel).check_replaceable().is_err(), "{kernel:?}");
+        }
+        assert!(options(Kernel::Stock).check_replaceable().is_ok());
+        let error = options(Kernel::Rt).check_replaceable().unwrap_err();
+        let start = format!(
+            "KERNEL=rt: Debian's mirror lacks it for Linux {} on amd64; ",
+            Series::default()
+        );
+        assert!(error.to_string().starts_with(&start), "{error}");
+    }
+
+    #[test]
+    fn a_kernel_by_name_and_a_source_exclude_each_other() {
+        let given = |kernel, variant| {
+            let source = Some("/src".into());
+            Options {
+                kernel_source: source,
+                variant,
+                ..options(kernel)
+            }
+            .check()
+        };
+        let error = given(Kernel::Rt, Variant::Standard)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("KERNEL=rt ") && error.contains("KERNEL_SRC=/src "),
+            "{error}"
+        );
+        assert!(given(Kernel::Stock, Variant::Standard).is_ok());
+        assert!(given(Kernel::Rt, Variant::Debug).is_ok());
+    }
 
     #[test]
     fn path_gets_what_it_lacks_and_keeps_its_order() {
