@@ -462,6 +462,17 @@ impl Builders {
         ])
     }
 
+    /// The environment of make for a kernel.
+    fn kernel_environment(&self, cx: &mut Context<'_>) -> Result<Vec<(String, OsString)>> {
+        let mut environment = self.environment()?;
+        if let Some((rust, _)) = &self.rust {
+            let rust_src = rust::ensure_sources(cx, rust)?;
+            environment.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
+        }
+        environment.push(("LLVM".to_owned(), format!("-{}", self.llvm).into()));
+        Ok(environment)
+    }
+
     /// What they say of their versions.
     fn versions(&self) -> Result<Vec<String>> {
         let clang = kernel::clang_version(self.llvm)?;
@@ -513,11 +524,7 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
                 Some(tree) => kernel_source::given(tree, &options.series)?,
                 None => kernel_source::ensure(cx, &options.series)?,
             };
-            if let Some((rust, _)) = rust {
-                let rust_src = rust::ensure_sources(cx, rust)?;
-                make_env.push(("RUST_LIB_SRC".to_owned(), rust_src.into()));
-            }
-            make_env.push(("LLVM".to_owned(), format!("-{}", builders.llvm).into()));
+            make_env = builders.kernel_environment(cx)?;
             let inputs = kernel::Inputs {
                 variant: options.variant.name(),
                 source: &source,
@@ -552,6 +559,20 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
 
 fn own_qemu(arch: Arch) -> Result<Qemu> {
     qemu::own(arch).context("there is no QEMU although its package is installed")
+}
+
+/// Makes sure that there is what builds a kernel with Rust, but no kernel; gives the environment of
+/// make.
+///
+/// # Errors
+///
+/// The distribution does not have it.
+pub fn ensure_builders(
+    options: &Options,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Vec<(String, OsString)>> {
+    let mut cx = context(options, say)?;
+    Builders::ensure(&mut cx, true)?.kernel_environment(&mut cx)
 }
 
 /// Makes sure that there is the whole source of a kernel, with its own tools for tests.

@@ -8,6 +8,7 @@ mod build;
 mod stock;
 mod variants;
 
+use std::ffi::OsString;
 use std::io::{stdout, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +16,6 @@ use std::time::Instant;
 
 use anstream::println;
 use anyhow::{ensure, Context, Result};
-use machine::{Arch, Variant};
 
 use build::{Outcome, Site};
 use stock::Stock;
@@ -39,6 +39,9 @@ pub struct Options {
     #[arg(long = "source", value_name = "DIR")]
     sources: Vec<PathBuf>,
 }
+
+/// The environment of make.
+type Environment = Vec<(String, OsString)>;
 
 /// What a row says of a variant.
 struct Verdict {
@@ -101,13 +104,13 @@ pub fn run(setup: &Setup, options: &Options) -> Result<Count> {
         build_stock(setup, stock, &mut ktap, &mut table)?;
     }
     if !chosen.is_empty() {
-        let setup = &with_clang(setup)?;
+        let environment = environment(setup)?;
         let sources = match &options.sources[..] {
-            [] => vec![source_of(setup)?],
+            [] => vec![source(setup)?],
             given => given.to_vec(),
         };
         for source in &sources {
-            build_all(setup, source, &chosen, &mut ktap, &mut table)?;
+            build_all(setup, source, &environment, &chosen, &mut ktap, &mut table)?;
         }
     }
     let count = setup.finish(ktap)?;
@@ -135,26 +138,28 @@ fn quick() -> impl Iterator<Item = &'static Configuration> {
 ///
 /// There is no source, or the output cannot be written.
 pub(crate) fn check<W: Write>(setup: &Setup, ktap: &mut Ktap<W>) -> Result<()> {
-    let setup = &with_clang(setup)?;
     let chosen: Vec<_> = quick().collect();
-    let source = source_of(setup)?;
-    build_all(setup, &source, &chosen, ktap, &mut Table::default())
+    let (source, environment) = (source(setup)?, environment(setup)?);
+    let table = &mut Table::default();
+    build_all(setup, &source, &environment, &chosen, ktap, table)
 }
 
-/// The same with the debug kernel: a stock kernel comes without clang and with a part of its
-/// source.
-fn with_clang(setup: &Setup) -> Result<Setup> {
-    setup.on(Variant::Debug, Arch::Amd64)
+/// The environment of make: a stock kernel comes without clang.
+fn environment(setup: &Setup) -> Result<Environment> {
+    let options = machine::Options::new(&setup.root)?;
+    machine::ensure_builders(&options, &|line| eprintln!("{line}"))
 }
 
-fn source_of(setup: &Setup) -> Result<PathBuf> {
-    let source = setup.machine.kernel_source.clone();
-    source.context("the source of the kernel in KDIR is not known: give --source=DIR")
+/// The whole source: a stock kernel comes with a part of it.
+fn source(setup: &Setup) -> Result<PathBuf> {
+    let options = machine::Options::new(&setup.root)?;
+    machine::ensure_kernel_source(&options, &|line| eprintln!("{line}"))
 }
 
 fn build_all<W: Write>(
     setup: &Setup,
     source: &Path,
+    environment: &Environment,
     chosen: &[&Configuration],
     ktap: &mut Ktap<W>,
     table: &mut Table,
@@ -166,7 +171,7 @@ fn build_all<W: Write>(
         cache: &setup.machine.cache.join("kernels"),
         source,
         release: &release,
-        environment: &setup.machine.make_env,
+        environment,
         logs: &logs,
     };
     for variant in chosen {
