@@ -7,6 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -93,6 +94,19 @@ pub fn copy(root: &Path, name: &str) -> Result<PathBuf> {
         update(&root.join(source), &copy.join(source))?;
     }
     Ok(copy)
+}
+
+/// Removes a copy with all that was built in it: the compiler warns only of what it compiles.
+///
+/// # Errors
+///
+/// A file that cannot be removed.
+pub fn remove(root: &Path, name: &str) -> Result<()> {
+    let copy = root.join("target/module").join(name);
+    match fs::remove_dir_all(&copy) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.with_context(|| format!("cannot remove {}", copy.display())),
+    }
 }
 
 /// Copies a file or a folder; what is the same already keeps its time, so that make leaves it

@@ -130,7 +130,9 @@ impl Site<'_> {
     }
 
     fn build_module(&self, variant: &Variant, tree: &Path) -> Result<Outcome> {
-        let copy = module::copy(self.root, &format!("kernels/{}", self.place(variant)))?;
+        let name = format!("kernels/{}", self.place(variant));
+        module::remove(self.root, &name)?;
+        let copy = module::copy(self.root, &name)?;
         let mut make = self.command(variant, "make");
         make.arg("-C").arg(copy);
         make.arg(format!("KDIR={}", tree.display())).arg("module");
@@ -217,6 +219,7 @@ fn unmet(options: &[&str], config: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::variants::ALL;
 
     #[test]
     fn options_that_are_not_as_wanted_are_told() {
@@ -228,5 +231,39 @@ mod tests {
             ["SMP=n", "NR_CPUS=64", "PCI_MSI=y"]
                 .map(|option| format!("CONFIG_{option} is not to be had"))
         );
+    }
+
+    #[test]
+    fn a_warning_is_seen_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for name in [
+            "abstractions",
+            "bindings",
+            "legacy",
+            "scripts",
+            "tests/kunit",
+        ] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        for name in ["Kbuild", "rust-toolchain", "virtio_pci_rs.rs"] {
+            fs::write(root.join(name), "").unwrap();
+        }
+        let makefile = "module: object\nobject:\n\t@echo warning: unused\n\ttouch object\n";
+        fs::write(root.join("Makefile"), makefile).unwrap();
+        let site = Site {
+            root,
+            cache: root,
+            source: root,
+            release: "7.3",
+            environment: &[],
+            logs: root,
+        };
+        let variant = &ALL[0];
+        for _ in 0..2 {
+            File::create(site.log(variant)).unwrap();
+            let error = site.build_module(variant, root).unwrap_err().to_string();
+            assert!(error.starts_with("warning: unused, see "), "{error}");
+        }
     }
 }

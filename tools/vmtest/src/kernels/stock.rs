@@ -76,6 +76,7 @@ impl Stock {
         let Some(tree) = tree else {
             return Ok(Outcome::Missing);
         };
+        module::remove(&setup.root, &self.name)?;
         let built = module::build(&setup.root, logs, &self.name, &tree.kdir, &tree.make_env)?;
         let log = fs::read_to_string(&built.log).context("cannot read a log")?;
         let warning = log.lines().find(|line| line.contains("warning:"));
