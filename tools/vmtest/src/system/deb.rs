@@ -3,22 +3,26 @@
 //! The packages, made from what git tracks.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{bail, ensure, Context, Result};
 
 /// What the packages are made of.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 15] = [
     "Kbuild",
     "LICENSE",
     "Makefile",
     "abstractions",
     "bindings",
+    "docs/differences.toml",
     "legacy",
     "packaging",
+    "rust-toolchain",
     "scripts",
     "tools/Cargo.lock",
+    "tools/Cargo.toml",
     "tools/switch",
     "tools/virtio-check",
     "virtio_pci_rs.rs",
@@ -55,7 +59,7 @@ pub(crate) fn make(root: &Path) -> Result<Packages> {
             tools: made(&format!("virtio-pci-rs-tools_{version}_amd64.deb"))?,
         })
     };
-    let made_of = digest(&tracked(root, &SOURCES)?)?;
+    let made_of = digest(root, &tracked(root, &SOURCES)?)?;
     let stamp = all.join("made-of");
     if std::fs::read_to_string(&stamp).is_ok_and(|text| text == made_of) {
         return packages();
@@ -134,13 +138,19 @@ fn copy_tracked(root: &Path, target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A short name for the content of files.
-pub(crate) fn digest(files: &[PathBuf]) -> Result<String> {
+/// A short name for files below a folder: their names, whether they are programs, and contents.
+pub(crate) fn digest(folder: &Path, files: &[PathBuf]) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     for file in files {
-        let content =
-            std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        content.hash(&mut hasher);
+        let read = || {
+            anyhow::Ok((
+                std::fs::metadata(file)?.permissions().mode(),
+                std::fs::read(file)?,
+            ))
+        };
+        let (mode, content) = read().with_context(|| format!("cannot read {}", file.display()))?;
+        let name = file.strip_prefix(folder).context("a file outside")?;
+        (name, mode & 0o111 != 0, content).hash(&mut hasher);
     }
     Ok(format!("{:016x}", hasher.finish()))
 }
@@ -155,4 +165,41 @@ fn succeed(command: &mut Command) -> Result<()> {
 
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_of_other_files_are_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        std::fs::write(file("a"), "text").unwrap();
+        let of = |name: &str| digest(folder.path(), &[file(name)]).unwrap();
+        let first = of("a");
+        assert_eq!(of("a"), first);
+        let program = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(file("a"), program).unwrap();
+        let second = of("a");
+        assert_ne!(second, first);
+        std::fs::rename(file("a"), file("b")).unwrap();
+        let third = of("b");
+        assert_ne!(third, second);
+        std::fs::write(file("b"), "other").unwrap();
+        assert_ne!(of("b"), third);
+    }
+
+    #[test]
+    fn what_the_tools_are_compiled_with_is_a_source() {
+        // virtio-check has the differences compiled in.
+        for name in [
+            "docs/differences.toml",
+            "rust-toolchain",
+            "tools/Cargo.lock",
+            "tools/Cargo.toml",
+        ] {
+            assert!(SOURCES.contains(&name), "{name}");
+        }
+    }
 }

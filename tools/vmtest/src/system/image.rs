@@ -56,7 +56,7 @@ pub(crate) fn ensure(repository: &Path, debian: &Debian, packages: &Packages) ->
         initrd: folder.join("initrd"),
         dracut: folder.join("initrd.dracut"),
     };
-    let made_of = format!("{} {of_installed}", digest(&files)?);
+    let made_of = format!("{} {of_installed}", digest(&scripts, &files)?);
     keep(&folder, &made_of, |partial| {
         eprintln!("making the disk image ({SIZE}, 3 GB of it used)");
         let root = Root::fresh(&[&installed, &debian.root], partial)?;
@@ -92,7 +92,11 @@ fn make(root: &Root, release: &str, files: &[PathBuf]) -> Result<()> {
 fn install(debian: &Debian, packages: &Packages) -> Result<(PathBuf, String)> {
     let folder = debian.cache.join("installed");
     let files = [packages.dkms.clone(), packages.tools.clone()];
-    let made_of = format!("{} {}", digest(&files)?, debian.made_of);
+    let made = packages
+        .dkms
+        .parent()
+        .context("a package without a folder")?;
+    let made_of = format!("{} {}", digest(made, &files)?, debian.made_of);
     keep(&folder, &made_of, |partial| {
         eprintln!("installing the packages, which builds the module (3 minutes)");
         let root = Root::fresh(&[&debian.root], partial)?;
