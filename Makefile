@@ -76,7 +76,7 @@ test: cargo ## Run the tests that need no VM: host logic, compile-fail, tools, s
 	cargo test -q $(workspace) --workspace
 	tests/build/check-build-test
 	tests/build/handover-test
-	tests/build/postrm-test
+	tests/build/package-test
 	tests/build/prepare-kernel-test
 
 PHONY += precommit

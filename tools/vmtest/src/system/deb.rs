@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{bail, ensure, Context, Result};
 
 /// What the packages are made of.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "Kbuild",
     "LICENSE",
     "Makefile",
@@ -21,6 +21,7 @@ const SOURCES: [&str; 15] = [
     "packaging",
     "rust-toolchain",
     "scripts",
+    "tests/kunit",
     "tools/Cargo.lock",
     "tools/Cargo.toml",
     "tools/switch",
