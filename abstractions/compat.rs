@@ -178,13 +178,13 @@ pub(super) fn device_name(device: &device::Device) -> &CStr {
 }
 
 /// `THIS_MODULE` of C.
-#[cfg(has_this_module)]
+#[cfg(all(has_this_module, CONFIG_DEBUG_FS))]
 pub(super) const fn this_module() -> *mut bindings::module {
     kernel::module::this_module::<crate::LocalModule>().as_ptr()
 }
 
 /// `THIS_MODULE` of C.
-#[cfg(not(has_this_module))]
+#[cfg(all(not(has_this_module), CONFIG_DEBUG_FS))]
 pub(super) const fn this_module() -> *mut bindings::module {
     crate::THIS_MODULE.as_ptr()
 }

@@ -395,10 +395,7 @@ impl<T: Handler> Irq<Arc<Handling<T>>> {
 #[kunit_tests(virtio_pci_rs_irq)]
 mod tests {
     use super::*;
-    use kernel::{
-        cpu::CpuId,
-        fmt, //
-    };
+    use kernel::cpu::CpuId;
 
     /// An interrupt of the ISA bus that no device of a test machine has.
     const FREE: c_uint = 5;
