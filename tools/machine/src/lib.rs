@@ -572,7 +572,9 @@ pub fn ensure_builders(
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Vec<(String, OsString)>> {
     let mut cx = context(options, say)?;
-    Builders::ensure(&mut cx, true)?.kernel_environment(&mut cx)
+    let builders = Builders::ensure(&mut cx, true)?;
+    packages::ensure_named(&mut cx, &packages::OF_CONFIGURATIONS)?;
+    builders.kernel_environment(&mut cx)
 }
 
 /// Makes sure that there is the whole source of a kernel, with its own tools for tests.

@@ -38,6 +38,10 @@ const TO_BUILD: [&str; 11] = [
     "shellcheck",
 ];
 
+/// What the kernel's build needs for some configurations besides: for versions of symbols by DWARF,
+/// and for BTF.
+pub(crate) const OF_CONFIGURATIONS: [&str; 2] = ["libdw-dev", "pahole"];
+
 /// Packages of one LLVM, without their number.
 const LLVM_PACKAGES: [&str; 4] = ["clang", "libclang1", "lld", "llvm"];
 
