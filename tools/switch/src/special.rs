@@ -3,11 +3,11 @@
 //! Special files: the devices that they are, and disks that are opened for one program alone.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::io;
 use std::path::Path;
 
-use rustix::fs::{major, minor, open, Mode, OFlags};
+use rustix::fs::{open, statx, AtFlags, FileType, Mode, OFlags, StatxFlags, CWD};
+use rustix::io::Errno;
 
 /// The device that a special file is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,23 +18,21 @@ pub(crate) struct Special {
 }
 
 /// The device that a file is; none if it is no special file. Links are followed, those of
-/// `/proc/PID/fd` too.
+/// `/proc/PID/fd` too. A filesystem that does not respond is not waited for.
 pub(crate) fn of(path: &Path) -> io::Result<Option<Special>> {
-    let metadata = match fs::metadata(path) {
+    let known = AtFlags::STATX_DONT_SYNC;
+    let found = match statx(CWD, path, known, StatxFlags::TYPE) {
         // A filesystem of a user's own does not answer root. Such a file is no device.
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            return fs::read_link(path).map(|_| None);
-        }
+        Err(Errno::ACCESS) => return fs::read_link(path).map(|_| None),
         other => other?,
     };
-    let kind = metadata.file_type();
-    let number = || format!("{}:{}", major(metadata.rdev()), minor(metadata.rdev()));
-    Ok(
-        (kind.is_block_device() || kind.is_char_device()).then(|| Special {
-            is_block: kind.is_block_device(),
-            number: number(),
-        }),
-    )
+    let kind = FileType::from_raw_mode(found.stx_mode.into());
+    let is_block = kind == FileType::BlockDevice;
+    let is_special = is_block || kind == FileType::CharacterDevice;
+    Ok(is_special.then(|| Special {
+        is_block,
+        number: format!("{}:{}", found.stx_rdev_major, found.stx_rdev_minor),
+    }))
 }
 
 /// Opens a disk for this program alone.
