@@ -572,9 +572,16 @@ pub fn ensure_builders(
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Vec<(String, OsString)>> {
     let mut cx = context(options, say)?;
-    let builders = Builders::ensure(&mut cx, true)?;
-    packages::ensure_named(&mut cx, &packages::OF_CONFIGURATIONS)?;
-    builders.kernel_environment(&mut cx)
+    Builders::ensure(&mut cx, true)?.kernel_environment(&mut cx)
+}
+
+/// Makes sure that there is what the kernel's build needs for some configurations besides.
+///
+/// # Errors
+///
+/// The distribution does not have it.
+pub fn ensure_for_configurations(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+    packages::ensure_named(&mut context(options, say)?, &packages::OF_CONFIGURATIONS)
 }
 
 /// Makes sure that there is the whole source of a kernel, with its own tools for tests.

@@ -105,6 +105,8 @@ pub fn run(setup: &Setup, options: &Options) -> Result<Count> {
     }
     if !chosen.is_empty() {
         let environment = environment(setup)?;
+        let of_machine = machine::Options::new(&setup.root)?;
+        machine::ensure_for_configurations(&of_machine, &|line| eprintln!("{line}"))?;
         let sources = match &options.sources[..] {
             [] => vec![source(setup)?],
             given => given.to_vec(),
