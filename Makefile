@@ -89,6 +89,8 @@ precommit: fmtcheck ## What each commit must pass: format, lints of the host too
 
 PHONY += msrv
 msrv: cargo ## Check that the host tools compile with Rust 1.85, Debian 13's, in KERNEL_TOOLS=DIR
+	@'$(KERNEL_TOOLS)/rustc' --version 2>/dev/null | grep -q '^rustc 1\.85\.' || { \
+		echo "msrv: KERNEL_TOOLS=$(KERNEL_TOOLS) has no rustc 1.85; give what built a kernel of Debian 13" >&2; exit 1; }
 	RUSTC='$(KERNEL_TOOLS)/rustc' cargo check -q $(workspace) --workspace --target-dir tools/target/msrv
 
 PHONY += miri

@@ -16,6 +16,7 @@ use vm::setup::Setup;
 const SHOWN: usize = 30;
 
 /// A command on the host that must succeed.
+#[derive(Clone, Copy)]
 pub(crate) struct Step {
     /// Its name in the results and in the logs.
     pub(crate) name: &'static str,
