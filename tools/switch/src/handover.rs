@@ -37,10 +37,10 @@ pub(crate) fn hand_over(
     if let Some(other) = from.filter(is_other) {
         bail!("refused, it belongs to the driver {other}; unbind it from there first");
     }
-    let only = only(kernel, device)?;
-    if let Some(other) = only.as_deref().filter(is_other) {
+    let kept = driver_override(kernel, device)?;
+    if !kept.is_empty() && is_other(&&*kept) {
         bail!(
-            "refused, its driver_override is {other}; clear that first: \
+            "refused, its driver_override is {kept}; clear that first: \
              echo >/sys/bus/pci/devices/{}/driver_override",
             device.address
         );
@@ -55,7 +55,7 @@ pub(crate) fn hand_over(
     if dry_run {
         return Ok(Done::Would);
     }
-    let bound = bind(kernel, device, to.name(), claims);
+    let bound = bind(kernel, device, to.name(), &kept, claims);
     if driver_of(kernel, device).as_deref() == Some(to.name()) {
         return bound.map(|()| Done::HandedOver);
     }
@@ -63,18 +63,20 @@ pub(crate) fn hand_over(
         |error| format!("{error:#}"),
         |()| format!("{} did not take it", to.name()),
     );
-    bail!("{why}, and {}; see dmesg", give_back(kernel, device, from));
+    let now = give_back(kernel, device, from, &kept);
+    bail!("{why}, and {now}; see dmesg");
 }
 
-/// Gives the device back to the driver that it had; says who has it then.
-fn give_back(kernel: &Kernel<'_>, device: &Device, from: Option<&str>) -> String {
+/// Gives the device back to the driver that it had, and its `driver_override` as well; says who has
+/// it then.
+fn give_back(kernel: &Kernel<'_>, device: &Device, from: Option<&str>, kept: &str) -> String {
     let Some(from) = from else {
         return "it has no driver, as before".to_owned();
     };
     if driver_of(kernel, device).as_deref() == Some(from) {
         return format!("{from} still has it");
     }
-    let bound = bind(kernel, device, from, Vec::new());
+    let bound = bind(kernel, device, from, kept, Vec::new());
     match (driver_of(kernel, device), bound) {
         (Some(name), _) if name == from => format!("{from} has it again"),
         (Some(name), _) => format!("{name} has it, not {from}"),
@@ -89,26 +91,32 @@ fn driver_of(kernel: &Kernel<'_>, device: &Device) -> Option<String> {
     link_name(&path.join("driver"))
 }
 
-/// The one driver that the device may be offered to, if that is set.
-fn only(kernel: &Kernel<'_>, device: &Device) -> Result<Option<String>> {
+/// The one driver that the device may be offered to; empty if that is not set.
+fn driver_override(kernel: &Kernel<'_>, device: &Device) -> Result<String> {
     let path = kernel.path("sys/bus/pci/devices").join(&device.address);
     let path = path.join("driver_override");
     let text = std::fs::read_to_string(&path);
     let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    let name = text.trim_end();
-    Ok((name != "(null)").then(|| name.to_owned()))
+    Ok(match text.trim_end() {
+        "(null)" => String::new(),
+        name => name.to_owned(),
+    })
 }
 
-/// Has the kernel offer the device to one driver only; afterwards it may be offered to those that
-/// it might be offered to before.
+/// Has the kernel offer the device to one driver only, and sets the `driver_override` that it had.
 ///
 /// The claims end when it has lost the driver that it had.
-fn bind(kernel: &Kernel<'_>, device: &Device, driver: &str, claims: Vec<File>) -> Result<()> {
+fn bind(
+    kernel: &Kernel<'_>,
+    device: &Device,
+    driver: &str,
+    kept: &str,
+    claims: Vec<File>,
+) -> Result<()> {
     let path = kernel.path("sys/bus/pci/devices").join(&device.address);
     let write = |path: &Path, text: &str| {
         (kernel.write)(path, text).with_context(|| format!("cannot write to {}", path.display()))
     };
-    let before = only(kernel, device)?.unwrap_or_default();
     let only = path.join("driver_override");
     write(&only, driver)?;
     let bound = path.join("driver");
@@ -123,7 +131,7 @@ fn bind(kernel: &Kernel<'_>, device: &Device, driver: &str, claims: Vec<File>) -
     let offered = offered.map(|()| {
         let _ = write(&kernel.path("sys/bus/pci/drivers_probe"), &device.address);
     });
-    write(&only, &format!("{before}\n"))?;
+    write(&only, &format!("{kept}\n"))?;
     offered
 }
 
