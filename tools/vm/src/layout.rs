@@ -342,11 +342,19 @@ impl Layout {
         self.with([("-drive", drive)])
     }
 
+    /// Whether its kernel is one that finds faults, which takes time and memory.
+    fn finds_faults(&self) -> bool {
+        match self.kernel {
+            Variant::Standard | Variant::NoMsi | Variant::NoSmp => false,
+            Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => true,
+        }
+    }
+
     /// How many times longer than on the standard kernel everything may take.
     pub fn slowness(&self) -> u32 {
-        match self.kernel {
-            Variant::Standard | Variant::NoMsi | Variant::NoSmp => 1,
-            Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 8,
+        match self.finds_faults() {
+            false => 1,
+            true => 8,
         }
     }
 
@@ -357,9 +365,9 @@ impl Layout {
 
     /// Its memory in MiB; KASAN's shadow takes an eighth of it.
     fn memory(&self) -> u32 {
-        let usual = match self.kernel {
-            Variant::Standard | Variant::NoMsi | Variant::NoSmp => 512,
-            Variant::Debug | Variant::DelayedRelease | Variant::Kcsan => 768,
+        let usual = match self.finds_faults() {
+            false => 512,
+            true => 768,
         };
         usual + self.more_memory
     }
