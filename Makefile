@@ -84,7 +84,7 @@ precommit: fmtcheck ## What each commit must pass: format, lints of the host too
 	cargo clippy -q $(workspace) --workspace --all-targets -- -D warnings
 	shellcheck -S warning .ci/run scripts/* tests/build/* tests/system/* \
 		packaging/boot/* packaging/dkms/* packaging/dracut/* packaging/initramfs-tools/* \
-		packaging/debian/*.post*
+		packaging/debian/*.p*
 	$(MAKE) test
 
 PHONY += msrv
