@@ -166,8 +166,8 @@ pub(super) fn device_name(device: &device::Device) -> &CStr {
 pub(super) fn device_name(device: &device::Device) -> &CStr {
     // CAST: `device::Device` is a transparent wrapper of `struct device`.
     let device = core::ptr::from_ref(device).cast::<bindings::device>();
-    // SAFETY: By its type, the device is valid. The callers have PCI devices and virtio devices that
-    // are registered: both have a name, which ends with a NUL, and are not renamed.
+    // SAFETY: By its type, the device is valid. The callers have PCI devices and virtio devices
+    // that are registered: both have a name, which ends with a NUL, and are not renamed.
     unsafe {
         let name = match (*device).init_name {
             name if name.is_null() => (*device).kobj.name,

@@ -131,8 +131,8 @@ pub(crate) fn compiler(config: &str) -> Result<&str> {
 /// Makes sure that the toolchain is there that built the kernel of this `.config`; for another
 /// architecture, the cross compiler of the same version.
 ///
-/// Of gcc, Debian's newest revision of the same upstream version does if the mirror has lost the one
-/// that built the kernel, after a line that says so: no module sees the difference.
+/// Of gcc, Debian's newest revision of the same upstream version does if the mirror has lost the
+/// one that built the kernel, after a line that says so: no module sees the difference.
 ///
 /// `apt` has the packages of that architecture. None if the mirror does not have the compilers,
 /// after a line that says so.

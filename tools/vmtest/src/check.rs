@@ -61,6 +61,9 @@ const COMPARED: [Interrupts; 3] = [Interrupts::PerQueue, Interrupts::Shared, Int
 /// The result that tells whether the checker works.
 const CAUGHT: &str = "the order of before the 2014 fix is caught";
 
+/// Why a part is not run with the C driver.
+const NOT_FOR_C: &str = "it is about virtio_pci_rs";
+
 /// Whether the kernel comes with the rustc that [`MSRV`] is about.
 fn has_oldest_rust(setup: &Setup) -> bool {
     let mut variables = setup.machine.make_env.iter();
@@ -71,9 +74,6 @@ fn has_oldest_rust(setup: &Setup) -> bool {
     });
     said.is_some_and(|said| said.stdout.starts_with(b"rustc 1.85."))
 }
-
-/// Why a part is not run with the C driver.
-const NOT_FOR_C: &str = "it is about virtio_pci_rs";
 
 fn comparison(interrupts: Interrupts) -> String {
     format!("comparison, {interrupts}")
