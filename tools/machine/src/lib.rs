@@ -500,11 +500,7 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
     let rust = builders
         .as_ref()
         .and_then(|builders| builders.rust.as_ref());
-    let mut make_env = match &builders {
-        Some(builders) => builders.environment()?,
-        None => Vec::new(),
-    };
-    let tree = match (&options.kdir, &builders) {
+    let (tree, make_env) = match (&options.kdir, &builders) {
         (Some(kdir), _) => {
             let tree = tree::open(kdir, options.module)?;
             let unmet = match options.module {
@@ -515,16 +511,17 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
                 let all = unmet.join("; ");
                 cx.say(format!("note: KDIR is not all that the tests want: {all}"));
             }
+            let mut make_env = match &builders {
+                Some(builders) => builders.environment()?,
+                None => Vec::new(),
+            };
             let llvm = tree.llvm(|name| command::find_program(name).is_some());
             make_env.extend(llvm.map(|llvm| ("LLVM".to_owned(), llvm.into())));
-            tree
+            (tree, make_env)
         }
         (None, Some(builders)) => {
-            let source = match &options.kernel_source {
-                Some(tree) => kernel_source::given(tree, &options.series)?,
-                None => kernel_source::ensure(cx, &options.series)?,
-            };
-            make_env = builders.kernel_environment(cx)?;
+            let source = whole_source(options, cx)?;
+            let make_env = builders.kernel_environment(cx)?;
             let inputs = kernel::Inputs {
                 variant: options.variant.name(),
                 source: &source,
@@ -532,7 +529,8 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
                 tools: builders.versions()?,
                 environment: &make_env,
             };
-            tree::open(&kernel::ensure(cx, &inputs)?, options.module)?
+            let tree = tree::open(&kernel::ensure(cx, &inputs)?, options.module)?;
+            (tree, make_env)
         }
         (None, None) => bail!("there is neither a kernel nor what builds one"),
     };
@@ -555,6 +553,14 @@ fn on_tree(options: &Options, cx: &mut Context<'_>) -> Result<Machine> {
         make_env,
         tools_disk: tools_disk::ensure(cx, arch)?,
     })
+}
+
+/// The whole source of a kernel, of the user or of Debian.
+fn whole_source(options: &Options, cx: &mut Context<'_>) -> Result<kernel_source::Source> {
+    match &options.kernel_source {
+        Some(tree) => kernel_source::given(tree, &options.series),
+        None => kernel_source::ensure(cx, &options.series),
+    }
 }
 
 fn own_qemu(arch: Arch) -> Result<Qemu> {
@@ -590,11 +596,7 @@ pub fn ensure_for_configurations(options: &Options, say: &(dyn Fn(&str) + Sync))
 ///
 /// `KERNEL_SRC` is no kernel source, or Debian's mirror does not have it.
 pub fn ensure_kernel_source(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
-    let source = match &options.kernel_source {
-        Some(tree) => kernel_source::given(tree, &options.series)?,
-        None => kernel_source::ensure(&mut context(options, say)?, &options.series)?,
-    };
-    Ok(source.tree)
+    Ok(whole_source(options, &mut context(options, say)?)?.tree)
 }
 
 /// Makes sure that there is a QEMU with devices over vfio-user and a reliable TCG.
