@@ -16,7 +16,7 @@ use crate::command::find_program;
 use crate::context::Context;
 use crate::guest_modules::{self, Modules};
 use crate::stock::Wanted;
-use crate::version::compare;
+use crate::version::{compare, newest};
 use crate::Series;
 
 /// The packages of a kernel that comes in parts, as far as it takes to boot it.
@@ -173,9 +173,7 @@ fn newest_in(all: &Path, series: &Series, flavour: &str) -> Option<(String, Path
         }
         Some((version.to_owned(), (release.to_owned(), entry.path())))
     });
-    found
-        .max_by(|(a, _), (b, _)| compare(a, b))
-        .map(|(_, image)| image)
+    newest(found).map(|(_, image)| image)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use anyhow::{bail, Context as _, Result};
 use crate::apt::{Apt, Candidate};
 use crate::command::{command, elapsed, output, run_long};
 use crate::context::{remove_dir, Context};
-use crate::version::{compare, upstream, Version};
+use crate::version::{compare, newest, upstream, Version};
 use crate::Series;
 
 /// A kernel source tree.
@@ -117,19 +117,17 @@ fn is_release(version: &str) -> bool {
 /// The newest complete source of a series in the cache.
 fn newest_in(root: &Path, series: &Series) -> Option<Source> {
     let entries = fs::read_dir(root).ok()?.flatten();
-    entries
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let debian = name.strip_prefix("linux-")?;
-            let ours = series.has(debian) && is_release(debian);
-            (ours && !debian.ends_with(".partial")).then(|| (debian.to_owned(), entry.path()))
-        })
-        .max_by(|(a, _), (b, _)| compare(a, b))
-        .map(|(identity, tree)| Source {
-            tree,
-            identity,
-            may_change: false,
-        })
+    let found = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let debian = name.strip_prefix("linux-")?;
+        let ours = series.has(debian) && is_release(debian);
+        (ours && !debian.ends_with(".partial")).then(|| (debian.to_owned(), entry.path()))
+    });
+    newest(found).map(|(identity, tree)| Source {
+        tree,
+        identity,
+        may_change: false,
+    })
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::context::{create_dir, digest, read, remove_dir, write, Context};
 use crate::guest_modules;
 use crate::series::number_of;
 use crate::toolchain::{self, Toolchain};
-use crate::version::compare;
+use crate::version::{compare, newest};
 use crate::{Arch, Kernel, Series};
 
 /// Options that follow from the programs of this machine, and change nothing that a module sees.
@@ -341,9 +341,7 @@ fn newest_in(all: &Path, wanted: &Wanted) -> Option<Stock> {
         };
         Some((version, stock))
     });
-    found
-        .max_by(|(a, _), (b, _)| compare(a, b))
-        .map(|(_, stock)| stock)
+    newest(found).map(|(_, stock)| stock)
 }
 
 impl Stock {

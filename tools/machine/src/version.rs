@@ -66,6 +66,11 @@ pub(crate) fn compare(a: &str, b: &str) -> Ordering {
         .unwrap_or(Ordering::Equal)
 }
 
+/// The newest of what has versions of packages.
+pub(crate) fn newest<T>(all: impl Iterator<Item = (String, T)>) -> Option<(String, T)> {
+    all.max_by(|(a, _), (b, _)| compare(a, b))
+}
+
 /// The epoch, the upstream version and Debian's revision.
 fn parts(version: &str) -> [&str; 3] {
     let (epoch, rest) = version.split_once(':').unwrap_or(("", version));
