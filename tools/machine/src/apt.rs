@@ -568,7 +568,8 @@ Signed-By:
 
     #[test]
     fn lists_of_another_mirror_are_not_fresh() {
-        let stamp = std::env::temp_dir().join(format!("machine-stamp-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let stamp = folder.path().join("stamp");
         assert!(!is_fresh(&stamp, "URIs: a"));
         write(&stamp, "URIs: a").unwrap();
         assert!(is_fresh(&stamp, "URIs: a"));

@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn a_failed_long_job_shows_the_end_of_its_log() {
-        let root = env::temp_dir().join(format!("machine-long-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("long");
         crate::context::create_dir(&root).unwrap();
         let log = root.join("log");
         let said = Mutex::new(Vec::new());
@@ -202,6 +203,5 @@ mod tests {
         let said = said.into_inner().unwrap();
         assert_eq!(said.len(), 1 + TAIL);
         assert_eq!(said.last().unwrap(), "  | 50");
-        fs::remove_dir_all(root).unwrap();
     }
 }

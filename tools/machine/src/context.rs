@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_second_run_waits_and_says_for_what() {
-        let root = std::env::temp_dir().join(format!("machine-lock-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("lock");
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let say = |line: &str| tell.send(line.to_owned()).unwrap();
         let lock = || Context::new(root.clone(), root.clone(), false, &say).lock("system");
@@ -214,12 +215,12 @@ mod tests {
             drop(first);
             assert_eq!(told.recv().unwrap(), "has it");
         });
-        fs::remove_dir_all(root).unwrap();
     }
 
     #[test]
     fn an_unfinished_directory_is_never_taken_for_a_finished_one() {
-        let root = std::env::temp_dir().join(format!("machine-fill-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("fill");
         let quiet = |_: &str| {};
         let mut cx = Context::new(root.clone(), root.clone(), false, &quiet);
         let target = root.join("thing-1.2");
@@ -231,6 +232,5 @@ mod tests {
         cx.fill(&target, |_, partial| write(&partial.join("whole"), ""))
             .unwrap();
         assert!(target.join("whole").exists() && !target.join("half").exists());
-        fs::remove_dir_all(root).unwrap();
     }
 }

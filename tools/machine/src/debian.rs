@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn roots_of_other_kernels_go() {
-        let system = std::env::temp_dir().join(format!("machine-roots-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let system = folder.path().join("roots");
         for name in [
             "trixie_7.3.4-1/base/root",
             "trixie_7.3.5-1/base/root",
@@ -227,17 +228,16 @@ mod tests {
         assert!(!system.join("trixie_7.3.4-1").exists());
         assert!(system.join("trixie_7.3.5-1/base/root").exists());
         assert!(system.join("other").exists());
-        std::fs::remove_dir_all(system).unwrap();
     }
 
     #[test]
     fn a_root_has_one_kernel() {
-        let root = std::env::temp_dir().join(format!("machine-debian-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("debian");
         let modules = root.join("usr/lib/modules");
         std::fs::create_dir_all(modules.join("7.3.4+deb13-amd64")).unwrap();
         assert_eq!(release_of(&root).unwrap(), "7.3.4+deb13-amd64");
         std::fs::create_dir_all(modules.join("6.12.117+deb13-amd64")).unwrap();
         assert!(release_of(&root).is_err());
-        std::fs::remove_dir_all(root).unwrap();
     }
 }

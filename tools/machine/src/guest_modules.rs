@@ -247,7 +247,8 @@ mod tests {
 
     #[test]
     fn the_c_driver_comes_after_what_the_tests_need() {
-        let tree = std::env::temp_dir().join(format!("machine-modules-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("modules");
         let module = |name: &str, needs: &str| {
             let path = tree.join(format!("drivers/virtio/{name}.ko"));
             fs::write(path, format!("ELF\0depends={needs}\0name={name}\0")).unwrap();
@@ -278,7 +279,6 @@ mod tests {
             said.contains("no module virtio_net;") && !said.contains("ext4"),
             "{said}"
         );
-        fs::remove_dir_all(tree).unwrap();
     }
 
     #[test]

@@ -269,7 +269,8 @@ mod tests {
 
     #[test]
     fn series_and_flavour_tell_images_apart() {
-        let all = std::env::temp_dir().join(format!("machine-images-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let all = folder.path().join("images");
         for name in [
             "6.1.0-9-amd64_6.1.27-1",
             "6.1.0-47-amd64_6.1.170-10",
@@ -287,6 +288,5 @@ mod tests {
         assert_eq!(newest("6.1", "amd64"), root("6.1.0-47-amd64_6.1.170-10"));
         assert_eq!(newest("6.12", "amd64"), root("6.12.1+deb13-amd64_6.12.1-1"));
         assert_eq!(newest("6.1", "cloud-amd64"), None);
-        fs::remove_dir_all(all).unwrap();
     }
 }

@@ -316,7 +316,8 @@ mod tests {
 
     #[test]
     fn only_complete_builds_of_the_same_variant_and_origin_are_copied() {
-        let all = std::env::temp_dir().join(format!("machine-kernel-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let all = folder.path().join("kernel");
         let build = |name: &str, origin: &str, complete: bool| {
             let root = all.join(name);
             create_dir(&root).unwrap();
@@ -332,6 +333,5 @@ mod tests {
         assert_eq!(newest_of(&all, "standard", "Linux 7.3.4"), None);
         let relative = build("standard-3", "Linux 7.3.4", true);
         assert_eq!(newest_of(&all, "standard", "Linux 7.3.4"), Some(relative));
-        fs::remove_dir_all(all).unwrap();
     }
 }

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn unfinished_sources_and_other_series_in_the_cache_do_not_count() {
-        let root = std::env::temp_dir().join(format!("machine-source-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("source");
         for name in [
             "linux-7.3.4-1",
             "linux-7.3.10-1~bpo13+1",

@@ -554,7 +554,8 @@ mod tests {
 
     #[test]
     fn the_newest_in_the_cache_is_taken() {
-        let all = std::env::temp_dir().join(format!("machine-stock-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let all = folder.path().join("stock");
         for version in ["7.3.4-9", "7.3.4-10", "7.3~rc10-1~exp1", "7.3~rc7-1~exp1"] {
             let root = all.join(format!("7.3-amd64_{version}"));
             create_dir(&root).unwrap();
@@ -573,7 +574,6 @@ mod tests {
         };
         assert_eq!(newest("7.3"), all.join("7.3-amd64_7.3.4-10"));
         assert_eq!(newest("next"), all.join("7.3-amd64_7.3~rc10-1~exp1"));
-        fs::remove_dir_all(all).unwrap();
     }
 
     #[test]

@@ -236,7 +236,8 @@ mod tests {
 
     #[test]
     fn the_disk_is_made_anew_when_a_file_changed() {
-        let root = std::env::temp_dir().join(format!("machine-tools-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("tools");
         create_dir(&root).unwrap();
         let (fio, library) = (root.join("fio"), root.join("library"));
         write(&fio, "fio").unwrap();
@@ -250,6 +251,5 @@ mod tests {
         assert_eq!(before, content.key().unwrap());
         write(&library, "12").unwrap();
         assert_ne!(before, content.key().unwrap());
-        fs::remove_dir_all(root).unwrap();
     }
 }

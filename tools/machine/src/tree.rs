@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_tree_to_boot_needs_no_rust_but_the_legacy_transport() {
-        let kdir = std::env::temp_dir().join(format!("machine-tree-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let kdir = folder.path().join("tree");
         for path in NEEDED {
             let path = kdir.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -169,6 +170,5 @@ mod tests {
         fs::write(kdir.join(".config"), "CONFIG_VIRTIO_PCI_LEGACY=y\n").unwrap();
         assert_eq!(open(&kdir, false).unwrap().release, "6.1.0");
         assert!(open(&kdir, true).is_err());
-        fs::remove_dir_all(kdir).unwrap();
     }
 }

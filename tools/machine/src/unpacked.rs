@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn a_program_is_taken_with_what_it_needs_and_loads() {
-        let root = std::env::temp_dir().join(format!("machine-unpacked-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("unpacked");
         let (packages, target) = (root.join("packages"), root.join("target"));
         let (bin, lib) = (packages.join("usr/bin"), packages.join("usr/lib"));
         for folder in [&bin, &lib] {
