@@ -24,8 +24,9 @@ const LEAST_VFIO_USER: &str = "10.1";
 /// The oldest QEMU whose TCG is trusted with several processors.
 ///
 /// Before 8.1, a guest dies once in some hundred boots of a breakpoint that the kernel has already
-/// removed ("Oops: int3"). With 10.0, one of four processors stood still once in some hundred
-/// suspends: after S3 its timer did not fire ("rcu: Possible timer handling issue").
+/// removed ("Oops: int3"); with 11.1.3 that was seen once. With 10.0, one of four processors stood
+/// still once in some hundred suspends: after S3 its timer did not fire ("rcu: Possible timer
+/// handling issue").
 const LEAST_PARALLEL_TCG: &str = LEAST_VFIO_USER;
 
 /// The package for the host's architecture and its program.

@@ -462,11 +462,13 @@ impl Vm {
     }
 
     /// Waits until a machine that was woken has done so; the command that had it sleep must
-    /// succeed.
+    /// succeed. What it has to say is told.
     pub fn end_sleep(&mut self, id: u32) -> Outcome {
         let limit = self.layout.limit(SLEEP);
         let answer = self.channel.receive(id, "waking up", limit)?;
-        succeeded("waking up", answer)?;
+        for line in succeeded("waking up", answer)?.lines() {
+            eprintln!("{}: {line}", self.dir.display());
+        }
         Ok(())
     }
 

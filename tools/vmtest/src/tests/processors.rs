@@ -42,12 +42,25 @@ fn off_and_on() -> Cell {
         .on_c(Grade::Hangs, "a disk, after S3 with a processor off line")
 }
 
+/// The kernel has the processor fail at this step as it comes back; the harness puts it on line again.
+fn late() -> Cell {
+    let cell = Cell::new("one that does not come back from S3", |vm| {
+        vm.ok("ensure_loaded")?;
+        vm.ok("fail_processor 1 irq/affinity:online")?;
+        vm.suspend_to_memory()?;
+        vm.ok("kernel_log | grep 'Error taking CPU1 up'")?;
+        vm.ok("has_processors 2")?;
+        check_devices(vm)
+    });
+    cell.cycles(1)
+}
+
 /// The test of processors.
 pub(crate) fn all() -> Vec<Test> {
     vec![Test::new(
         "processors",
         "a processor that is taken off line and put on, with sleep between",
         Layout::new(Board::Pc, Interrupts::PerQueue, 2).with_kinds(&KINDS),
-        vec![off_and_on()],
+        vec![off_and_on(), late()],
     )]
 }
