@@ -221,6 +221,15 @@ impl Guest {
         self.qemu.wait_end(SLEEP)
     }
 
+    /// Whether it switches itself off before it says this line.
+    pub(crate) fn is_off_before(&mut self, line: &str) -> Outcome<bool> {
+        match self.await_line(line, SLEEP) {
+            Ok(()) => Ok(false),
+            Err(Failure::LostVm(_)) => self.await_off().map(|()| true),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Takes the power away: QEMU is killed, and a new one is started.
     pub(crate) fn cut_power(&mut self) -> Outcome {
         self.qmp.execute("quit", &json!({})).map(|_| ())?;

@@ -8,6 +8,9 @@ use super::guest::{Guest, Way, COMMAND};
 use super::peer::Peer;
 use vm::failure::{Failure, Outcome};
 
+/// How often in a row the clock of the machine may be before systemd's.
+const EARLY: u32 = 5;
+
 /// What a person asks systemd for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -39,7 +42,11 @@ impl Kind {
 /// Has the system sleep and wakes it up, by a new QEMU where it has hibernated.
 ///
 /// A hybrid sleep ends by a key in odd rounds, and by a power cut in even ones.
+/// To hibernate, the clock of the machine wakes it up. That counts whole seconds, and may be up to
+/// one before systemd's alarm, which then takes it for a person and does not hibernate: it is asked
+/// again.
 pub(crate) fn sleep(guest: &mut Guest, kind: Kind, round: u32) -> Outcome {
+    let mut early = 0;
     guest.ok(&format!("systemctl {}", kind.name()))?;
     match kind {
         Kind::Suspend => {
@@ -62,11 +69,20 @@ pub(crate) fn sleep(guest: &mut Guest, kind: Kind, round: u32) -> Outcome {
             guest.await_awake("hybrid-sleep")?;
         }
         Kind::SuspendThenHibernate => {
-            // The clock of the machine wakes it up.
+            let ended = format!("=== ended {}", kind.name());
             guest.await_suspended()?;
-            guest.await_off()?;
+            while !guest.is_off_before(&ended)? {
+                early += 1;
+                if early == EARLY {
+                    let what = format!("woke {EARLY} times, and did not hibernate");
+                    return Err(Failure::Awake(what));
+                }
+                guest.ok(&format!("systemctl {}", kind.name()))?;
+                guest.await_suspended()?;
+            }
             guest.restart()?;
             guest.await_awake("hibernate")?;
+            guest.await_line(&ended, COMMAND)?;
         }
     }
     let unit = format!("systemd-{}.service", kind.name());
