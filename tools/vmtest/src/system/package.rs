@@ -24,6 +24,16 @@ const MISSING: [(&str, &str); 5] = [
     ("rm /usr/lib/modules/*/build", "install linux-headers-"),
 ];
 
+/// What refuses while the command line takes the C driver away, once the module is gone, and what its
+/// line has to have.
+const WITHOUT_MODULE: [(&str, &str); 2] = [
+    ("update-initramfs -u", "has no module virtio_pci_rs"),
+    (
+        "dracut --quiet --no-hostonly --kver $(ls /usr/lib/modules) /tmp/initrd.dracut",
+        "has no module virtio_pci_rs",
+    ),
+];
+
 /// Where a file may change or appear although the package is gone: logs, caches, states of dpkg and
 /// dkms, the key that dkms made for all packages.
 const MAY_CHANGE: &str = "/tmp /proc /dev /run /var/log /var/cache /var/lib/dpkg /var/lib/apt \
@@ -31,7 +41,7 @@ const MAY_CHANGE: &str = "/tmp /proc /dev /run /var/log /var/cache /var/lib/dpkg
 
 /// Runs the tests of the package.
 pub(crate) fn run(bench: &Bench, ktap: &mut Ktap<Stdout>) -> Outcome {
-    ktap.begin_test("package", MISSING.len() + 4)
+    ktap.begin_test("package", MISSING.len() + 5)
         .context("cannot report")?;
     for (take_away, wanted) in MISSING {
         let outcome = refusal(bench, take_away, wanted).map_err(Into::into);
@@ -52,6 +62,11 @@ pub(crate) fn run(bench: &Bench, ktap: &mut Ktap<Stdout>) -> Outcome {
         ktap,
         "a kernel goes and comes",
         &kernel(&root).map_err(Into::into),
+    )?;
+    report(
+        ktap,
+        "no initramfs without a driver",
+        &no_driver(&root).map_err(Into::into),
     )?;
     report(
         ktap,
@@ -106,19 +121,66 @@ fn initramfs(root: &Root) -> Result<()> {
     Ok(())
 }
 
-/// What the packages of a kernel run when they are removed and installed.
-fn kernel(root: &Root) -> Result<()> {
+/// The module of the kernel goes, as its package has it go.
+fn without_module(root: &Root) -> Result<()> {
     root.run("/etc/kernel/prerm.d/dkms $(ls /usr/lib/modules)")?;
     let status = root.run("dkms status virtio-pci-rs")?;
     ensure!(
         !status.contains("installed"),
         "without the kernel, dkms says {status:?}"
     );
+    Ok(())
+}
+
+/// The module of the kernel comes, as its package has it come.
+fn with_module(root: &Root) -> Result<()> {
     root.run("/etc/kernel/postinst.d/dkms $(ls /usr/lib/modules)")?;
     let status = root.run("dkms status virtio-pci-rs")?;
     ensure!(
         status.ends_with(": installed"),
         "with the kernel, dkms says {status:?}"
+    );
+    Ok(())
+}
+
+/// What the packages of a kernel run when they are removed and installed.
+fn kernel(root: &Root) -> Result<()> {
+    without_module(root)?;
+    with_module(root)
+}
+
+/// A machine whose command line takes the C driver away would not find its disks without the module:
+/// the package does not go, and no initramfs is made without the module.
+fn no_driver(root: &Root) -> Result<()> {
+    let sums = "sha256sum /boot/initrd.img-*";
+    let before = root.run(sums)?;
+    refuses_with_word(
+        root,
+        "apt-get purge -y virtio-pci-rs-dkms",
+        "remove the package then",
+    )?;
+    without_module(root)?;
+    for (command, wanted) in WITHOUT_MODULE {
+        refuses_with_word(root, command, wanted)?;
+    }
+    let after = root.run(sums)?;
+    ensure!(after == before, "the initramfs has changed");
+    root.run("[ ! -s /tmp/initrd.dracut ]")
+        .context("dracut made an initramfs")?;
+    with_module(root)
+}
+
+/// The command fails, with one line that has this, while the command line takes the C driver away.
+fn refuses_with_word(root: &Root, command: &str, wanted: &str) -> Result<()> {
+    let (good, said) = root.attempt(&format!(
+        "echo initcall_blacklist=virtio_pci_driver_init >/tmp/cmdline\n\
+         mount --bind /tmp/cmdline /proc/cmdline\n\
+         {command}"
+    ))?;
+    let lines = said.lines().filter(|line| line.contains(wanted)).count();
+    ensure!(
+        !good && lines == 1,
+        "{command:?} is good: {good}, and says {said:?}"
     );
     Ok(())
 }
