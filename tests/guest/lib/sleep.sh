@@ -39,7 +39,32 @@ tsc_is_calibrated() {
 
 # Goes to the state $1 (mem or disk), and returns when the machine has woken up.
 go_to_sleep() {
-	await 20 kernel_is_silent && echo "$1" >/sys/power/state
+	local processors
+	await 20 kernel_is_silent || return
+	processors=$(grep -Hs . /sys/devices/system/cpu/cpu*/hotplug/state)
+	# shellcheck disable=SC2086
+	echo "$1" >/sys/power/state && wake_processors $processors
+}
+
+# Puts each processor on line again that the sleep has lost; $@ are FILE:STATE of before. Under TCG on a busy host
+# one may come back from S3 too late for the kernel (-EIO). It then stays in a loop of the firmware that takes QEMU's
+# big lock at each pass, which makes the devices of all drivers about a hundred times slower. Another reason than that,
+# or fail_processor() (-EAGAIN), is a failure.
+wake_processors() {
+	local file now processor reason state
+	for file; do
+		state=${file##*:} file=${file%:*}
+		now=gone
+		read -r now <"$file"
+		[ "$now" != "$state" ] || continue
+		processor=${file%/hotplug/state} processor=${processor##*/cpu}
+		reason=$(kernel_log | grep "Error taking CPU$processor up" | tail -n 1)
+		echo "CPU$processor did not come back from the sleep: $reason"
+		case $reason in
+		*": -5" | *": -11") echo "$state" >"${file%state}target" || return ;;
+		*) return 1 ;;
+		esac
+	done
 }
 
 # This kernel can go to the state $1.
@@ -90,31 +115,14 @@ pm_test_cycles() {
 	check_stats "$state" "$cycles"
 }
 
-# Puts processors that were on line (files of sysfs, each with a colon and the state before) on line again. Under
-# TCG on a busy host, one may come back from S3 too late for the kernel ("failed to report alive state"). It then
-# turns in a loop of the firmware that takes QEMU's big lock at each pass: the devices of all drivers stand still.
-wake_processors() {
-	local file processor state
-	for file; do
-		state=${file##*:} file=${file%:*}
-		[ "$(cat "$file")" -lt "$state" ] || continue
-		processor=${file%/hotplug/state}
-		echo "${processor##*/} did not come back from S3: it is put on line again"
-		echo "$state" >"${file%state}target" || return
-	done
-}
-
 # One real suspend to memory; the host wakes the machine.
 suspend_to_memory() {
-	local failures processors successes
+	local failures successes
 	needs_state mem
 	has_word /sys/power/mem_sleep deep || lacks "this kernel has no deep in /sys/power/mem_sleep"
 	echo deep >/sys/power/mem_sleep
-	processors=$(grep -Hs . /sys/devices/system/cpu/cpu*/hotplug/state)
 	read_stats
-	go_to_sleep mem && check_stats mem 1 || return
-	# shellcheck disable=SC2086
-	wake_processors $processors
+	go_to_sleep mem && check_stats mem 1
 }
 
 # Swap for the image, on the disk in a slot. An image as small as can be would have the kernel swap

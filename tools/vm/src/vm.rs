@@ -462,12 +462,12 @@ impl Vm {
     }
 
     /// Waits until a machine that was woken has done so; the command that had it sleep must
-    /// succeed. What it has to say is told.
+    /// succeed. What it says becomes notes.
     pub fn end_sleep(&mut self, id: u32) -> Outcome {
         let limit = self.layout.limit(SLEEP);
         let answer = self.channel.receive(id, "waking up", limit)?;
         for line in succeeded("waking up", answer)?.lines() {
-            eprintln!("{}: {line}", self.dir.display());
+            self.note(line);
         }
         Ok(())
     }

@@ -291,6 +291,9 @@ impl Run<'_> {
     ) -> Outcome {
         let mut vm = Vm::boot(self.setup, layout, dir, BOOT)?;
         let outcome = self.steps(&mut vm, steps, current);
+        for note in vm.take_notes() {
+            eprintln!("soak: {}: {note}", dir.display());
+        }
         outcome.map_err(|failure| vm.explained(failure))
     }
 
