@@ -221,7 +221,7 @@ impl Guest {
         self.qemu.wait_end(SLEEP)
     }
 
-    /// Whether it switches itself off before it says this line.
+    /// Waits until it has switched itself off, which gives true, or says this line.
     pub(crate) fn is_off_before(&mut self, line: &str) -> Outcome<bool> {
         match self.await_line(line, SLEEP) {
             Ok(()) => Ok(false),
