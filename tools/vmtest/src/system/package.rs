@@ -24,14 +24,11 @@ const MISSING: [(&str, &str); 5] = [
     ("rm /usr/lib/modules/*/build", "install linux-headers-"),
 ];
 
-/// What refuses while the command line takes the C driver away and the module is gone, and what its
-/// line has to have.
-const WITHOUT_MODULE: [(&str, &str); 2] = [
-    ("update-initramfs -u", "has no module virtio_pci_rs"),
-    (
-        "dracut --quiet --no-hostonly --kver $(ls /usr/lib/modules) /tmp/initrd.dracut",
-        "has no module virtio_pci_rs",
-    ),
+/// What makes an initramfs. It refuses while the module is gone and the command line takes the C
+/// driver away.
+const MAKE_INITRAMFS: [&str; 2] = [
+    "update-initramfs -u",
+    "dracut --quiet --no-hostonly --kver $(ls /usr/lib/modules) /tmp/initrd.dracut",
 ];
 
 /// Where a file may change or appear although the package is gone: logs, caches, states of dpkg and
@@ -98,8 +95,7 @@ fn refusal(bench: &Bench, take_away: &str, wanted: &str) -> Result<()> {
 
 fn install(root: &Root) -> Result<()> {
     root.run(INSTALL)?;
-    let status = root.run("dkms status virtio-pci-rs")?;
-    ensure!(status.ends_with(": installed"), "dkms says {status:?}");
+    is_installed(root)?;
     let kernel = "$(ls /usr/lib/modules)";
     let signer = root.run(&format!("modinfo -k {kernel} -F signer virtio_pci_rs"))?;
     ensure!(!signer.is_empty(), "the module is not signed");
@@ -121,6 +117,13 @@ fn initramfs(root: &Root) -> Result<()> {
     Ok(())
 }
 
+/// dkms has the module installed for the kernel.
+fn is_installed(root: &Root) -> Result<()> {
+    let status = root.run("dkms status virtio-pci-rs")?;
+    ensure!(status.ends_with(": installed"), "dkms says {status:?}");
+    Ok(())
+}
+
 /// The module of the kernel goes, as its package has it go.
 fn without_module(root: &Root) -> Result<()> {
     root.run("/etc/kernel/prerm.d/dkms $(ls /usr/lib/modules)")?;
@@ -135,12 +138,7 @@ fn without_module(root: &Root) -> Result<()> {
 /// The module of the kernel comes, as its package has it come.
 fn with_module(root: &Root) -> Result<()> {
     root.run("/etc/kernel/postinst.d/dkms $(ls /usr/lib/modules)")?;
-    let status = root.run("dkms status virtio-pci-rs")?;
-    ensure!(
-        status.ends_with(": installed"),
-        "with the kernel, dkms says {status:?}"
-    );
-    Ok(())
+    is_installed(root)
 }
 
 /// What the packages of a kernel run when they are removed and installed.
@@ -158,8 +156,7 @@ fn no_driver(root: &Root) -> Result<()> {
         "remove the package then",
     )?;
     root.run("dpkg -s virtio-pci-rs-dkms | grep '^Status: install ok installed'")?;
-    let status = root.run("dkms status virtio-pci-rs")?;
-    ensure!(status.ends_with(": installed"), "dkms says {status:?}");
+    is_installed(root)?;
     without_module(root)?;
     let refused = makes_no_initramfs(root);
     with_module(root)?;
@@ -170,8 +167,8 @@ fn no_driver(root: &Root) -> Result<()> {
 fn makes_no_initramfs(root: &Root) -> Result<()> {
     let sums = "sha256sum /boot/initrd.img-*";
     let before = root.run(sums)?;
-    for (command, wanted) in WITHOUT_MODULE {
-        refuses_with_word(root, command, wanted)?;
+    for command in MAKE_INITRAMFS {
+        refuses_with_word(root, command, "has no module virtio_pci_rs")?;
     }
     ensure!(root.run(sums)? == before, "the initramfs has changed");
     root.run("[ ! -s /tmp/initrd.dracut ]")
