@@ -97,8 +97,8 @@ fn await_end(guest: &mut Guest, kind: Kind) -> Outcome {
 /// Has the system suspend, then hibernate: its RTC wakes it up between the two.
 ///
 /// The RTC counts whole seconds, and may wake the system up to one second before systemd's alarm,
-/// which then takes that for a person's wake-up and does not hibernate: it is asked again, each time
-/// at another part of the second.
+/// which then takes that for a person's wake-up and does not hibernate: it is asked again, each
+/// time at another part of the second.
 fn suspend_then_hibernate(guest: &mut Guest) -> Outcome {
     let kind = Kind::SuspendThenHibernate;
     let ended = format!("=== ended {}", kind.name());
@@ -111,8 +111,9 @@ fn suspend_then_hibernate(guest: &mut Guest) -> Outcome {
             guest.await_awake("hibernate")?;
             return guest.await_line(&ended, COMMAND);
         }
-        let seconds = begin.elapsed().as_secs_f64();
-        if begin.elapsed() < ALARM - RESOLUTION {
+        let slept = begin.elapsed();
+        let seconds = slept.as_secs_f64();
+        if slept < ALARM - RESOLUTION {
             let what = format!("woke up {seconds:.1} s after the command, not {ALARM:?}");
             return Err(Failure::Awake(what));
         }

@@ -15,8 +15,8 @@ fn keeps(names: &str, sleep: impl Fn(&mut Vm) -> Outcome, vm: &mut Vm) -> Outcom
     let slot = Kind::Rng.slot();
     vm.ok("ensure_loaded")?;
     vm.ok(&format!("set_affinity {slot} 2 {names}"))?;
-    // The kernel moves an interrupt when the next one arrives, and forgets the move if the processor
-    // goes off line before.
+    // The kernel moves an interrupt when the next one arrives, and forgets the move if the
+    // processor goes off line before.
     check_io(vm, Kind::Rng)?;
     sleep(vm)?;
     vm.ok(&format!("check_affinity {slot} 2 {names}"))?;

@@ -32,8 +32,8 @@ fn off_and_on() -> Cell {
         vm.ok("set_processor 1 0 && has_processors 1")?;
         vm.ok("pm_test_cycles mem core 1")?;
         vm.suspend_to_memory()?;
-        // The firmware has left it in a loop that slows QEMU down (docs/known-issues.md): the kernel
-        // halts it.
+        // The firmware has left it in a loop that slows QEMU down (docs/known-issues.md): the
+        // kernel halts it.
         vm.ok("set_processor 1 1 && set_processor 1 0 && has_processors 1")?;
         vm.ok(&format!("check_blk {}", Kind::Blk4.slot()))?;
         vm.ok("set_processor 1 1 && has_processors 2")?;
@@ -45,8 +45,8 @@ fn off_and_on() -> Cell {
         .on_c(Grade::Hangs, "a disk, after S3 with a processor off line")
 }
 
-/// The kernel is made to fail as it brings a processor up after S3: the devices are restored without
-/// it, and it comes on line afterwards (`wake_processors` of the guest).
+/// The kernel is made to fail as it brings a processor up after S3: the devices are restored
+/// without it, and it comes on line afterwards (`wake_processors` of the guest).
 fn late() -> Cell {
     let cell = Cell::new("one that does not come back from S3", |vm| {
         vm.ok("ensure_loaded")?;
