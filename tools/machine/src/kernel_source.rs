@@ -10,7 +10,7 @@ use anyhow::{bail, Context as _, Result};
 use crate::apt::{Apt, Candidate};
 use crate::command::{command, elapsed, output, run_long};
 use crate::context::{remove_dir, Context};
-use crate::version::{compare, newest, upstream, Version};
+use crate::version::{compare, newest};
 use crate::Series;
 
 /// A kernel source tree.
@@ -99,7 +99,7 @@ fn unpack(
 fn choose(candidates: &[Candidate], series: &Series) -> Result<String> {
     let newest = candidates
         .iter()
-        .filter(|candidate| is_release(&candidate.version))
+        .filter(|candidate| series.has(&candidate.version))
         .max_by(|a, b| compare(&a.version, &b.version));
     match newest {
         Some(candidate) => Ok(candidate.version.clone()),
@@ -110,17 +110,13 @@ fn choose(candidates: &[Candidate], series: &Series) -> Result<String> {
     }
 }
 
-fn is_release(version: &str) -> bool {
-    upstream(version).parse::<Version>().is_ok()
-}
-
 /// The newest complete source of a series in the cache.
 fn newest_in(root: &Path, series: &Series) -> Option<Source> {
     let entries = fs::read_dir(root).ok()?.flatten();
     let found = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let debian = name.strip_prefix("linux-")?;
-        let ours = series.has(debian) && is_release(debian);
+        let ours = series.has(debian);
         (ours && !debian.ends_with(".partial")).then(|| (debian.to_owned(), entry.path()))
     });
     newest(found).map(|(identity, tree)| Source {

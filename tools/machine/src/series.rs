@@ -75,10 +75,11 @@ impl Series {
         }
     }
 
-    /// Whether a kernel package of this version belongs to it.
+    /// Whether a kernel package of this version belongs to it. A pre-release belongs to what comes
+    /// next only: in the cache it would be taken for the release.
     pub(crate) fn has(&self, debian: &str) -> bool {
         match self {
-            Self::Numbered(number) => number_of(debian) == *number,
+            Self::Numbered(number) => number_of(debian) == *number && is_release(debian),
             Self::Next => debian.contains("~exp"),
         }
     }
@@ -90,6 +91,11 @@ pub(crate) fn number_of(debian: &str) -> String {
     let release = version.split('~').next().unwrap_or_default();
     let numbers: Vec<_> = release.split('.').take(2).collect();
     numbers.join(".")
+}
+
+/// Whether a kernel package of this version is no pre-release, which Debian marks with a tilde.
+fn is_release(debian: &str) -> bool {
+    !upstream(debian).contains('~')
 }
 
 /// The architecture of the kernel and of the machine that it runs on.
@@ -160,7 +166,11 @@ mod tests {
     #[test]
     fn packages_belong_to_their_series_only() {
         let series = |text: &str| text.parse::<Series>().unwrap();
-        assert!(series("7.3").has("7.3.4-1~bpo13+1") && series("7.3").has("7.3~rc7-1~exp1"));
+        assert!(series("7.3").has("7.3.4-1~bpo13+1") && !series("7.3").has("7.3~rc7-1~exp1"));
+        assert!(
+            series("7.3").has("7.3.0-rc7"),
+            "what a source tree says of itself"
+        );
         assert!(!series("7.3").has("7.30.1-1") && !series("7.3").has("7.2.13-1"));
         assert!(series("next").has("7.3~rc7-1~exp1") && !series("next").has("7.3.4-1"));
         assert!(series("7.2").has_module() && series("7.10").has_module());

@@ -570,10 +570,15 @@ mod tests {
                 flavour: "amd64",
                 runs: false,
             };
-            newest_in(&all, &wanted).unwrap().root
+            newest_in(&all, &wanted).map(|stock| stock.root)
         };
-        assert_eq!(newest("7.3"), all.join("7.3-amd64_7.3.4-10"));
-        assert_eq!(newest("next"), all.join("7.3-amd64_7.3~rc10-1~exp1"));
+        assert_eq!(newest("7.3"), Some(all.join("7.3-amd64_7.3.4-10")));
+        let next = all.join("7.3-amd64_7.3~rc10-1~exp1");
+        assert_eq!(newest("next"), Some(next));
+        for release in ["7.3.4-9", "7.3.4-10"] {
+            remove_dir(&all.join(format!("7.3-amd64_{release}"))).unwrap();
+        }
+        assert_eq!(newest("7.3"), None);
     }
 
     #[test]
