@@ -185,7 +185,7 @@ soak: cargo ## Endurance, for hours: sleep and storms at random; goes on where i
 	@$(with-module) $(vmtest)
 
 PHONY += run
-run: cargo ## Run tests by name: NAME="blk sleep"
+run: cargo ## Run tests, or parts, by a piece of the name: NAME="pc-msix-4cpu debugfs/"
 	@$(with-module) $(vmtest) $(NAME)
 
 PHONY += shell
@@ -197,7 +197,7 @@ deb: cargo ## Make the packages for Debian, in target/deb
 	@$(vmtest)
 
 PHONY += system
-system: cargo ## A real system on the module, as root: package, sleep, C beside it: ARGS="--rounds 1 ways"
+system: cargo ## A real system on the module, as root: package, sleep, C beside it: ARGS="--rounds 1 sleep-rust"
 	@$(vmtest)
 
 PHONY += system-shell
