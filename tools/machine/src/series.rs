@@ -20,7 +20,7 @@ pub const OLDEST: &str = "7.0";
 pub enum Series {
     /// One by its number, for example `7.3`.
     Numbered(String),
-    /// What comes next: Debian's newest kernel that is not for release yet.
+    /// What comes next: Debian's newest pre-release.
     Next,
 }
 
@@ -80,7 +80,7 @@ impl Series {
     pub(crate) fn has(&self, debian: &str) -> bool {
         match self {
             Self::Numbered(number) => number_of(debian) == *number && is_release(debian),
-            Self::Next => debian.contains("~exp"),
+            Self::Next => !is_release(debian),
         }
     }
 }
@@ -173,6 +173,7 @@ mod tests {
         );
         assert!(!series("7.3").has("7.30.1-1") && !series("7.3").has("7.2.13-1"));
         assert!(series("next").has("7.3~rc7-1~exp1") && !series("next").has("7.3.4-1"));
+        assert!(!series("next").has("7.4.1-1~exp1") && series("7.4").has("7.4.1-1~exp1"));
         assert!(series("7.2").has_module() && series("7.10").has_module());
         assert!(series("next").has_module() && !series("6.12").has_module());
     }
