@@ -159,6 +159,12 @@ impl Build<'_> {
         for mut step in steps {
             run_long(cx, &mut step, &self.log(), elapsed(configuring))?;
         }
+        self.check_configuration(cx)?;
+        write(&self.root.join("configured"), "")
+    }
+
+    /// Fails if the configuration is not what the fragments want.
+    fn check_configuration(&self, cx: &mut Context<'_>) -> Result<()> {
         let unmet = config::unmet(self.inputs.wishes, &read(&self.tree.join(".config"))?);
         for line in &unmet {
             cx.say(format!("  {line}"));
@@ -169,7 +175,7 @@ impl Build<'_> {
                  a dependency is missing, or this kernel does not have the option"
             );
         }
-        write(&self.root.join("configured"), "")
+        Ok(())
     }
 
     fn make(&self, cx: &mut Context<'_>, work: &str) -> Result<()> {
@@ -185,6 +191,11 @@ impl Build<'_> {
         run_long(cx, &mut make, &log, |time| {
             progress(before, steps_done(&log), time)
         })?;
+        // A source that has changed since it was configured may have taken an option away.
+        if let Err(error) = self.check_configuration(cx) {
+            fs::remove_file(self.root.join("configured"))?;
+            return Err(error);
+        }
         write(&self.root.join("complete"), "")?;
         cx.say("the kernel is built");
         Ok(())

@@ -82,7 +82,10 @@ impl Site<'_> {
         let inputs = format!("{}\n{:?}\n{fragments}", self.source.display(), variant);
         let stamp = place.join("inputs");
         if !fs::read_to_string(&stamp).is_ok_and(|old| old == inputs) {
-            let unmet = self.configure(variant, &place, &tree, &fragments)?;
+            // The configuration of before is gone, also if this one fails.
+            fs::write(&stamp, "").context("cannot write a stamp")?;
+            self.configure(variant, &place, &tree, &fragments)?;
+            let unmet = unmet_in(&tree, variant)?;
             if !unmet.is_empty() {
                 return Ok(Outcome::Unmet(unmet));
             }
@@ -91,6 +94,11 @@ impl Site<'_> {
         let jobs = thread::available_parallelism().map_or(1, usize::from);
         let targets = [&format!("-j{jobs}"), "prepare", "modules_prepare"];
         self.run(variant, &mut self.make_kernel(variant, &tree, &targets))?;
+        // Other programs than those of the stamp may have taken an option away.
+        let unmet = unmet_in(&tree, variant)?;
+        if !unmet.is_empty() {
+            return Ok(Outcome::Unmet(unmet));
+        }
         fs::write(tree.join("Module.symvers"), SYMVERS).context("cannot write symbols")?;
         self.build_module(variant, &tree)
     }
@@ -108,14 +116,13 @@ impl Site<'_> {
         Ok(all)
     }
 
-    /// Gives what of the variant's own options is not as it should be.
     fn configure(
         &self,
         variant: &Variant,
         place: &Path,
         tree: &Path,
         fragments: &str,
-    ) -> Result<Vec<String>> {
+    ) -> Result<()> {
         self.run(
             variant,
             &mut self.make_kernel(variant, tree, &["allnoconfig"]),
@@ -129,9 +136,7 @@ impl Site<'_> {
         self.run(
             variant,
             &mut self.make_kernel(variant, tree, &["olddefconfig"]),
-        )?;
-        let config = fs::read_to_string(tree.join(".config")).context("there is no .config")?;
-        Ok(unmet(variant.options, &config))
+        )
     }
 
     fn build_module(&self, variant: &Variant, tree: &Path) -> Result<Outcome> {
@@ -201,6 +206,12 @@ impl Site<'_> {
         }
         Ok(())
     }
+}
+
+/// Which of the variant's own options its tree does not have, one line each.
+fn unmet_in(tree: &Path, variant: &Variant) -> Result<Vec<String>> {
+    let config = fs::read_to_string(tree.join(".config")).context("there is no .config")?;
+    Ok(unmet(variant.options, &config))
 }
 
 /// Which of `options` are not in `config`, one line each.
