@@ -400,6 +400,8 @@ fn on_stock(arch: Arch, cx: &mut Context<'_>, stock: &stock::Stock) -> Result<Ma
 pub struct StockTree {
     /// What `uname -r` says.
     pub release: String,
+    /// Debian's version, which tells a pre-release from the release.
+    pub version: String,
     /// The tree, to be given to the module's build as `KDIR=`.
     pub kdir: PathBuf,
     /// Environment for `make KDIR=` of the module.
@@ -427,6 +429,7 @@ pub fn ensure_stock_tree(
     let tree = stock.tree(&mut cx)?;
     Ok(Some(StockTree {
         release: tree.release,
+        version: tree.version,
         kdir: tree.kdir,
         make_env: tree.make_env,
     }))

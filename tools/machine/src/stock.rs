@@ -76,6 +76,8 @@ pub(crate) struct Stock {
     root: PathBuf,
     /// What `uname -r` says.
     release: String,
+    /// Debian's version.
+    version: String,
     arch: Arch,
     toolchain: Toolchain,
 }
@@ -85,6 +87,8 @@ pub(crate) struct Tree {
     pub(crate) kdir: PathBuf,
     pub(crate) source: PathBuf,
     pub(crate) release: String,
+    /// Debian's version.
+    pub(crate) version: String,
     /// The environment of make.
     pub(crate) make_env: Vec<(String, OsString)>,
 }
@@ -285,6 +289,7 @@ fn fetch_image(
     Ok(Some(Stock {
         root,
         release: release.clone(),
+        version: version.clone(),
         arch: wanted.arch,
         toolchain,
     }))
@@ -335,6 +340,7 @@ fn newest_in(all: &Path, wanted: &Wanted) -> Option<Stock> {
         let version = version.to_owned();
         let stock = Stock {
             release: release.to_owned(),
+            version: version.clone(),
             arch: wanted.arch,
             toolchain,
             root,
@@ -374,6 +380,7 @@ impl Stock {
             kdir: self.root.join("build"),
             source: self.root.join("source"),
             release: self.release.clone(),
+            version: self.version.clone(),
             make_env,
         })
     }

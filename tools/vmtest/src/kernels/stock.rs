@@ -35,7 +35,7 @@ pub(super) struct Stock {
 
 /// What came of one.
 pub(super) enum Outcome {
-    /// The module builds for the kernel of this release, without a warning.
+    /// The module builds for the kernel of this release and version, without a warning.
     Builds(String),
     /// The mirror does not have it.
     Missing,
@@ -86,7 +86,10 @@ impl Stock {
             warning.unwrap_or_default(),
             built.log.display()
         );
-        Ok(Outcome::Builds(tree.release))
+        Ok(Outcome::Builds(format!(
+            "{} ({})",
+            tree.release, tree.version
+        )))
     }
 }
 
