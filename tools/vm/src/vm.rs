@@ -145,9 +145,22 @@ impl Vm {
         match vm
             .connect_port()
             .and_then(|()| vm.channel.wait_hello(layout.limit(limit)))
+            .and_then(|()| vm.check_release(&of_kernel.machine.kernel_release))
         {
             Ok(()) => Ok(vm),
             Err(failure) => Err(vm.explained(failure)),
+        }
+    }
+
+    /// Fails if the guest runs another kernel than results will name: an image that is older than
+    /// its tree, or the wrong one of the cache.
+    fn check_release(&mut self, wanted: &str) -> Outcome {
+        let release = self.ok("uname -r")?;
+        match release.trim() {
+            release if release == wanted => Ok(()),
+            release => Err(Failure::Harness(anyhow!(
+                "the guest runs Linux {release}, and not {wanted}: build the kernel image again"
+            ))),
         }
     }
 
