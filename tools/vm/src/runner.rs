@@ -374,7 +374,7 @@ fn keep(setup: &Setup, test: &Test, dir: &Path, results: &[CellResult]) -> Resul
         name: test.name.clone(),
         about: test.about.clone(),
         driver: setup.driver.to_string(),
-        environment: setup.environment(),
+        environment: setup.environment_of(&test.layout),
         command: fs::read_to_string(dir.join("command"))
             .unwrap_or_default()
             .trim()

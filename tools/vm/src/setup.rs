@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use machine::{Arch, Kernel, Machine, Qemu, Variant};
+use machine::{Arch, Kernel, Machine, Qemu, Series, Variant};
 
 use crate::driver::{Accel, Driver};
 use crate::failure::{Failure, Outcome};
@@ -80,8 +80,15 @@ pub struct Setup {
     pub verbose: bool,
     /// Whether tests run on the standard kernel alone, and no other one is built.
     only_standard: bool,
+    /// Whether the standard kernel is Debian's next one, whose release reads like its series.
+    is_prerelease: bool,
     known: Arc<Known>,
     outputs: Outputs,
+}
+
+/// What the rustc that built the kernel of a machine says of its version.
+fn rustc_of(machine: &Machine) -> String {
+    machine.rustc.clone().unwrap_or_else(|| "none".to_owned())
 }
 
 /// The repository's root, which becomes the current folder: paths in logs stay short.
@@ -117,6 +124,7 @@ impl Setup {
             logs: PathBuf::from("logs"),
             verbose: wish.verbose,
             only_standard: wish.driver == Driver::C && options.names_a_kernel(),
+            is_prerelease: options.kdir.is_none() && options.series == Series::Next,
             outputs,
         })
     }
@@ -134,10 +142,10 @@ impl Setup {
         self.known.judge(self.driver, release, test, part, outcome)
     }
 
-    /// Whether the kernel is of the series that the records of the C driver are of.
+    /// Whether the kernel is a release of the series that the records of the C driver are of.
     pub fn is_recorded_series(&self) -> bool {
         let release = known::series_of(&self.machine.kernel_release);
-        release == machine::Series::default().to_string()
+        release == Series::default().to_string() && !self.is_prerelease
     }
 
     /// The same for tests on the standard kernel alone.
@@ -231,15 +239,20 @@ impl Setup {
         Ok(other)
     }
 
-    /// The QEMU for a machine: a newer one for those with scripted devices, and for those with
-    /// several processors if TCG is not reliable with them.
-    pub fn qemu(&self, layout: &Layout) -> Result<Qemu> {
-        let own = &self.machine.qemu;
+    /// Whether a machine needs a newer QEMU than this one: those with scripted devices, and those
+    /// with several processors if TCG is not reliable with them.
+    fn takes_newer_qemu(&self, layout: &Layout, own: &Qemu) -> bool {
         let is_reliable = layout.cpus == 1
             || layout.arch() != Arch::Amd64
             || self.accel == Accel::Kvm
             || own.parallel_tcg;
-        if layout.scripted.is_empty() && is_reliable {
+        !(layout.scripted.is_empty() && is_reliable)
+    }
+
+    /// The QEMU for a machine.
+    pub fn qemu(&self, layout: &Layout) -> Result<Qemu> {
+        let own = &self.machine.qemu;
+        if !self.takes_newer_qemu(layout, own) {
             return Ok(own.clone());
         }
         let mut found = self
@@ -274,7 +287,29 @@ impl Setup {
         self.root.join(results::FOLDER)
     }
 
-    /// What the tests run on, for the report.
+    /// What a test on a machine ran on, for the report: its kernel and its QEMU, if they were set up.
+    pub fn environment_of(&self, layout: &Layout) -> results::Environment {
+        let mut environment = self.environment();
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let machine = match others.get(&(layout.kernel, layout.arch())) {
+            Some(other) => &other.machine,
+            None => &self.machine,
+        };
+        environment.kernel.clone_from(&machine.kernel_release);
+        environment.rustc = rustc_of(machine);
+        let newer = self
+            .newer_qemu
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let qemu = match &*newer {
+            Some(qemu) if self.takes_newer_qemu(layout, &machine.qemu) => qemu,
+            _ => &machine.qemu,
+        };
+        environment.qemu.clone_from(&qemu.version);
+        environment
+    }
+
+    /// What the tests on the standard kernel with the machine's own QEMU run on, for the report.
     pub fn environment(&self) -> results::Environment {
         let said = |program: &str, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output();
@@ -285,11 +320,7 @@ impl Setup {
             kernel: self.machine.kernel_release.clone(),
             qemu: self.machine.qemu.version.clone(),
             accel: self.accel.name().to_owned(),
-            rustc: self
-                .machine
-                .rustc
-                .clone()
-                .unwrap_or_else(|| "none".to_owned()),
+            rustc: rustc_of(&self.machine),
             revision: said("git", &["describe", "--always", "--dirty"]),
             date: said("date", &["-u", "+%Y-%m-%d %H:%M"]),
         }

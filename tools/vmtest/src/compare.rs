@@ -118,7 +118,7 @@ pub(crate) fn compare(setup: &Setup, layout: &Layout) -> Outcome<(Report, Run)> 
     let (rust, kept_rust) = record_one(Driver::Rust)?;
     let comparison = results::Comparison {
         interrupts: layout.interrupts.to_string(),
-        environment: setup.environment(),
+        environment: setup.environment_of(layout),
         c: kept_c,
         rust: kept_rust,
     };

@@ -132,15 +132,13 @@ fn summary(setup: &Setup, results: &[CellResult], report: Option<&Report>) -> St
         let took = format!("{:.1} s", result.took.as_secs_f64());
         others.row([result.name.as_str(), verdict(&result.outcome), &took]);
     }
-    let machine = &setup.machine;
+    let environment = setup.environment_of(&main_job::layout(setup.machine.arch));
     let note = match report {
         Some(_) => "The columns probe to remove: register accesses, C driver → this driver.\n\n",
         None => "",
     };
     format!(
         "{module} on Linux {}, QEMU {} ({})\n\n{devices}\n{note}{others}",
-        machine.kernel_release,
-        machine.qemu.version,
-        setup.accel.name(),
+        environment.kernel, environment.qemu, environment.accel,
     )
 }

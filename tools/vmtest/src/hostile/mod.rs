@@ -352,7 +352,7 @@ fn run_rust<W: Write>(
     ktap: &mut Ktap<W>,
 ) -> Result<(Vec<String>, Coverage)> {
     let mut machines = Machines::new(setup, Driver::Rust, "hostile", kernel);
-    let environment = setup.environment();
+    let mut environment = None;
     let recorded = match own {
         true => results::hostile::recorded(&setup.root)?,
         false => BTreeMap::new(),
@@ -389,6 +389,11 @@ fn run_rust<W: Write>(
             ktap.note(&format!("logs in logs/hostile-rust-{}", machines.boots))?;
         }
         ktap.outcome(&Verdict::from(&outcome), &name)?;
+        let environment = environment.get_or_insert_with(|| {
+            let mut layout = run::layout(!case.intx);
+            layout.kernel = kernel;
+            setup.environment_of(&layout)
+        });
         let run = ScenarioRun {
             name: match kernel {
                 Variant::Standard => name,

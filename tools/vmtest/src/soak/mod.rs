@@ -30,7 +30,7 @@ use schedule::{Action, Step, Target};
 use state::{Failed, State};
 use vm::failure::{Failure, Outcome};
 use vm::ktap::Ktap;
-use vm::layout::Layout;
+use vm::layout::{Board, Interrupts, Layout};
 use vm::runner::fresh_folder;
 use vm::setup::Setup;
 use vm::verdict::Verdict;
@@ -179,12 +179,24 @@ fn subject(setup: &Setup) -> Result<String> {
             .with_context(|| format!("cannot read {}", module.display()))?
             .hash(&mut hasher);
     }
+    let own = &setup.machine.qemu;
+    let several = setup.qemu(&Layout::new(
+        Board::usual(setup.machine.arch),
+        Interrupts::PerQueue,
+        2,
+    ))?;
+    let qemu = match own.version == several.version {
+        true => own.version.clone(),
+        false => format!(
+            "{}, {} for several processors",
+            own.version, several.version
+        ),
+    };
     Ok(format!(
-        "driver {} (module {:016x}) on Linux {}, QEMU {} ({})",
+        "driver {} (module {:016x}) on Linux {}, QEMU {qemu} ({})",
         setup.driver,
         hasher.finish(),
         setup.machine.kernel_release,
-        setup.machine.qemu.version,
         setup.accel.name()
     ))
 }
