@@ -86,11 +86,6 @@ pub struct Setup {
     outputs: Outputs,
 }
 
-/// What the rustc that built the kernel of a machine says of its version.
-fn rustc_of(machine: &Machine) -> String {
-    machine.rustc.clone().unwrap_or_else(|| "none".to_owned())
-}
-
 /// The repository's root, which becomes the current folder: paths in logs stay short.
 pub fn enter_root() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -287,16 +282,13 @@ impl Setup {
         self.root.join(results::FOLDER)
     }
 
-    /// What a test on a machine ran on, for the report: its kernel and its QEMU, if they were set up.
+    /// What a test on a machine ran on, for the report: its kernel and QEMU, if they were set up.
     pub fn environment_of(&self, layout: &Layout) -> results::Environment {
-        let mut environment = self.environment();
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         let machine = match others.get(&(layout.kernel, layout.arch())) {
             Some(other) => &other.machine,
             None => &self.machine,
         };
-        environment.kernel.clone_from(&machine.kernel_release);
-        environment.rustc = rustc_of(machine);
         let newer = self
             .newer_qemu
             .lock()
@@ -305,22 +297,25 @@ impl Setup {
             Some(qemu) if self.takes_newer_qemu(layout, &machine.qemu) => qemu,
             _ => &machine.qemu,
         };
-        environment.qemu.clone_from(&qemu.version);
-        environment
+        self.environment_with(machine, qemu)
     }
 
     /// What the tests on the standard kernel with the machine's own QEMU run on, for the report.
     pub fn environment(&self) -> results::Environment {
+        self.environment_with(&self.machine, &self.machine.qemu)
+    }
+
+    fn environment_with(&self, machine: &Machine, qemu: &Qemu) -> results::Environment {
         let said = |program: &str, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output();
             let text = output.map(|output| output.stdout).unwrap_or_default();
             String::from_utf8_lossy(&text).trim().to_owned()
         };
         results::Environment {
-            kernel: self.machine.kernel_release.clone(),
-            qemu: self.machine.qemu.version.clone(),
+            kernel: machine.kernel_release.clone(),
+            qemu: qemu.version.clone(),
             accel: self.accel.name().to_owned(),
-            rustc: rustc_of(&self.machine),
+            rustc: machine.rustc.clone().unwrap_or_else(|| "none".to_owned()),
             revision: said("git", &["describe", "--always", "--dirty"]),
             date: said("date", &["-u", "+%Y-%m-%d %H:%M"]),
         }
