@@ -210,7 +210,8 @@ pub fn run(wish: &Wish) -> Result<()> {
     let json = serde_json::to_string_pretty(&matrix.json())?;
     fs::write(&path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     println!(
-        "traces: {0}/NAME.txt of each name above, for virtio-check trace; consoles: {0}/*/console.log",
+        "traces: {0}/NAME.txt of each name above, for virtio-check trace; \
+         consoles: {0}/*/console.log",
         wish.output.display()
     );
     if let Some(words) = &wish.lies {
